@@ -1,0 +1,266 @@
+"""The engine: runs a model over images under a memory policy.
+
+How a scale factor is reached, for a model of scale `s` and a factor `f`:
+
+- f < 1: no model, one anti-aliased Lanczos resize.
+- 1 <= f <= s: one pass; its output is resized down to the exact size while the tiles stream.
+- f > s: ceil(log f / log s) passes. Each earlier pass is resized to what the next one needs, so
+  that the last ends at (or a few pixels above) the exact size and no pass is larger than needed.
+- A model of scale 1 runs once; Lanczos does the rest.
+
+The result is round(width * f) x round(height * f) in every case.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import InvalidInputError, OutOfMemoryError
+from ..monitor import Monitor
+from .channels import alpha_channel, fill_transparent, layers
+from .devices import PRECISIONS, Memory
+from .loader import Model
+from .operation import LocalUpscale
+from .passes import SMALLEST_TILE, LayerRun, Setting, allocate
+from .resample import resize
+
+_CPU_TILE = 192  # activations of larger tiles leave the caches; smaller ones waste on the halo
+_CPU_TILE_LARGE = 512  # for ESRGAN, which works in strips, and models that lose by tiling
+_UNKNOWN_TILE = 512  # devices that do not tell their free memory; shrinks when it is too much
+_INDEX_LIMIT = 2**31 - 1  # elements of one tensor that GPU convolutions can address
+_SHARE = 0.8  # of the free memory; the rest is fragmentation and other programs
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an upscale did, for the user."""
+
+    model: str
+    architecture: str
+    device: str
+    precision: str
+    passes: int
+    tiles: int
+    redone_tiles: int
+    """Tiles computed again in fp32 because their numbers overflowed."""
+    shrunk_to: int
+    """Tile side in pixels after running out of memory; 0 when memory sufficed."""
+    seconds: float
+    input_size: tuple[int, int]
+    size: tuple[int, int]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain data for JSON."""
+        return asdict(self)
+
+
+Size = tuple[int, int]  # (width, height) in pixels
+
+
+class Engine:
+    """Runs models on one device; thread-safe, one upscale at a time."""
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self.memory = memory or Memory()
+        self._lock = threading.Lock()
+        self._working: dict[tuple[str, str, torch.dtype], int] = {}
+        self._costs: dict[tuple[str, str, torch.dtype], float] = {}
+
+    def upscale(
+        self, model: Model, images: Tensor, operation: LocalUpscale, monitor: Monitor
+    ) -> tuple[Tensor, Report]:
+        """Upscale `images` [batch, height, width, channels], any float dtype, 1 to 4 channels.
+
+        Returns float32 [batch, round(height * f), round(width * f), channels] in 0..1 on the CPU
+        and a report. The input is not modified; values outside 0..1 are clamped, NaN becomes 0.
+        Raises `InvalidInputError`, `EngineError` or whatever `monitor.check` raises.
+        """
+        _check_images(images)
+        started = time.monotonic()
+        count, height, width, channels = images.shape
+        sizes = pass_sizes((width, height), operation.scale_factor, model.scale)
+        result = _allocate_result(count, sizes[-1], channels)
+        while not self._lock.acquire(timeout=0.1):
+            monitor.check()
+        try:
+            setting = self._prepare(model, operation, largest=max(sizes[:-1]))
+            progress = _Progress(monitor, count * sum(w * h for w, h in sizes[:-1]))
+            for image, place in zip(images, result, strict=True):
+                _upscale_image(setting, image, place, sizes, operation, progress)
+        finally:
+            self._lock.release()
+        self._learn(setting)
+        return result, _report(setting, sizes, time.monotonic() - started)
+
+    def _prepare(self, model: Model, operation: LocalUpscale, *, largest: Size) -> Setting:
+        """Choose device, number format and tile size, and bring the model to the device."""
+        device = self.memory.device()
+        dtype = self.memory.dtype(
+            operation.precision, device, half=model.supports_half, bfloat=model.supports_bfloat16
+        )
+        setting = Setting(model, self.memory, device, dtype, tile_side=max(largest))
+        self.memory.place(model.replica(device, dtype).module, device)
+        if operation.tile_size:
+            setting.tile_side = max(SMALLEST_TILE, operation.tile_size)
+        elif model.tiling != "INTERNAL":
+            setting.tile_side = self._tile_side(setting, *largest)
+        learned = self._working.get(_key(setting), setting.tile_side)
+        setting.tile_side = min(setting.tile_side, learned)
+        return setting
+
+    def _tile_side(self, setting: Setting, width: int, height: int) -> int:
+        """Return the largest good tile side for images of up to `width` x `height`."""
+        model, device = setting.model, setting.device
+        if device.type == "cpu":
+            large = model.architecture == "ESRGAN" or model.tiling == "DISCOURAGED"
+            return _CPU_TILE_LARGE if large else _CPU_TILE
+        if self.memory.free_bytes(device) is None:
+            return _UNKNOWN_TILE
+        cost = self._costs.get(_key(setting)) or self._costs.setdefault(
+            _key(setting), bytes_per_pixel(setting)
+        )
+        self.memory.make_room(math.ceil(cost * width * height / _SHARE), device)
+        free = self.memory.free_bytes(device) or 0
+        area = min(_SHARE * free / cost, _INDEX_LIMIT / (model.widest * model.scale**2))
+        if width * height <= area:
+            return max(width, height)
+        return max(SMALLEST_TILE, math.isqrt(int(area)) - 2 * model.halo)
+
+    def _learn(self, setting: Setting) -> None:
+        """Remember a tile side to which memory forced the engine, for this process."""
+        if setting.tally.smallest:
+            self._working[_key(setting)] = setting.tally.smallest
+
+
+def pass_sizes(size: Size, factor: float, scale: int) -> list[Size]:
+    """Return the input's size and the size after each pass; no pass follows when factor < 1.
+
+    The last is the result's: (round(width * factor), round(height * factor)), at least 1 x 1.
+    """
+    target = (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
+    count = 1
+    while scale > 1 and scale**count < factor - 1e-9:
+        count += 1
+    rest = [scale ** (count - done) for done in range(1, count + 1)]
+    return [size, *((math.ceil(target[0] / r), math.ceil(target[1] / r)) for r in rest)]
+
+
+def bytes_per_pixel(setting: Setting) -> float:
+    """Measure how much device memory a forward takes for each input pixel, on CUDA and ROCm."""
+    device, model = setting.device, setting.model
+    side = math.ceil(max(128, model.minimum) / model.multiple) * model.multiple
+    pixels = torch.zeros(1, model.channels, side, side, device=device, dtype=setting.dtype)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    model.replica(device, setting.dtype)(pixels)
+    return max(1.0, (torch.cuda.max_memory_allocated(device) - before) / side**2)
+
+
+class _Progress:
+    """Input pixels finished so far, passed on to the monitor."""
+
+    def __init__(self, monitor: Monitor, total: int) -> None:
+        self.monitor = monitor
+        self._total = total
+        self._done = 0.0
+
+    def advance(self, pixels: float) -> None:
+        """Count `pixels` more."""
+        self._done += pixels
+        self.monitor.progress(min(self._done, self._total), self._total)
+
+    def share(self, runs: int) -> Callable[[int], None]:
+        """Return an `advance` for pixels that `runs` runs go over."""
+        return lambda pixels: self.advance(pixels / runs)
+
+
+def _upscale_image(
+    setting: Setting,
+    image: Tensor,
+    result: Tensor,
+    sizes: list[Size],
+    operation: LocalUpscale,
+    progress: _Progress,
+) -> None:
+    """Fill `result` [height', width', channels] from `image` [height, width, channels]."""
+    if operation.scale_factor < 1:
+        progress.monitor.check()
+        result.copy_(resize(clean(image), *sizes[-1]))
+        progress.advance(image.shape[0] * image.shape[1])
+        return
+    if alpha_channel(image.shape[-1]) is not None:
+        image = fill_transparent(clean(image))
+    for width, height in sizes[1:-1]:
+        step = allocate(height, width, image.shape[-1])
+        _run_pass(setting, image, step, operation.alpha, progress)
+        image = step
+    _run_pass(setting, image, result, operation.alpha, progress)
+
+
+def _run_pass(
+    setting: Setting, image: Tensor, result: Tensor, alpha_mode: str, progress: _Progress
+) -> None:
+    """Run the model once over all channels of `image`, into `result` of any size."""
+    alpha = alpha_channel(image.shape[-1])
+    opaque = alpha is not None and bool((image[..., alpha] == image[0, 0, alpha]).all())
+    by_model = alpha_mode == "model" and not opaque
+    runs = layers(image.shape[-1], setting.model.channels, with_alpha=by_model)
+    for layer in runs:
+        LayerRun(setting, layer, image, result, progress.monitor, progress.share(len(runs))).run()
+    if alpha is not None and opaque:
+        result[..., alpha] = image[0, 0, alpha]
+    elif alpha is not None and not by_model:
+        size = (result.shape[1], result.shape[0])
+        result[..., alpha] = resize(image[..., alpha:], *size)[..., 0]
+
+
+def clean(image: Tensor) -> Tensor:
+    """Return a float32 copy in 0..1 without NaN."""
+    return image.float().nan_to_num(nan=0.0).clamp(0.0, 1.0)
+
+
+def _allocate_result(count: int, size: Size, channels: int) -> Tensor:
+    try:
+        return allocate(count, size[1], size[0], channels)
+    except MemoryError as error:
+        need = count * size[0] * size[1] * channels * 4 / 2**30
+        raise OutOfMemoryError(
+            f"The result, {count} x {size[0]} x {size[1]} px, needs {need:.1f} GiB of main memory, "
+            "which is not there; choose a smaller scale factor or fewer images at a time."
+        ) from error
+
+
+def _check_images(images: Tensor) -> None:
+    if images.dim() != 4 or not 1 <= images.shape[-1] <= 4 or 0 in images.shape:
+        raise InvalidInputError(
+            "images",
+            "images must be a tensor [batch, height, width, 1 to 4 channels] without empty sides; "
+            f"got {list(images.shape)}.",
+        )
+
+
+def _key(setting: Setting) -> tuple[str, str, torch.dtype]:
+    return (setting.model.name, str(setting.device), setting.dtype)
+
+
+def _report(setting: Setting, sizes: list[Size], seconds: float) -> Report:
+    return Report(
+        model=setting.model.name,
+        architecture=setting.model.architecture,
+        device=str(setting.device),
+        precision=PRECISIONS[setting.dtype],
+        passes=len(sizes) - 1 if setting.tally.tiles else 0,
+        tiles=setting.tally.tiles,
+        redone_tiles=setting.tally.redone,
+        shrunk_to=setting.tally.smallest,
+        seconds=round(seconds, 3),
+        input_size=sizes[0],
+        size=sizes[-1],
+    )

@@ -1,0 +1,199 @@
+"""From a weights file to a Model: the only module that imports spandrel."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import importlib.util
+import logging
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..errors import UnsupportedModelError
+from .halo import measure_halo
+from .lean import slim
+
+if TYPE_CHECKING:
+    from spandrel import ImageModelDescriptor
+
+log = logging.getLogger(__name__)
+
+EXTENSIONS = (".safetensors", ".sft", ".pth", ".pt", ".ckpt")
+"""Weights files that can be loaded, best first when a name has several."""
+
+_spandrel_lock = threading.Lock()
+
+
+class Model:
+    """Loaded weights and all that a caller needs to know about them.
+
+    Thread-safe. The weights stay in fp32 on the CPU; `replica()` makes copies for other devices
+    and number formats.
+    """
+
+    def __init__(self, name: str, descriptor: ImageModelDescriptor[Any]) -> None:
+        _refuse_unsuitable(name, descriptor)
+        self.name = name
+        self.architecture: str = descriptor.architecture.name
+        self.scale: int = descriptor.scale
+        """The model's own scale factor."""
+        self.channels: int = descriptor.input_channels
+        """1, 3 or 4, the same in and out."""
+        self.supports_half = descriptor.supports_half
+        self.supports_bfloat16 = descriptor.supports_bfloat16
+        self.tiling: str = descriptor.tiling.name
+        """SUPPORTED, DISCOURAGED or INTERNAL, as spandrel says."""
+        self.minimum: int = max(1, descriptor.size_requirements.minimum)
+        """Smallest side of an input that needs no padding, in pixels."""
+        self.multiple: int = descriptor.size_requirements.multiple_of
+        """Sides that are multiples of this need no padding."""
+        self.widest: int = max(p.shape[0] for p in descriptor.model.parameters() if p.dim() > 1)
+        """Most channels that any layer puts out."""
+        self._master = descriptor
+        self._replicas: dict[tuple[torch.device, torch.dtype], Replica] = {}
+        self._halo: int | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def halo(self) -> int:
+        """How far the model sees, in input pixels, measured when first asked for."""
+        replica = self.replica(torch.device("cpu"), torch.float32)
+        with self._lock:
+            if self._halo is None:
+                self._halo = measure_halo(replica, self.channels, self.scale, self.multiple)
+                log.debug("%s needs a halo of %d px", self.name, self._halo)
+            return self._halo
+
+    def replica(self, device: torch.device, dtype: torch.dtype) -> Replica:
+        """Return the model in `dtype`, to run on `device`; it is not moved there yet."""
+        with self._lock:
+            key = (device, dtype)
+            if key not in self._replicas:
+                descriptor = copy.deepcopy(self._master)
+                slim(descriptor.model.eval())
+                # The cast goes past spandrel's own check: the caller has asked supports_*.
+                descriptor.model.to(dtype=dtype, memory_format=torch.channels_last)
+                self._replicas[key] = Replica(descriptor)
+            return self._replicas[key]
+
+
+class Replica:
+    """One copy of a model in one number format, callable on a batch of one image."""
+
+    def __init__(self, descriptor: ImageModelDescriptor[Any]) -> None:
+        self._descriptor = descriptor
+        self.module: torch.nn.Module = descriptor.model.eval().requires_grad_(False)
+        # spandrel clamps the output, which hides infinity; a hook sees it before that.
+        self._seen = threading.local()
+        self.module.register_forward_hook(self._look)
+
+    def _look(self, _module: torch.nn.Module, _inputs: object, output: object) -> None:
+        self._seen.finite = not isinstance(output, Tensor) or bool(output.isfinite().all())
+
+    def __call__(self, pixels: Tensor) -> tuple[Tensor, bool]:
+        """Map [1, channels, height, width] to the model's scale; range 0..1, any of its sizes.
+
+        Returns the output and whether every number in it was finite.
+        """
+        output: Tensor = self._descriptor(pixels)
+        return output, self._seen.finite
+
+
+def load_model(path: Path, name: str | None = None) -> Model:
+    """Load a weights file with spandrel, or raise `UnsupportedModelError`.
+
+    No code in the file is run: pickled files go through spandrel's restricted unpickler.
+    """
+    spandrel = import_spandrel()
+    try:
+        descriptor = spandrel.ModelLoader("cpu").load_from_state_dict(_read_weights(path, spandrel))
+    except spandrel.UnsupportedModelError as error:
+        raise UnsupportedModelError(
+            f"{path.name} holds no architecture that spandrel knows; "
+            "check that it is an upscale model, or install a newer spandrel."
+        ) from error
+    except Exception as error:  # a damaged file can fail anywhere inside the readers
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UnsupportedModelError(
+            f"{path.name} is damaged or not a weights file, nothing in it was run ({reason}); "
+            "download it again from a source that you trust."
+        ) from error
+    return wrap_descriptor(descriptor, name or path.stem)
+
+
+def wrap_descriptor(descriptor: object, name: str) -> Model:
+    """Make a `Model` of what spandrel's loader (or a host's own model loader) returned."""
+    spandrel = import_spandrel()
+    if not isinstance(descriptor, spandrel.ImageModelDescriptor):
+        raise UnsupportedModelError(
+            f"{name} is not a model that turns one image into one image; choose an upscale model."
+        )
+    return Model(name, descriptor)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in lower-case hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def import_spandrel() -> Any:
+    """Import spandrel, with its extra architectures if the user installed them.
+
+    spandrel imports torchvision, which fails when its compiled operators do not fit the
+    installed torch. Upscale models do not use those operators: their schemas suffice.
+    """
+    with _spandrel_lock:
+        try:
+            import spandrel
+        except RuntimeError as error:
+            if "torchvision::" not in str(error):
+                raise
+            log.warning("torchvision does not fit this torch (%s); using it without nms.", error)
+            _define_torchvision_schemas()
+            import spandrel
+        if importlib.util.find_spec("spandrel_extra_arches"):
+            import spandrel_extra_arches
+
+            spandrel_extra_arches.install(ignore_duplicates=True)
+        return spandrel
+
+
+def _define_torchvision_schemas() -> None:
+    for operator in ("nms", "qnms"):
+        try:
+            torch.library.define(
+                f"torchvision::{operator}",
+                "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+            )
+        except RuntimeError as error:
+            log.debug("torchvision::%s is there already: %s", operator, error)
+
+
+def _read_weights(path: Path, spandrel: Any) -> dict[str, Any]:
+    if path.suffix.lower() == ".sft":
+        from safetensors.torch import load_file
+
+        return dict(spandrel.canonicalize_state_dict(load_file(path)))
+    return dict(spandrel.ModelLoader("cpu").load_state_dict_from_file(path))
+
+
+def _refuse_unsuitable(name: str, descriptor: ImageModelDescriptor[Any]) -> None:
+    if descriptor.purpose == "FaceSR":
+        raise UnsupportedModelError(
+            f"{name} restores aligned faces and cannot upscale whole images; "
+            "choose an upscale model."
+        )
+    channels = (descriptor.input_channels, descriptor.output_channels)
+    if channels[0] != channels[1] or channels[0] not in (1, 3, 4):
+        raise UnsupportedModelError(
+            f"{name} maps {channels[0]} channels to {channels[1]}; "
+            "only models with 1, 3 or 4 channels in and out can upscale images."
+        )

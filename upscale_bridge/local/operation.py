@@ -1,0 +1,54 @@
+"""The local upscale as an Operation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..params import Operation, param
+
+SHIPPED_MODEL = "UpscaleBridge-x4"
+
+
+@dataclass(frozen=True)
+class LocalUpscale(Operation):
+    """Enlarge images on this machine, with any model that spandrel loads."""
+
+    title: ClassVar[str] = "Local ESRGAN Upscale"
+
+    model: str = param(
+        SHIPPED_MODEL,
+        "Name of the model: the one that ships, a file in a model folder, or a known model "
+        "that can be downloaded.",
+    )
+    scale_factor: float = param(
+        4.0,
+        "Size of the result relative to the input, whatever the model's own scale. Above the "
+        "model's scale it runs more than once; below 1 no model runs.",
+        minimum=0.25,
+        maximum=16.0,
+        step=0.25,
+    )
+    tile_size: int = param(
+        0,
+        "Side of a tile in input pixels (at least 32 are used); 0 chooses by device and free memory.",
+        minimum=0,
+        maximum=4096,
+        step=32,
+    )
+    precision: str = param(
+        "auto",
+        "Number format of the computation. auto takes the fastest that device and model support.",
+        choices=("auto", "fp32", "fp16", "bf16"),
+    )
+    alpha: str = param(
+        "model",
+        "How transparency is enlarged: by the model as well (sharper, twice the time) or by "
+        "Lanczos.",
+        choices=("model", "lanczos"),
+    )
+    download: bool = param(
+        False,
+        "Fetch a known model that is not on this machine yet. Its licence and size are shown "
+        "first.",
+    )

@@ -1,0 +1,237 @@
+"""One run of a model over one image: tiles stream into a result that is allocated once."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import EngineError, OutOfMemoryError
+from ..monitor import Monitor
+from .channels import Layer
+from .devices import Memory, is_out_of_memory
+from .halo import LARGEST_HALO
+from .loader import Model
+from .resample import resample, support, targets, weights
+from .tiling import Span, Tile, TilePlan
+from .workers import pool, worker_count
+
+log = logging.getLogger(__name__)
+
+SMALLEST_TILE = 32
+"""Input pixels; below this nearly all work would go into the halo."""
+
+_BLEND = 16  # input pixels; hides what a halo cannot, in models that see everything
+_GRID = 4  # pixel-unshuffle models see pixels in groups of 2 or 4
+
+
+@dataclass
+class Tally:
+    """What happened to the tiles of one upscale."""
+
+    tiles: int = 0
+    redone: int = 0
+    """Tiles whose numbers overflowed and that were computed again in fp32."""
+    smallest: int = 0
+    """The tile side in input pixels to which memory forced the engine; 0 if it did not."""
+
+
+@dataclass
+class Setting:
+    """How a model is run: what all tiles of one upscale share."""
+
+    model: Model
+    memory: Memory
+    device: torch.device
+    dtype: torch.dtype
+    tile_side: int
+    """Largest side of a tile's core in input pixels; shrinks when memory runs out."""
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def workers(self) -> int:
+        """How many tiles are computed at the same time."""
+        return worker_count() if self.device.type == "cpu" else 1
+
+    @property
+    def _align(self) -> int:
+        return math.lcm(_GRID, self.model.multiple)
+
+    def plan(self, width: int, height: int, target: tuple[int, int]) -> TilePlan:
+        """Return the plan for an image that becomes `target` = (width, height)."""
+        whole = TilePlan(width, height, align=self._align)
+        if len(whole.cut(whole.whole(), self.tile_side, self.workers)) == 1:
+            return whole
+        ratio = max(self.model.scale * width / target[0], self.model.scale * height / target[1])
+        reach = 0 if ratio == 1.0 else math.ceil(support(math.ceil(ratio), 1) / self.model.scale)
+        return TilePlan(
+            width,
+            height,
+            halo=self.model.halo + reach,
+            align=self._align,
+            minimum=self.model.minimum,
+            blend=0 if self.model.halo < LARGEST_HALO else _BLEND,
+        )
+
+
+def allocate(*shape: int) -> Tensor:
+    """Return uninitialised float32; numpy's memory comes in huge pages, torch's does not."""
+    return torch.from_numpy(np.empty(shape, dtype=np.float32))
+
+
+@dataclass
+class LayerRun:
+    """One layer of one image on its way through the model.
+
+    `result` [H', W', C] may have any size: the model's output is resampled to it tile by tile.
+    """
+
+    setting: Setting
+    layer: Layer
+    image: Tensor
+    """[H, W, C], any float dtype; not modified."""
+    result: Tensor
+    """float32 [H', W', C]; the layer's channels of it are filled."""
+    monitor: Monitor
+    advance: Callable[[int], None]
+    """Called with the number of input pixels that each finished tile stands for."""
+
+    def __post_init__(self) -> None:
+        self._size = (self.image.shape[1], self.image.shape[0])
+        self._target = (self.result.shape[1], self.result.shape[0])
+        self._plan = self.setting.plan(*self._size, self._target)
+
+    def run(self) -> None:
+        """Run all tiles; one that does not fit into memory is cut into smaller ones."""
+        setting, plan = self.setting, self._plan
+        waiting = deque(plan.cut(plan.whole(), setting.tile_side, setting.workers))
+        # Blended tiles must be stored in reading order; several workers finish in any order.
+        workers = setting.workers if len(waiting) > 1 and not plan.blend else 1
+        running: dict[Future[Tensor], tuple[TilePlan, Tile]] = {}
+        try:
+            while waiting or running:
+                self.monitor.check()
+                while waiting and len(running) < workers:
+                    tile = waiting.popleft()
+                    if tile.side > setting.tile_side:  # shrunk since the tile was cut
+                        waiting.extendleft(reversed(self._plan.cut(tile, setting.tile_side)))
+                        continue
+                    future = _start(partial(self._compute, self._plan, tile), workers)
+                    running[future] = (self._plan, tile)
+                finished, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    plan, tile = running.pop(future)
+                    if (error := future.exception()) is None:
+                        self._store(plan, tile, future.result())
+                    elif is_out_of_memory(error):
+                        waiting.appendleft(tile)
+                        del error, future  # the traceback holds the tensors that did not fit
+                        self._shrink(tile)
+                    else:
+                        raise error
+        finally:
+            wait(running)
+
+    def _store(self, plan: TilePlan, tile: Tile, pixels: Tensor) -> None:
+        part = plan.faded(tile)
+        x = targets(part.x, self._size[0], self._target[0])
+        y = targets(part.y, self._size[1], self._target[1])
+        area = self.result[y.start : y.stop, x.start : x.stop]
+        if plan.blend:
+            fade_x = targets(tile.x, self._size[0], self._target[0]).start - x.start
+            fade_y = targets(tile.y, self._size[1], self._target[1]).start - y.start
+            weight = _ramp(fade_y, y.length)[:, None, None] * _ramp(fade_x, x.length)[:, None]
+            pixels = torch.where(weight < 1, area[..., self.layer.targets], pixels).lerp(
+                pixels, weight
+            )
+        for index, channel in enumerate(self.layer.targets):
+            area[..., channel] = pixels[..., index]
+        self.setting.tally.tiles += 1
+        self.advance(tile.area)
+        self.monitor.preview(pixels)
+
+    def _shrink(self, tile: Tile) -> None:
+        setting = self.setting
+        setting.memory.empty_cache(setting.device)
+        side = math.ceil(min(tile.side, setting.tile_side) / 2)
+        if side < SMALLEST_TILE:
+            raise OutOfMemoryError(
+                f"{setting.device} is out of memory even at the smallest tile "
+                f"({tile.x.length} x {tile.y.length} px); close other programs or models that "
+                "use it, choose a smaller model, or run on the CPU."
+            )
+        log.info("%s is out of memory; going on with tiles of %d px.", setting.device, side)
+        setting.tile_side = setting.tally.smallest = side
+        self._plan = setting.plan(*self._size, self._target)  # smaller tiles need a halo
+
+    @torch.inference_mode()
+    def _compute(self, plan: TilePlan, tile: Tile) -> Tensor:
+        """Return the target pixels of one tile: float32 [height, width, channels], on the CPU."""
+        part = plan.faded(tile)
+        window = plan.window(part)
+        pixels = self.image[window.y.start : window.y.stop, window.x.start : window.x.stop]
+        pixels = self.layer.gather(pixels.float()).nan_to_num(nan=0.0).clamp(0.0, 1.0)
+        output = _forward(self.setting, pixels.permute(2, 0, 1)[None])
+        output = self.layer.scatter(output[0].permute(1, 2, 0).float())
+        scale = self.setting.model.scale
+        x = _axis(window.x, part.x, plan.width, self._target[0], scale)
+        y = _axis(window.y, part.y, plan.height, self._target[1], scale)
+        if isinstance(x, slice) and isinstance(y, slice):
+            return output[y, x].cpu()
+        rows = _matrix(y, output.shape[0]).to(output.device)
+        columns = _matrix(x, output.shape[1]).to(output.device)
+        return resample(output, rows, columns).clamp_(0.0, 1.0).cpu()
+
+
+def _start(compute: Callable[[], Tensor], workers: int) -> Future[Tensor]:
+    """Compute a tile on the pool, or here and now when tiles go one by one."""
+    if workers > 1:
+        return pool(workers).submit(compute)
+    done: Future[Tensor] = Future()
+    try:
+        done.set_result(compute())
+    except Exception as error:  # handed to the caller, as the pool does
+        done.set_exception(error)
+    return done
+
+
+def _ramp(fade: int, length: int) -> Tensor:
+    """Return `length` weights that rise over the first `fade` and are 1 from there on."""
+    return ((torch.arange(length) + 1) / (fade + 1)).clamp_(max=1.0)
+
+
+def _axis(window: Span, core: Span, length: int, target: int, scale: int) -> slice | Tensor:
+    """Return what takes one axis of a window's output to the target pixels of its core."""
+    if target == length * scale:
+        return slice((core.start - window.start) * scale, (core.stop - window.start) * scale)
+    scaled = Span(window.start * scale, window.stop * scale)
+    return weights(scaled, targets(core, length, target), length * scale, target)
+
+
+def _matrix(axis: slice | Tensor, length: int) -> Tensor:
+    """Return `axis` as a weight matrix."""
+    return torch.eye(length)[axis] if isinstance(axis, slice) else axis
+
+
+def _forward(setting: Setting, pixels: Tensor) -> Tensor:
+    replica = setting.model.replica(setting.device, setting.dtype)
+    output, finite = replica(pixels.to(setting.device, setting.dtype))
+    if not finite and setting.dtype != torch.float32:
+        setting.tally.redone += 1
+        replica = setting.model.replica(setting.device, torch.float32)
+        setting.memory.place(replica.module, setting.device)
+        output, finite = replica(pixels.to(setting.device))
+    if not finite:
+        raise EngineError(
+            f"{setting.model.name} computed NaN or infinity even in fp32; "
+            "its weights are damaged, choose another model."
+        )
+    return output

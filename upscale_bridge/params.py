@@ -1,0 +1,104 @@
+"""Parameters, declared once and drawn by every host.
+
+An `Operation` is a frozen dataclass whose fields are made by `param()`. A ComfyUI widget, a WebUI
+component, a command-line flag, the server's validation and the README's table are all read from
+`Operation.params()`; `Operation.__post_init__` validates, whoever made the object.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from .errors import InvalidInputError
+
+Kind = Literal["int", "float", "bool", "text", "choice"]
+Value = int | float | bool | str
+
+_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "text": "a text"}
+
+
+@dataclass(frozen=True)
+class Param:
+    """One parameter as hosts see it."""
+
+    name: str
+    kind: Kind
+    default: Value
+    help: str
+    """One or two sentences for the user, units included."""
+    minimum: float | None = None
+    """Smallest allowed value of an int or float, inclusive."""
+    maximum: float | None = None
+    """Largest allowed value of an int or float, inclusive."""
+    step: float | None = None
+    """The step of a host's slider; values between steps are allowed."""
+    choices: tuple[str, ...] = ()
+    """All allowed values of a choice, in the order in which hosts show them."""
+
+    def check(self, value: object) -> Value:
+        """Return `value` in the parameter's own type, or raise `InvalidInputError`."""
+        match self.kind:
+            case "int" | "float":
+                return self._check_number(value)
+            case "bool":
+                if isinstance(value, bool):
+                    return value
+            case "text":
+                if isinstance(value, str):
+                    return value
+            case "choice":
+                if isinstance(value, str) and value in self.choices:
+                    return value
+                raise self._refusal(value, "one of " + ", ".join(self.choices))
+        raise self._refusal(value, _WORDS[self.kind])
+
+    def _check_number(self, value: object) -> int | float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self._refusal(value, _WORDS[self.kind])
+        if not math.isfinite(value) or (self.kind == "int" and value != int(value)):
+            raise self._refusal(value, _WORDS[self.kind])
+        low = -math.inf if self.minimum is None else self.minimum
+        high = math.inf if self.maximum is None else self.maximum
+        if not low <= value <= high:
+            raise self._refusal(value, f"{_WORDS[self.kind]} from {low:g} to {high:g}")
+        return int(value) if self.kind == "int" else float(value)
+
+    def _refusal(self, value: object, wanted: str) -> InvalidInputError:
+        return InvalidInputError(self.name, f"{self.name} must be {wanted}; got {value!r}.")
+
+
+def param(default: Value, help: str, **limits: Any) -> Any:
+    """Declare a dataclass field as a `Param`; its kind follows from `default` and `choices`."""
+    return dataclasses.field(default=default, metadata={"help": help, **limits})
+
+
+def _kind(default: Value, limits: dict[str, Any]) -> Kind:
+    if "choices" in limits:
+        return "choice"
+    kinds: dict[type, Kind] = {bool: "bool", int: "int", float: "float", str: "text"}
+    return kinds[type(default)]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing to do to an image, with all its parameters; the request that every host makes."""
+
+    title: ClassVar[str]
+    """What hosts call it."""
+
+    def __post_init__(self) -> None:
+        for item in self.params():
+            object.__setattr__(self, item.name, item.check(getattr(self, item.name)))
+
+    @classmethod
+    def params(cls) -> tuple[Param, ...]:
+        """The parameters in the order in which hosts show them."""
+        found = []
+        for field in dataclasses.fields(cls):
+            limits: dict[str, Any] = dict(field.metadata)
+            default: Value = field.default  # type: ignore[assignment]
+            found.append(Param(field.name, _kind(default, limits), default, **limits))
+        return tuple(found)
