@@ -1,0 +1,16 @@
+"""Upscale images locally with any model that spandrel loads.
+
+    from upscale_bridge import LocalUpscale, run
+    result = run(LocalUpscale(scale_factor=2), images)   # images: [batch, height, width, channels]
+
+Nothing heavy is imported until an operation runs.
+"""
+
+from .errors import UpscaleError
+from .local.operation import LocalUpscale
+from .monitor import Monitor
+from .service import Result, Service, run
+
+__all__ = ["LocalUpscale", "Monitor", "Result", "Service", "UpscaleError", "__version__", "run"]
+
+__version__ = "0.1.0"

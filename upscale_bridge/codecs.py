@@ -1,0 +1,293 @@
+"""Between encoded images and tensors; torch and Pillow are imported when first used."""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import sys
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .errors import InvalidInputError
+from .pictures import Picture
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+MOST_PIXELS = 89_478_485
+"""Larger files are refused before they are decoded; Pillow warns from the same size on."""
+
+MIMES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
+"""The formats that can be written."""
+
+_WITHOUT_ALPHA = ("jpeg",)
+_OPPOSITE = {
+    f"{mode};16{order}": f"{mode};16{other}"
+    for mode in ("RGB", "RGBA")
+    for order, other in {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}.items()
+}
+_ORIENTATION = 0x0112  # the EXIF tag
+
+
+@dataclass
+class Decoded:
+    """An image as a tensor, with what a copy of the file should keep."""
+
+    pixels: Tensor
+    """float32 [height, width, channels], range 0..1, upright; 1 gray, 2 gray+alpha, 3 RGB, 4 RGBA."""
+    format: str
+    """png, jpeg, webp, tiff, or another name that Pillow has for it in lower case."""
+    bits: int
+    """Bits per channel in the file, 8 or 16."""
+    icc: bytes | None = None
+    """The colour profile that the pixels are in."""
+    exif: bytes | None = field(default=None, repr=False)
+    """Metadata, the orientation taken out."""
+
+
+def decode(data: bytes, name: str = "image") -> Decoded:
+    """Decode a still image, or raise `InvalidInputError` that names `name`."""
+    from PIL import Image, UnidentifiedImageError
+
+    if not data:
+        raise InvalidInputError(name, f"{name} is empty (0 bytes); export it again.")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            _refuse(image, name)
+            image.load()
+            return _from_pillow(image, data, str(image.format).lower())
+    except UnidentifiedImageError as error:
+        raise InvalidInputError(
+            name, f"{name} is not an image that Pillow can read; save it as PNG or JPEG."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise InvalidInputError(name, _too_large(name)) from error
+    except (OSError, SyntaxError, ValueError, struct.error, zlib.error, MemoryError) as error:
+        raise InvalidInputError(
+            name, f"{name} is damaged or cut off ({error}); copy or export it again."
+        ) from error
+
+
+def encode(
+    pixels: Tensor,
+    format: str = "png",
+    *,
+    quality: int = 95,
+    bits: int = 8,
+    icc: bytes | None = None,
+    exif: bytes | None = None,
+) -> Picture:
+    """Encode float [height, width, 1 to 4 channels] in 0..1; values are rounded, not truncated.
+
+    `quality` 1..100 is for JPEG and WebP (100 is lossless WebP). 16 `bits` are kept in png, and
+    in tiff without colour; elsewhere 8 are written.
+    """
+    height, width, channels = pixels.shape
+    if format not in MIMES:
+        raise InvalidInputError("format", f"format must be one of {', '.join(MIMES)}; got {format}.")
+    if channels in (2, 4) and format in _WITHOUT_ALPHA:
+        raise InvalidInputError(
+            "format", "JPEG cannot hold transparency; choose the format png or webp."
+        )
+    deep = bits == 16 and (format == "png" or (format == "tiff" and channels == 1))
+    array = _quantize(pixels, 65535 if deep else 255)
+    if deep and format == "png":
+        data = _encode_deep_png(array, icc, exif)
+    else:
+        data = _encode_pillow(array, format, quality, icc, exif)
+    return Picture(data, MIMES[format], width, height)
+
+
+def to_uint8(pixels: Tensor) -> NDArray[np.uint8]:
+    """Return float [..., channels] in 0..1 as rounded uint8 of the same shape."""
+    return _quantize(pixels, 255)
+
+
+def _quantize(pixels: Tensor, top: int) -> Any:
+    import numpy as np
+    import torch
+
+    rows = []
+    for row in pixels.split(64):  # blocks that fit the caches
+        values = row.float().nan_to_num(nan=0.0).mul(top).round_().clamp_(0, top)
+        rows.append(values.to(torch.uint8 if top == 255 else torch.int32).cpu().numpy())
+    return np.concatenate(rows).astype(np.uint8 if top == 255 else np.uint16, copy=False)
+
+
+def _refuse(image: Image.Image, name: str) -> None:
+    if image.width * image.height > MOST_PIXELS:
+        raise InvalidInputError(name, _too_large(name))
+    # An MPO is a JPEG with further views of the same scene behind it; the first is the photo.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        raise InvalidInputError(
+            name, f"{name} is animated or has several pages; export its frames as single images."
+        )
+
+
+def _too_large(name: str) -> str:
+    return f"{name} has more than {MOST_PIXELS / 1e6:.0f} million pixels; cut it into parts first."
+
+
+def _from_pillow(image: Image.Image, data: bytes, format: str) -> Decoded:
+    import torch
+
+    icc = image.info.get("icc_profile")
+    exif = image.getexif()
+    orientation = exif.pop(_ORIENTATION, 1)
+    array = _deep_colour(image, data)
+    bits = 8 if array is None else 16
+    if array is None:
+        image, icc, bits = _to_plain_mode(image, icc)
+        array = _to_array(image, bits)
+    pixels = torch.from_numpy(array)
+    return Decoded(
+        pixels=_turn(pixels, orientation).contiguous(),
+        format="jpeg" if format == "mpo" else format,
+        bits=bits,
+        icc=icc,
+        exif=exif.tobytes() if len(exif) else None,
+    )
+
+
+def _deep_colour(image: Image.Image, data: bytes) -> Any:
+    """Return float32 [H, W, 3 or 4] of a file with 16 bits per colour channel, else None.
+
+    Pillow keeps only the high byte of such pixels. Telling its decoder the opposite byte order
+    makes it keep the low byte: two decodes give all 16 bits.
+    """
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as again:
+        tiles = again.tile
+        modes = {_raw_mode(tile) for tile in tiles}
+        if image.mode not in ("RGB", "RGBA") or not modes <= _OPPOSITE.keys() or not modes:
+            return None
+        for index, tile in enumerate(tiles):
+            args = tile[3]
+            opposite = _OPPOSITE[_raw_mode(tile)]
+            swapped = opposite if isinstance(args, str) else (opposite, *args[1:])
+            tiles[index] = type(tile)(*tile[:3], swapped) if hasattr(tile, "_fields") else (
+                *tile[:3], swapped
+            )
+        again.load()
+        high = np.asarray(image, dtype=np.float32)
+        return (high * 256 + np.asarray(again, dtype=np.float32)) / np.float32(65535)
+
+
+def _raw_mode(tile: Any) -> str:
+    """Return how the decoder is told to read pixels, for example RGB;16B."""
+    args = tile[3]
+    return args if isinstance(args, str) else str(args[0]) if args else ""
+
+
+def _to_plain_mode(
+    image: Image.Image, icc: bytes | None
+) -> tuple[Image.Image, bytes | None, int]:
+    """Return the image as L, LA, RGB, RGBA or a 16-bit gray mode, its profile and its bits."""
+    if image.mode.startswith("I"):
+        return image, icc, 16
+    if image.mode in ("CMYK", "LAB", "YCbCr", "HSV"):
+        return _to_srgb(image, icc), None, 8
+    if image.mode in ("1", "L", "LA", "RGB", "RGBA", "F") and "transparency" not in image.info:
+        return image.convert("L") if image.mode == "1" else image, icc, 8
+    if image.mode == "PA" or "transparency" in image.info:
+        return image.convert("LA" if image.mode in ("1", "L") else "RGBA"), icc, 8
+    return image.convert("RGB"), icc, 8
+
+
+def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """Convert by the file's own profile when it has one; a CMYK profile does not fit RGB."""
+    from PIL import ImageCms
+
+    if icc and image.mode in ("CMYK", "LAB"):
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            srgb = ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
+        except ImageCms.PyCMSError as error:
+            log.warning("Its colour profile cannot be used (%s); colours may shift.", error)
+        else:
+            if converted is not None:
+                return converted
+    return image.convert("RGB")
+
+
+def _to_array(image: Image.Image, bits: int) -> Any:
+    """Return float32 [height, width, channels] in 0..1."""
+    import numpy as np
+
+    array = np.asarray(image).astype(np.float32)
+    if image.mode != "F":
+        array = array / np.float32(65535 if bits == 16 else 255)
+    array = np.clip(np.nan_to_num(array), 0.0, 1.0)
+    return array[..., None] if array.ndim == 2 else array
+
+
+def _turn(pixels: Tensor, orientation: int) -> Tensor:
+    """Apply an EXIF orientation, 1 to 8 (CIPA DC-008, tag 274), to [height, width, channels]."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels.flip(0)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels.flip(1)
+    return pixels
+
+
+def _encode_pillow(
+    array: NDArray[Any], format: str, quality: int, icc: bytes | None, exif: bytes | None
+) -> bytes:
+    from PIL import Image
+
+    image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+    options: dict[str, Any] = {"png": {"compress_type": zlib.Z_RLE}}.get(format, {})
+    if format == "jpeg":
+        options = {"quality": quality, "subsampling": 0 if quality >= 90 else 2}
+    elif format == "webp":
+        options = {"quality": quality, "lossless": quality == 100, "exact": quality == 100}
+    if icc:
+        options["icc_profile"] = icc
+    if exif:
+        options["exif"] = exif
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, format, **options)
+    except (OSError, ValueError) as error:  # WebP, for one, ends at 16383 px
+        raise InvalidInputError(
+            "format",
+            f"{format} cannot hold {image.width} x {image.height} px ({error}); choose png.",
+        ) from error
+    return buffer.getvalue()
+
+
+def _encode_deep_png(array: NDArray[Any], icc: bytes | None, exif: bytes | None) -> bytes:
+    """Write a PNG with 16 bits per channel, which Pillow can only do for gray (PNG 3rd edition)."""
+    import numpy as np
+
+    height, width, channels = array.shape
+    rows = array.astype(">u2").view(np.uint8).reshape(height, width * channels * 2)
+    left = np.zeros_like(rows)
+    left[:, 2 * channels :] = rows[:, : -2 * channels]
+    filtered = np.concatenate([np.full((height, 1), 1, np.uint8), rows - left], axis=1)  # Sub
+    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    head = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    chunks = [_chunk(b"IHDR", head)]
+    if icc:
+        chunks.append(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc)))
+    if exif:
+        chunks.append(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    chunks.append(_chunk(b"IDAT", zlib.compress(filtered.tobytes(), 4)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)

@@ -1,0 +1,65 @@
+"""Known weights: where they come from, what they are, and under which licence.
+
+The facts stand in `catalogue.json`, each with its sources. A hash or size that no source
+confirms is null there, and a download then says that it could not be checked.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One known weights file."""
+
+    name: str
+    """What users call it and workflows save."""
+    file_name: str
+    aliases: tuple[str, ...]
+    """Names that other programs use for the same file."""
+    architecture: str
+    """As spandrel calls it."""
+    scale: int
+    licence: str
+    """SPDX identifier."""
+    commercial_use: bool
+    size: int | None
+    """Bytes."""
+    sha256: str | None
+    url: str
+    mirror: bool
+    """True when the author offers no direct link and the URL is somebody else's copy."""
+    about: str
+    tags: tuple[str, ...]
+    sources: tuple[str, ...]
+
+    @property
+    def terms(self) -> str:
+        """One sentence on licence and size, to be shown before a download."""
+        use = "" if self.commercial_use else ", NON-COMMERCIAL USE ONLY"
+        size = "size unknown" if self.size is None else f"{self.size / 1e6:.0f} MB"
+        return f"{self.name}: licence {self.licence}{use}; {size}; from {self.url}"
+
+
+@lru_cache(maxsize=1)
+def catalogue() -> tuple[ModelSpec, ...]:
+    """Return all known weights."""
+    text = Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8")
+    lists = ("aliases", "tags", "sources")
+    return tuple(
+        ModelSpec(**{key: tuple(v) if key in lists else v for key, v in entry.items()})
+        for entry in json.loads(text)["models"]
+    )
+
+
+def find_spec(name: str) -> ModelSpec | None:
+    """Return the entry called `name`: its name, its file's name or an alias, in any case."""
+    wanted = name.casefold()
+    for spec in catalogue():
+        if wanted in {n.casefold() for n in (spec.name, spec.file_name, *spec.aliases)}:
+            return spec
+    return None

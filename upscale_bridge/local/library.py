@@ -1,0 +1,177 @@
+"""Which models there are: shipped, lying in the user's model folders, or known and downloadable.
+
+Names are looked up in a listing of the folders and never joined to a path, so that no name can
+lead out of them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from ..errors import ModelNotFoundError
+from ..monitor import Monitor
+from ..settings import home, make_folder
+from ..transport import download
+from .catalogue import ModelSpec, catalogue, find_spec
+from .loader import EXTENSIONS, Model, load_model
+from .operation import SHIPPED_MODEL
+
+SHIPPED_FOLDER = Path(__file__).with_name("weights")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model that a user may choose."""
+
+    name: str
+    """Path below its folder with slashes, without the extension."""
+    origin: Literal["shipped", "found", "download"]
+    path: Path | None
+    """None while it has to be downloaded."""
+    spec: ModelSpec | None
+    """What is known about it, if anything."""
+
+
+def own_model_folder() -> Path:
+    """Return the folder for models in the user's data folder."""
+    return home() / "models"
+
+
+class Library:
+    """All models of a host; thread-safe, keeps those loaded that were used last."""
+
+    def __init__(
+        self,
+        folders: Callable[[], Sequence[Path]] | None = None,
+        keep: int = 2,
+        idle_seconds: float = 600.0,
+    ) -> None:
+        """`folders` lists the host's model folders; downloads go into the first.
+
+        At most `keep` models stay loaded, none longer than `idle_seconds` after its last use.
+        """
+        self._folders = folders or (lambda: [own_model_folder()])
+        self._keep = keep
+        self._idle_seconds = idle_seconds
+        self._loaded: dict[tuple[Path, int], Model] = {}
+        self._timer: threading.Timer | None = None
+        self._lock = threading.RLock()
+
+    def entries(self) -> list[Entry]:
+        """Return every model once: shipped, then found by name, then what can be downloaded."""
+        files = self._files()
+        found = [
+            Entry(name, "shipped" if path.parent == SHIPPED_FOLDER else "found", path, spec)
+            for name, path in files.items()
+            for spec in [find_spec(path.name)]
+        ]
+        present = {path.name.casefold() for path in files.values()}
+        missing = [
+            Entry(spec.name, "download", None, spec)
+            for spec in catalogue()
+            if spec.file_name.casefold() not in present
+        ]
+        return found + missing
+
+    def find(self, name: str) -> Path | None:
+        """Return the file of a model, by its name with or without extension, or by an alias."""
+        files = self._files()
+        wanted = _stem(name.replace("\\", "/"))
+        spec = find_spec(name) or find_spec(wanted)
+        stems = [wanted, *([Path(spec.file_name).stem] if spec else [])]
+        for stem in stems:
+            for listed, path in files.items():
+                if stem.casefold() in (listed.casefold(), listed.rsplit("/", 1)[-1].casefold()):
+                    return path
+        return None
+
+    def load(self, name: str, monitor: Monitor, *, may_download: bool = False) -> Model:
+        """Return the model called `name`, loaded; raise an `EngineError` that says what to do."""
+        path = self.find(name)
+        if path is None:
+            path = self._download(name, monitor, may_download)
+        key = (path, path.stat().st_mtime_ns)
+        with self._lock:
+            model = self._loaded.pop(key, None)
+            if model is None:
+                monitor.status(f"loading {path.stem}")
+                model = load_model(path)
+            self._loaded[key] = model
+            while len(self._loaded) > self._keep:
+                self._loaded.pop(next(iter(self._loaded)))
+            self._release_later()
+        return model
+
+    def release(self) -> None:
+        """Forget all loaded models."""
+        with self._lock:
+            self._loaded.clear()
+
+    def fetch(self, spec: ModelSpec, monitor: Monitor) -> Path:
+        """Download a known model into the first folder and return its path."""
+        folder = make_folder(Path(self._folders()[0]))
+        monitor.status(spec.terms)
+        target = folder / spec.file_name
+        download(spec.url, target, monitor, size=spec.size, sha256=spec.sha256)
+        return target
+
+    def known(self, name: str) -> ModelSpec:
+        """Return the catalogue's entry called `name`, or raise `ModelNotFoundError`."""
+        spec = find_spec(name) or find_spec(_stem(name))
+        if spec is None:
+            close = get_close_matches(name, [entry.name for entry in self.entries()], n=3)
+            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            raise ModelNotFoundError(
+                f"There is no model {name!r}.{hint} Put its file into {self._places()}, "
+                f"or choose {SHIPPED_MODEL}, which is always there."
+            )
+        return spec
+
+    def _download(self, name: str, monitor: Monitor, may_download: bool) -> Path:
+        spec = self.known(name)
+        if not may_download:
+            raise ModelNotFoundError(
+                f"{spec.name} is not on this machine. Switch its download on ({spec.terms}), "
+                f"put {spec.file_name} into {self._places()}, or choose {SHIPPED_MODEL}, "
+                "which is always there."
+            )
+        return self.fetch(spec, monitor)
+
+    def _places(self) -> str:
+        return " or ".join(str(folder) for folder in self._folders())
+
+    def _files(self) -> dict[str, Path]:
+        listed: dict[str, Path] = {}
+        for folder in [SHIPPED_FOLDER, *map(Path, self._folders())]:
+            for path in sorted(_walk(folder)):
+                listed.setdefault(_stem(path.relative_to(folder).as_posix()), path)
+        return listed
+
+    def _release_later(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(self._idle_seconds, self.release)
+        self._timer.daemon = True
+        self._timer.start()
+
+
+def _walk(folder: Path) -> Iterable[Path]:
+    """Yield the weights files below `folder`; links are followed, as hosts do."""
+    for root, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            if name.lower().endswith(EXTENSIONS):
+                yield Path(root, name)
+
+
+def _stem(name: str) -> str:
+    """Return `name` without the extension of a weights file."""
+    for extension in EXTENSIONS:
+        if name.lower().endswith(extension):
+            return name[: -len(extension)]
+    return name

@@ -1,0 +1,111 @@
+"""The one door: every host turns its request into an Operation and hands it in here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .local.operation import LocalUpscale
+from .monitor import Monitor
+from .params import Operation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .local.devices import Memory
+    from .local.engine import Engine
+    from .local.library import Library
+    from .local.loader import Model
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an operation gave."""
+
+    images: Tensor
+    """float32 [batch, height, width, channels] in 0..1 on the CPU."""
+    info: dict[str, object]
+    """What was done, as plain data for JSON; no secrets."""
+
+
+class Service:
+    """Runs operations for one host; thread-safe. torch is imported when first needed."""
+
+    def __init__(
+        self,
+        folders: Callable[[], Sequence[Path]] | None = None,
+        memory: Callable[[], Memory] | None = None,
+    ) -> None:
+        """`folders` lists the host's model folders, downloads go into the first; `memory` makes
+        the host's memory policy. Without them the user's data folder and this process's own."""
+        self._folders = folders
+        self._memory = memory
+        self._lock = threading.Lock()
+        self._library: Library | None = None
+        self._engine: Engine | None = None
+        self._wrapped: tuple[object, Model] | None = None
+
+    @property
+    def library(self) -> Library:
+        """All models of this host."""
+        from .local.library import Library
+
+        with self._lock:
+            self._library = self._library or Library(self._folders)
+            return self._library
+
+    @property
+    def engine(self) -> Engine:
+        """What runs them."""
+        from .local.engine import Engine
+
+        with self._lock:
+            self._engine = self._engine or Engine(self._memory() if self._memory else None)
+            return self._engine
+
+    def run(
+        self,
+        operation: Operation,
+        images: Tensor,
+        monitor: Monitor | None = None,
+        *,
+        descriptor: object = None,
+    ) -> Result:
+        """Do `operation` to `images` [batch, height, width, 1 to 4 channels], any float dtype.
+
+        `descriptor` is a model that the host's own loader (spandrel) loaded; it takes the place
+        of the operation's model. Raises an `UpscaleError`, or what `monitor` raises.
+        """
+        if not isinstance(operation, LocalUpscale):
+            raise TypeError(f"unknown operation {type(operation).__name__}")
+        monitor = monitor or Monitor()
+        model = (
+            self.library.load(operation.model, monitor, may_download=operation.download)
+            if descriptor is None
+            else self._wrap(descriptor)
+        )
+        pixels, report = self.engine.upscale(model, images, operation, monitor)
+        return Result(pixels, report.as_dict())
+
+    def _wrap(self, descriptor: object) -> Model:
+        from .local.loader import wrap_descriptor
+
+        with self._lock:
+            if self._wrapped is None or self._wrapped[0] is not descriptor:
+                self._wrapped = (descriptor, wrap_descriptor(descriptor, "connected model"))
+            return self._wrapped[1]
+
+
+@lru_cache(maxsize=1)
+def default_service() -> Service:
+    """Return the service of this process for callers without a host."""
+    return Service()
+
+
+def run(operation: Operation, images: Tensor, monitor: Monitor | None = None) -> Result:
+    """Do `operation` to `images` with the models of the user's data folder; see `Service.run`."""
+    return default_service().run(operation, images, monitor)
