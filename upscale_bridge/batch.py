@@ -56,7 +56,11 @@ class Size:
 
     def factor(self, width: int, height: int, default: float) -> float:
         """Return the scale factor for a picture of `width` x `height`."""
-        wanted = ((self.width, width), (self.height, height), (self.longest_edge, max(width, height)))
+        wanted = (
+            (self.width, width),
+            (self.height, height),
+            (self.longest_edge, max(width, height)),
+        )
         return min((size / now for size, now in wanted if size is not None), default=default)
 
 
@@ -101,7 +105,12 @@ def plan_jobs(
 
 
 def run_job(
-    job: Job, operation: LocalUpscale, size: Size, output: Output, service: Service, monitor: Monitor
+    job: Job,
+    operation: LocalUpscale,
+    size: Size,
+    output: Output,
+    service: Service,
+    monitor: Monitor,
 ) -> Done:
     """Upscale one file, or skip it when its result is there already."""
     if isinstance(job.target, Path) and job.target.exists() and not output.overwrite:

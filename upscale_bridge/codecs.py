@@ -41,7 +41,7 @@ class Decoded:
     """An image as a tensor, with what a copy of the file should keep."""
 
     pixels: Tensor
-    """float32 [height, width, channels], range 0..1, upright; 1 gray, 2 gray+alpha, 3 RGB, 4 RGBA."""
+    """float32 [height, width, channels] in 0..1, upright; gray, gray+alpha, RGB or RGBA."""
     format: str
     """png, jpeg, webp, tiff, or another name that Pillow has for it in lower case."""
     bits: int
@@ -91,7 +91,9 @@ def encode(
     """
     height, width, channels = pixels.shape
     if format not in MIMES:
-        raise InvalidInputError("format", f"format must be one of {', '.join(MIMES)}; got {format}.")
+        raise InvalidInputError(
+            "format", f"format must be one of {', '.join(MIMES)}; got {format}."
+        )
     if channels in (2, 4) and format in _WITHOUT_ALPHA:
         raise InvalidInputError(
             "format", "JPEG cannot hold transparency; choose the format png or webp."
@@ -107,7 +109,8 @@ def encode(
 
 def to_uint8(pixels: Tensor) -> NDArray[np.uint8]:
     """Return float [..., channels] in 0..1 as rounded uint8 of the same shape."""
-    return _quantize(pixels, 255)
+    array: NDArray[np.uint8] = _quantize(pixels, 255)
+    return array
 
 
 def _quantize(pixels: Tensor, top: int) -> Any:
@@ -115,7 +118,7 @@ def _quantize(pixels: Tensor, top: int) -> Any:
     import torch
 
     rows = []
-    for row in pixels.split(64):  # blocks that fit the caches
+    for row in torch.split(pixels, 64):  # blocks that fit the caches
         values = row.float().nan_to_num(nan=0.0).mul(top).round_().clamp_(0, top)
         rows.append(values.to(torch.uint8 if top == 255 else torch.int32).cpu().numpy())
     return np.concatenate(rows).astype(np.uint8 if top == 255 else np.uint16, copy=False)
@@ -174,8 +177,8 @@ def _deep_colour(image: Image.Image, data: bytes) -> Any:
             args = tile[3]
             opposite = _OPPOSITE[_raw_mode(tile)]
             swapped = opposite if isinstance(args, str) else (opposite, *args[1:])
-            tiles[index] = type(tile)(*tile[:3], swapped) if hasattr(tile, "_fields") else (
-                *tile[:3], swapped
+            tiles[index] = (
+                type(tile)(*tile[:3], swapped) if hasattr(tile, "_fields") else (*tile[:3], swapped)
             )
         again.load()
         high = np.asarray(image, dtype=np.float32)
@@ -188,9 +191,7 @@ def _raw_mode(tile: Any) -> str:
     return args if isinstance(args, str) else str(args[0]) if args else ""
 
 
-def _to_plain_mode(
-    image: Image.Image, icc: bytes | None
-) -> tuple[Image.Image, bytes | None, int]:
+def _to_plain_mode(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None, int]:
     """Return the image as L, LA, RGB, RGBA or a 16-bit gray mode, its profile and its bits."""
     if image.mode.startswith("I"):
         return image, icc, 16

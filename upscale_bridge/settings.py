@@ -20,7 +20,9 @@ def home() -> Path:
     if override:
         return Path(override).expanduser()
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "upscale-bridge"
+        return (
+            Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "upscale-bridge"
+        )
     if sys.platform == "darwin":
         return Path.home() / "Library/Application Support/upscale-bridge"
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "upscale-bridge"

@@ -61,9 +61,12 @@ def _fetch(url: str, part: Path, monitor: Monitor, limit: int) -> None:
     if done >= limit:
         return
     headers = {"Range": f"bytes={done}-"} if done else {}
-    with _translated(url), requests.get(
-        url, headers=headers, stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS)
-    ) as reply:
+    with (
+        _translated(url),
+        requests.get(
+            url, headers=headers, stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS)
+        ) as reply,
+    ):
         if reply.status_code == requests.codes.requested_range_not_satisfiable:
             part.unlink()
             raise TransportError(f"{_host(url)} refused to go on with {part.name}.", sent=True)

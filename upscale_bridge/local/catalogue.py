@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ def catalogue() -> tuple[ModelSpec, ...]:
     """Return all known weights."""
     text = Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8")
     lists = ("aliases", "tags", "sources")
+    entries: list[dict[str, Any]] = json.loads(text)["models"]
     return tuple(
-        ModelSpec(**{key: tuple(v) if key in lists else v for key, v in entry.items()})
-        for entry in json.loads(text)["models"]
+        ModelSpec(**{**entry, **{key: tuple(entry[key]) for key in lists}}) for entry in entries
     )
 
 

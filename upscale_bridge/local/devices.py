@@ -7,6 +7,7 @@ subclass, so that its own models make room for ours and ours for its.
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import torch
 
@@ -72,7 +73,7 @@ class Memory:
 
     def empty_cache(self, device: torch.device) -> None:
         """Give unused cached blocks back to the device."""
-        backend = getattr(torch, device.type, None)
+        backend: Any = getattr(torch, device.type, None)
         if hasattr(backend, "empty_cache"):
             backend.empty_cache()
 
@@ -99,7 +100,8 @@ class Memory:
     def _has_fast_half(self, device: torch.device) -> bool:
         # Compute capability 7.0 (Volta) brought tensor cores; fp16 on Pascal is 64 times slower.
         if device.type == "cuda":
-            return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (7, 0)
+            capable = torch.cuda.get_device_capability(device) >= (7, 0)
+            return capable or torch.version.hip is not None
         return device.type in ("mps", "xpu")
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,12 +60,10 @@ class LeanESRGAN(nn.Module):
     def __init__(self, plain: nn.Sequential) -> None:
         super().__init__()
         layers = list(plain)
-        blocks = list(layers[1].sub)  # type: ignore[union-attr, arg-type]
+        *rrdbs, self.trunk_end = _trunk_parts(layers)
         self.head = layers[0]
-        self.blocks = nn.ModuleList(_Dense(part) for rrdb in blocks[:-1] for part in _parts(rrdb))
-        self.trunk_end = blocks[-1]
-        convolutions = [layer for layer in layers[2:] if isinstance(layer, nn.Conv2d)]
-        *ups, high, last = convolutions
+        self.blocks = nn.ModuleList(_Dense(part) for rrdb in rrdbs for part in _dense_parts(rrdb))
+        *ups, high, last = [layer for layer in layers[2:] if isinstance(layer, nn.Conv2d)]
         self.ups = nn.ModuleList(_Doubling(conv) for conv in ups)
         self.high = high
         self.last = _Paired(last) if ups else last
@@ -75,15 +74,15 @@ class LeanESRGAN(nn.Module):
         layers = list(plain)
         if len(layers) < 5 or not hasattr(layers[1], "sub"):
             return False
-        names = [type(layer).__name__ for layer in layers]
         ups = (len(layers) - 5) // 3
         wanted = ["Conv2d", "ShortcutBlock", *["Upsample", "Conv2d", "LeakyReLU"] * ups]
         upsamples = [layer for layer in layers if isinstance(layer, nn.Upsample)]
+        rrdbs = _trunk_parts(layers)[:-1]
         return (
-            names == [*wanted, "Conv2d", "LeakyReLU", "Conv2d"]
+            [type(layer).__name__ for layer in layers] == [*wanted, "Conv2d", "LeakyReLU", "Conv2d"]
             and all(up.scale_factor == 2 and up.mode == "nearest" for up in upsamples)
-            and all(hasattr(part, "RDB1") for part in list(layers[1].sub)[:-1])
-            and all(p.conv1x1 is None for b in list(layers[1].sub)[:-1] for p in _parts(b))
+            and all(hasattr(rrdb, "RDB1") for rrdb in rrdbs)
+            and all(part.conv1x1 is None for rrdb in rrdbs for part in _dense_parts(rrdb))
         )
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -133,15 +132,17 @@ class _Dense(nn.Module):
 
     def __init__(self, plain: nn.Module) -> None:
         super().__init__()
-        named = (getattr(plain, f"conv{i}") for i in range(1, 6))
-        self.convolutions = nn.ModuleList(c[0] if isinstance(c, nn.Sequential) else c for c in named)
-        last = self.convolutions[-1]
-        assert isinstance(last, nn.Conv2d)
+        named = [getattr(plain, f"conv{i}") for i in range(1, 6)]
+        self.convolutions = nn.ModuleList(
+            conv[0] if isinstance(conv, nn.Sequential) else conv for conv in named
+        )
+        last: Any = self.convolutions[-1]
         self.channels = last.in_channels
 
     def forward(self, stack: Tensor, change: Tensor) -> None:
         """Fill `stack` [1, channels, H + 2, W] and put what the block adds into `change`."""
-        *growing, last = self.convolutions
+        convolutions: list[Any] = list(self.convolutions)
+        *growing, last = convolutions
         for conv in growing:
             known, grown = conv.in_channels, conv.out_channels
             for top, bottom in _strips(change):
@@ -196,9 +197,8 @@ class _Paired(nn.Module):
         return F.pixel_shuffle(F.conv2d(pixels, self.weight, self.bias, stride=2, padding=1), 2)
 
 
-def _convolve(conv: nn.Module, rows: Tensor) -> Tensor:
+def _convolve(conv: nn.Conv2d, rows: Tensor) -> Tensor:
     """Apply a 3x3 convolution to rows that bring their neighbours above and below along."""
-    assert isinstance(conv, nn.Conv2d)
     return F.conv2d(rows, conv.weight, conv.bias, padding=(0, 1))
 
 
@@ -220,5 +220,10 @@ def _empty(like: Tensor, channels: int, height: int, width: int) -> Tensor:
     return pixels.permute(0, 3, 1, 2)
 
 
-def _parts(rrdb: nn.Module) -> list[nn.Module]:
-    return [rrdb.RDB1, rrdb.RDB2, rrdb.RDB3]  # type: ignore[list-item]
+def _trunk_parts(layers: list[Any]) -> list[Any]:
+    """Return the RRDB blocks and the convolution behind them."""
+    return list(layers[1].sub)
+
+
+def _dense_parts(rrdb: Any) -> list[Any]:
+    return [rrdb.RDB1, rrdb.RDB2, rrdb.RDB3]

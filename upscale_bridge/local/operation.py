@@ -31,7 +31,7 @@ class LocalUpscale(Operation):
     )
     tile_size: int = param(
         0,
-        "Side of a tile in input pixels (at least 32 are used); 0 chooses by device and free memory.",
+        "Side of a tile in input pixels, at least 32; 0 chooses by the device and its memory.",
         minimum=0,
         maximum=4096,
         step=32,

@@ -55,7 +55,8 @@ def weights(window: Span, wanted: Span, source: int, target: int) -> Tensor:
 def resample(pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Apply two weight matrices to float32 [height, width, channels]."""
     pixels = torch.tensordot(columns, pixels, dims=([1], [1]))  # [width', height, channels]
-    return torch.tensordot(rows, pixels, dims=([1], [1]))  # [height', width', channels]
+    resized: Tensor = torch.tensordot(rows, pixels, dims=([1], [1]))  # [height', width', channels]
+    return resized
 
 
 def resize(pixels: Tensor, width: int, height: int, rows_at_once: int = 256) -> Tensor:

@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-
 _WORTH_SHARING = 96**2  # pixels; smaller tiles are mostly halo
 
 

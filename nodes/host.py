@@ -1,0 +1,137 @@
+"""What only ComfyUI knows: folders, memory, progress, cancelling and how to say errors.
+
+ComfyUI's modules are imported inside the functions, so that the pack imports and tests without it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..upscale_bridge.errors import OutOfMemoryError, StoppedError, UpscaleError
+from ..upscale_bridge.monitor import Monitor
+from ..upscale_bridge.service import Service
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..upscale_bridge.local.devices import Memory
+
+log = logging.getLogger("upscale_bridge")  # the pack's own name here is its folder's path
+
+_PREVIEW_SECONDS = 0.5
+_PREVIEW_SIDE = 512
+
+
+@lru_cache(maxsize=1)
+def service() -> Service:
+    """Return the service with ComfyUI's folders and memory manager."""
+    return Service(model_folders, _memory)
+
+
+def model_folders() -> list[Path]:
+    """Return all folders of upscale models, extra_model_paths.yaml included, then our own."""
+    import folder_paths
+
+    from ..upscale_bridge.local.library import own_model_folder
+
+    return [*map(Path, folder_paths.get_folder_paths("upscale_models")), own_model_folder()]
+
+
+def _memory() -> Memory:
+    """Return the memory policy that asks ComfyUI's manager for everything."""
+    import comfy.model_management as manager
+    from comfy.model_patcher import ModelPatcher
+
+    from ..upscale_bridge.local.devices import Memory
+
+    class ComfyMemory(Memory):
+        def __init__(self) -> None:
+            super().__init__()
+            self._patchers: dict[int, Any] = {}
+
+        def device(self) -> torch.device:
+            return manager.get_torch_device()
+
+        def free_bytes(self, device: torch.device) -> int | None:
+            return None if device.type == "cpu" else int(manager.get_free_memory(device))
+
+        def make_room(self, size: int, device: torch.device) -> None:
+            manager.free_memory(size, device)
+
+        def place(self, module: torch.nn.Module, device: torch.device) -> None:
+            if device.type != "cpu":
+                # A patcher lets the manager evict the model when another one needs the room.
+                patcher = self._patchers.get(id(module))
+                if patcher is None or patcher.model is not module:
+                    patcher = ModelPatcher(module, device, manager.unet_offload_device())
+                    self._patchers = {id(module): patcher}
+                manager.load_models_gpu([patcher])
+            module.to(device)  # newer managers leave foreign modules where they are
+
+        def empty_cache(self, device: torch.device) -> None:
+            manager.soft_empty_cache()
+
+    return ComfyMemory()
+
+
+class ComfyMonitor(Monitor):
+    """The node's progress bar, a preview of finished tiles, and the Cancel button."""
+
+    def __init__(self) -> None:
+        from comfy.utils import ProgressBar
+
+        self._bar = ProgressBar(1000)
+        self._tile: Any = None
+        self._shown = 0.0
+
+    def check(self) -> None:
+        import comfy.model_management as manager
+
+        manager.throw_exception_if_processing_interrupted()
+
+    def status(self, text: str) -> None:
+        log.info("Upscale Bridge: %s", text)
+
+    def progress(self, done: float, total: float) -> None:
+        preview = None
+        if self._tile is not None and time.monotonic() - self._shown > _PREVIEW_SECONDS:
+            preview, self._shown = _preview(self._tile), time.monotonic()
+        self._tile = None
+        self._bar.update_absolute(round(1000 * done / total), 1000, preview)
+
+    def preview(self, tile: torch.Tensor) -> None:
+        self._tile = tile
+
+
+def _preview(tile: torch.Tensor) -> tuple[str, Any, int]:
+    from PIL import Image
+
+    from ..upscale_bridge.codecs import to_uint8
+
+    array = to_uint8(tile)
+    image = Image.fromarray(array[..., :3] if array.shape[-1] >= 3 else array[..., 0])
+    return ("JPEG", image, _PREVIEW_SIDE)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Say our errors in ComfyUI's words: a stop is an interruption, the rest one sentence."""
+    try:
+        yield
+    except StoppedError as error:
+        from comfy.model_management import InterruptProcessingException
+
+        raise InterruptProcessingException from error
+    except OutOfMemoryError as error:
+        import torch
+
+        # ComfyUI unloads its models when it sees an exception of this class.
+        raise torch.cuda.OutOfMemoryError(str(error)) from error
+    except UpscaleError as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,53 @@
+"""Between ComfyUI's IMAGE and MASK tensors and the core's images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EMPTY_MASK_SIDE = 64
+"""ComfyUI's own LoadImage gives a mask of this size where there is none."""
+
+
+def to_images(image: Tensor) -> Tensor:
+    """Return an IMAGE as [batch, height, width, channels]; single images may lack the batch."""
+    return image if image.dim() == 4 else image[None]
+
+
+def to_masks(mask: Tensor) -> Tensor:
+    """Return a MASK [batch, height, width] or [height, width] as one-channel images."""
+    return (mask if mask.dim() == 3 else mask[None])[..., None]
+
+
+def is_flat(masks: Tensor) -> bool:
+    """Tell whether all values are the same, so that no model can add detail."""
+    return bool((masks == masks.flatten()[0]).all())
+
+
+def fit_masks(masks: Tensor, images: Tensor) -> Tensor:
+    """Return `masks` [B, H, W, 1] in the size and number of `images`; the last one is repeated."""
+    import torch
+
+    from ..upscale_bridge.local.resample import resize
+
+    count, height, width, _ = images.shape
+    masks = masks[:count]
+    if masks.shape[1:3] != (height, width):
+        masks = torch.stack([resize(mask, width, height) for mask in masks])
+    if len(masks) < count:
+        masks = torch.cat([masks, masks[-1:].expand(count - len(masks), -1, -1, -1)])
+    return masks
+
+
+def split_alpha(images: Tensor) -> Tensor:
+    """Return the MASK [batch, height, width] of images with alpha: 1 where transparent.
+
+    Images without alpha give ComfyUI's small empty mask.
+    """
+    import torch
+
+    if images.shape[-1] in (2, 4):
+        return 1.0 - images[..., -1]
+    return torch.zeros(len(images), EMPTY_MASK_SIDE, EMPTY_MASK_SIDE)

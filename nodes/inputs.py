@@ -1,0 +1,30 @@
+"""Draw an operation's parameters as ComfyUI widgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..upscale_bridge.params import Operation, Param
+
+_TYPES = {"int": "INT", "float": "FLOAT", "bool": "BOOLEAN", "text": "STRING"}
+
+
+def widgets(operation: type[Operation]) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Return ComfyUI's description of every parameter, in order."""
+    return {item.name: widget(item) for item in operation.params()}
+
+
+def widget(item: Param, choices: list[str] | None = None) -> tuple[Any, dict[str, Any]]:
+    """Return ComfyUI's description of one parameter; `choices` make a list of a text."""
+    options: dict[str, Any] = {"default": item.default, "tooltip": item.help}
+    if choices is not None or item.kind == "choice":
+        return (list(choices if choices is not None else item.choices), options)
+    if item.minimum is not None:
+        options["min"] = item.minimum
+    if item.maximum is not None:
+        options["max"] = item.maximum
+    if item.step is not None:
+        options["step"] = item.step
+    if item.kind == "float":
+        options["round"] = 0.001  # finer than the step, so that 1.333 can be typed
+    return (_TYPES[item.kind], options)

@@ -1,0 +1,80 @@
+"""Local ESRGAN Upscale."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..upscale_bridge.local.operation import LocalUpscale
+from . import host, images
+from .inputs import widget, widgets
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class LocalESRGANUpscale:
+    """Upscales on this machine with any model that spandrel loads."""
+
+    OPERATION = LocalUpscale
+    CATEGORY = "Upscale Bridge"
+    FUNCTION = "upscale"
+    DESCRIPTION = LocalUpscale.__doc__
+    SEARCH_ALIASES: ClassVar = ["upscale with model", "esrgan", "super resolution", "enlarge"]
+    RETURN_TYPES = ("IMAGE", "MASK", "STRING")
+    RETURN_NAMES = ("image", "mask", "info")
+    OUTPUT_TOOLTIPS = (
+        "The enlarged images; RGBA in, RGBA out.",
+        "The enlarged mask input, else what is transparent in the result.",
+        "JSON: model, device, precision, tiles, seconds and sizes.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
+        """Describe the inputs; the list of models is read anew each time."""
+        drawn = widgets(cls.OPERATION)
+        names = [entry.name for entry in host.service().library.entries()]
+        model = next(item for item in cls.OPERATION.params() if item.name == "model")
+        drawn["model"] = widget(model, choices=names)
+        return {
+            "required": {"image": ("IMAGE", {"tooltip": "Images, with or without alpha."}), **drawn},
+            "optional": {
+                "mask": (
+                    "MASK",
+                    {"tooltip": "Enlarged beside the images; resized to them first if needed."},
+                ),
+                "upscale_model": (
+                    "UPSCALE_MODEL",
+                    {"tooltip": "From Load Upscale Model; takes the place of the model above."},
+                ),
+            },
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, model: Any = None) -> bool:  # noqa: N802 (ComfyUI's name)
+        """Accept models that are not listed: the run then says what is missing and what to do."""
+        return True
+
+    def upscale(
+        self,
+        image: Tensor,
+        mask: Tensor | None = None,
+        upscale_model: object = None,
+        **values: Any,
+    ) -> tuple[Tensor, Tensor, str]:
+        """Run the operation; ComfyUI calls this with the widgets' values."""
+        with host.translated():
+            operation = self.OPERATION(**values)
+            pixels = images.to_images(image)
+            monitor = host.ComfyMonitor()
+            run = host.service().run
+            result = run(operation, pixels, monitor, descriptor=upscale_model)
+            info = json.dumps(result.info)
+            if mask is None:
+                return result.images, images.split_alpha(result.images), info
+            masks = images.to_masks(mask)
+            if operation.alpha == "lanczos" or images.is_flat(masks):
+                return result.images, images.fit_masks(masks, result.images)[..., 0], info
+            masks = images.fit_masks(masks, pixels)
+            masks = run(operation, masks, monitor, descriptor=upscale_model).images
+            return result.images, masks[..., 0], info
