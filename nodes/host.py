@@ -97,6 +97,7 @@ class ComfyMonitor(Monitor):
 
     def status(self, text: str) -> None:
         log.info("Upscale Bridge: %s", text)
+        _show_text(text)
 
     def progress(self, done: float, total: float) -> None:
         preview = None
@@ -107,6 +108,16 @@ class ComfyMonitor(Monitor):
 
     def preview(self, tile: torch.Tensor) -> None:
         self._tile = tile
+
+
+def _show_text(text: str) -> None:
+    """Show a line below the node that is running."""
+    from comfy_execution.utils import get_executing_context
+    from server import PromptServer
+
+    context = get_executing_context()
+    if context is not None:
+        PromptServer.instance.send_progress_text(text, context.node_id)
 
 
 def _preview(tile: torch.Tensor) -> tuple[str, Any, int]:

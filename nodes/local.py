@@ -37,7 +37,10 @@ class LocalESRGANUpscale:
         model = next(item for item in cls.OPERATION.params() if item.name == "model")
         drawn["model"] = widget(model, choices=names)
         return {
-            "required": {"image": ("IMAGE", {"tooltip": "Images, with or without alpha."}), **drawn},
+            "required": {
+                "image": ("IMAGE", {"tooltip": "Images, with or without alpha."}),
+                **drawn,
+            },
             "optional": {
                 "mask": (
                     "MASK",

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,20 +88,29 @@ class Replica:
     def __init__(self, descriptor: ImageModelDescriptor[Any]) -> None:
         self._descriptor = descriptor
         self.module: torch.nn.Module = descriptor.model.eval().requires_grad_(False)
+        self._call = threading.local()  # several threads run tiles on one replica
         # spandrel clamps the output, which hides infinity; a hook sees it before that.
-        self._seen = threading.local()
         self.module.register_forward_hook(self._look)
+        for part in self.module.modules():
+            part.register_forward_pre_hook(self._pause)
 
     def _look(self, _module: torch.nn.Module, _inputs: object, output: object) -> None:
-        self._seen.finite = not isinstance(output, Tensor) or bool(output.isfinite().all())
+        self._call.finite = not isinstance(output, Tensor) or bool(output.isfinite().all())
 
-    def __call__(self, pixels: Tensor) -> tuple[Tensor, bool]:
-        """Map [1, channels, height, width] to the model's scale; range 0..1, any of its sizes.
+    def _pause(self, _module: torch.nn.Module, _inputs: object) -> None:
+        self._call.check()
 
-        Returns the output and whether every number in it was finite.
+    def __call__(
+        self, pixels: Tensor, check: Callable[[], None] = lambda: None
+    ) -> tuple[Tensor, bool]:
+        """Map [1, channels, height, width] in 0..1 to the model's scale.
+
+        `check` is called before every layer; what it raises ends the call, so that a large tile
+        on a slow device can be stopped. Returns the output and whether it was finite.
         """
+        self._call.check = check
         output: Tensor = self._descriptor(pixels)
-        return output, self._seen.finite
+        return output, self._call.finite
 
 
 def load_model(path: Path, name: str | None = None) -> Model:

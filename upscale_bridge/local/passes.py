@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import EngineError, OutOfMemoryError
+from ..errors import EngineError, OutOfMemoryError, StoppedError
 from ..monitor import Monitor
 from .channels import Layer
 from .devices import Memory, is_out_of_memory
@@ -108,6 +109,7 @@ class LayerRun:
         self._size = (self.image.shape[1], self.image.shape[0])
         self._target = (self.result.shape[1], self.result.shape[0])
         self._plan = self.setting.plan(*self._size, self._target)
+        self._stopped = threading.Event()
 
     def run(self) -> None:
         """Run all tiles; one that does not fit into memory is cut into smaller ones."""
@@ -124,7 +126,8 @@ class LayerRun:
                     if tile.side > setting.tile_side:  # shrunk since the tile was cut
                         waiting.extendleft(reversed(self._plan.cut(tile, setting.tile_side)))
                         continue
-                    future = _start(partial(self._compute, self._plan, tile), workers)
+                    check = self.monitor.check if workers == 1 else self._check_stopped
+                    future = _start(partial(self._compute, self._plan, tile, check), workers)
                     running[future] = (self._plan, tile)
                 finished, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
                 for future in finished:
@@ -138,7 +141,13 @@ class LayerRun:
                     else:
                         raise error
         finally:
+            self._stopped.set()
             wait(running)
+
+    def _check_stopped(self) -> None:
+        """What workers check: the monitor belongs to the thread that called the core."""
+        if self._stopped.is_set():
+            raise StoppedError
 
     def _store(self, plan: TilePlan, tile: Tile, pixels: Tensor) -> None:
         part = plan.faded(tile)
@@ -173,13 +182,13 @@ class LayerRun:
         self._plan = setting.plan(*self._size, self._target)  # smaller tiles need a halo
 
     @torch.inference_mode()
-    def _compute(self, plan: TilePlan, tile: Tile) -> Tensor:
+    def _compute(self, plan: TilePlan, tile: Tile, check: Callable[[], None]) -> Tensor:
         """Return the target pixels of one tile: float32 [height, width, channels], on the CPU."""
         part = plan.faded(tile)
         window = plan.window(part)
         pixels = self.image[window.y.start : window.y.stop, window.x.start : window.x.stop]
         pixels = self.layer.gather(pixels.float()).nan_to_num(nan=0.0).clamp(0.0, 1.0)
-        output = _forward(self.setting, pixels.permute(2, 0, 1)[None])
+        output = _forward(self.setting, pixels.permute(2, 0, 1)[None], check)
         output = self.layer.scatter(output[0].permute(1, 2, 0).float())
         scale = self.setting.model.scale
         x = _axis(window.x, part.x, plan.width, self._target[0], scale)
@@ -221,14 +230,14 @@ def _matrix(axis: slice | Tensor, length: int) -> Tensor:
     return torch.eye(length)[axis] if isinstance(axis, slice) else axis
 
 
-def _forward(setting: Setting, pixels: Tensor) -> Tensor:
+def _forward(setting: Setting, pixels: Tensor, check: Callable[[], None]) -> Tensor:
     replica = setting.model.replica(setting.device, setting.dtype)
-    output, finite = replica(pixels.to(setting.device, setting.dtype))
+    output, finite = replica(pixels.to(setting.device, setting.dtype), check)
     if not finite and setting.dtype != torch.float32:
         setting.tally.redone += 1
         replica = setting.model.replica(setting.device, torch.float32)
         setting.memory.place(replica.module, setting.device)
-        output, finite = replica(pixels.to(setting.device))
+        output, finite = replica(pixels.to(setting.device), check)
     if not finite:
         raise EngineError(
             f"{setting.model.name} computed NaN or infinity even in fp32; "
