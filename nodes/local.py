@@ -72,6 +72,7 @@ class LocalESRGANUpscale:
             monitor = host.ComfyMonitor()
             run = host.service().run
             result = run(operation, pixels, monitor, descriptor=upscale_model)
+            monitor.status(result.summary)
             info = json.dumps(result.info)
             if mask is None:
                 return result.images, images.split_alpha(result.images), info

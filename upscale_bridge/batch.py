@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from . import codecs
 from .errors import InvalidInputError, SettingsError
@@ -78,7 +78,8 @@ class Done:
 
     job: Job
     status: Literal["done", "skipped"]
-    info: dict[str, object]
+    info: dict[str, Any]
+    summary: str = ""
 
 
 def plan_jobs(
@@ -131,7 +132,7 @@ def run_job(
         exif=decoded.exif if output.metadata else None,
     )
     _write(job.target, picture.data, overwrite=output.overwrite)
-    return Done(job, "done", result.info)
+    return Done(job, "done", result.info, result.summary)
 
 
 def _expand(name: str, recursive: bool) -> Iterator[tuple[Path | str, Path]]:

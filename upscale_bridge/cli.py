@@ -165,7 +165,7 @@ def _say_done(args: argparse.Namespace, done: batch.Done) -> None:
     elif done.status == "skipped":
         _note(f"{source}: skipped, {target} exists (--overwrite replaces it)")
     else:
-        _note(f"{source} -> {target}: {describe(done.info)}")
+        _note(f"{source} -> {target}: {done.summary}")
 
 
 def _say_failure(args: argparse.Namespace, job: batch.Job, error: UpscaleError) -> None:
@@ -174,15 +174,6 @@ def _say_failure(args: argparse.Namespace, job: batch.Job, error: UpscaleError) 
         print(json.dumps({**fields, "error": type(error).__name__, "message": str(error)}))
     else:
         _note(f"{job.source}: FAILED: {error}")
-
-
-def describe(info: dict[str, Any]) -> str:
-    """Return one line about an upscale from its `Result.info`."""
-    (width, height), (new_width, new_height) = info["input_size"], info["size"]
-    return (
-        f"{width} x {height} -> {new_width} x {new_height} with {info['model']}, {info['device']} "
-        f"{info['precision']}, {info['tiles']} tiles, {info['seconds']:.1f} s"
-    )
 
 
 def _list_models(args: argparse.Namespace) -> int:

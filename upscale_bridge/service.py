@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .local.operation import LocalUpscale
 from .monitor import Monitor
@@ -28,8 +28,18 @@ class Result:
 
     images: Tensor
     """float32 [batch, height, width, channels] in 0..1 on the CPU."""
-    info: dict[str, object]
+    info: dict[str, Any]
     """What was done, as plain data for JSON; no secrets."""
+
+    @property
+    def summary(self) -> str:
+        """One line about it for the user."""
+        (width, height), (new_width, new_height) = self.info["input_size"], self.info["size"]
+        return (
+            f"{width} x {height} -> {new_width} x {new_height} with {self.info['model']}, "
+            f"{self.info['device']} {self.info['precision']}, {self.info['tiles']} tiles, "
+            f"{self.info['seconds']:.1f} s"
+        )
 
 
 class Service:

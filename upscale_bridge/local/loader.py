@@ -166,7 +166,7 @@ def import_spandrel() -> Any:
         except RuntimeError as error:
             if "torchvision::" not in str(error):
                 raise
-            log.warning("torchvision does not fit this torch (%s); using it without nms.", error)
+            log.info("torchvision does not fit this torch (%s); using it without nms.", error)
             _define_torchvision_schemas()
             import spandrel
         if importlib.util.find_spec("spandrel_extra_arches"):

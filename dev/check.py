@@ -1,0 +1,42 @@
+"""Run lint, types and all tests; nothing else decides whether a change is good.
+
+    python3 dev/check.py [pytest arguments]
+
+Makes `.venv` on the first run.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from environment import ROOT, prepare
+
+
+def main() -> int:
+    """Run every check to its end and return 0 only if all passed."""
+    python = prepare("requirements.txt", "requirements-check.txt")
+    failed = [name for name, command in checks(python).items() if not passes(name, command)]
+    if failed:
+        print("Failed: " + ", ".join(failed), flush=True)
+    return 1 if failed else 0
+
+
+def checks(python: Path) -> dict:
+    """Return each check's name and command."""
+    tool = [str(python), "-m"]
+    return {
+        "lint": [*tool, "ruff", "check", "."],
+        "format": [*tool, "ruff", "format", "--check", "."],
+        "types": [*tool, "mypy"],
+        "tests": [*tool, "pytest", *sys.argv[1:]],
+    }
+
+
+def passes(name: str, command: list) -> bool:
+    """Run one check in the project's root."""
+    print(f"== {name}", flush=True)
+    return subprocess.run(command, cwd=str(ROOT), check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

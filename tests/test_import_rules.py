@@ -1,0 +1,107 @@
+"""Who may import whom; docs/ARCHITECTURE.md says why."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CORE = ROOT / "upscale_bridge"
+OWNERS = {  # who may import a third-party package
+    "requests": {"transport"},
+    "spandrel": {"local.loader"},
+    "spandrel_extra_arches": {"local.loader"},
+    "safetensors": {"local.loader"},
+    "PIL": {"codecs"},
+    "numpy": {"codecs", "local"},
+    "torch": {"codecs", "local"},
+}
+INNERMOST = {"errors", "params", "pictures", "monitor"}
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules that a file imports at run time; relative ones start with a dot."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(node)
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and ast.unparse(test.test) == "TYPE_CHECKING"
+        for node in ast.walk(test)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            names = [alias.name for alias in node.names] if not node.module else [""]
+            found |= {base + name for name in names}
+    return found
+
+
+def core_modules() -> list[tuple[str, Path]]:
+    return [
+        (".".join(path.relative_to(CORE).with_suffix("").parts), path)
+        for path in sorted(CORE.rglob("*.py"))
+    ]
+
+
+@pytest.mark.parametrize(("name", "path"), core_modules())
+def test_core_imports_itself_only_relatively(name, path):
+    absolute = {module for module in imports(path) if module.startswith("upscale_bridge")}
+    assert not absolute, f"{name} is imported under two names; use relative imports"
+
+
+@pytest.mark.parametrize(("name", "path"), core_modules())
+def test_each_dependency_has_one_owner(name, path):
+    for module in imports(path):
+        owners = OWNERS.get(module.split(".")[0])
+        if owners is not None:
+            assert name in owners or name.split(".")[0] in owners, f"{name} imports {module}"
+
+
+@pytest.mark.parametrize(("name", "path"), core_modules())
+def test_core_knows_no_host(name, path):
+    hosts = {"comfy", "folder_paths", "server", "nodes", "modules", "gradio", "comfy_execution"}
+    assert not {module.split(".")[0] for module in imports(path)} & hosts
+
+
+@pytest.mark.parametrize("name", sorted(INNERMOST))
+def test_innermost_modules_import_only_each_other(name):
+    relative = {m.lstrip(".") for m in imports(CORE / f"{name}.py") if m.startswith(".")}
+    assert relative <= INNERMOST
+
+
+def test_local_engine_does_not_know_the_doors():
+    doors = {"..service", "..cli", "..batch", "..remote", "..server"}
+    for path in (CORE / "local").glob("*.py"):
+        assert not imports(path) & doors, path.name
+
+
+def test_only_settings_reads_the_environment():
+    readers = [name for name, path in core_modules() if "os.environ" in path.read_text("utf-8")]
+    assert readers == ["settings"]
+
+
+def test_nodes_reach_the_core_only_relatively():
+    for path in (ROOT / "nodes").glob("*.py"):
+        assert not {m for m in imports(path) if m.startswith("upscale_bridge")}, path.name
+
+
+def test_no_module_does_work_at_import():
+    """Module level holds definitions, constants and guards only."""
+    allowed = (
+        ast.Import,
+        ast.ImportFrom,
+        ast.FunctionDef,
+        ast.ClassDef,
+        ast.Assign,
+        ast.AnnAssign,
+        ast.If,
+    )
+    for name, path in core_modules():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            assert docstring or isinstance(node, allowed), f"{name}:{node.lineno}"
