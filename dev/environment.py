@@ -19,10 +19,8 @@ NEEDED_BYTES = 2 * 2**30  # PyTorch for the CPU and the rest; with CUDA it is fo
 def prepare(*requirements: str) -> Path:
     """Install the named files of dev/ into `.venv` unless that is done; return its Python."""
     if sys.version_info < OLDEST:
-        sys.exit(
-            "Python %d.%d is too old; run this with Python %d.%d or newer."
-            % (*sys.version_info[:2], *OLDEST)
-        )
+        found = ".".join(map(str, sys.version_info[:2]))
+        sys.exit(f"Python {found} is too old; run this with Python 3.10 or newer.")
     python = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     for name in requirements:
         file = ROOT / "dev" / name

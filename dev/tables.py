@@ -1,6 +1,6 @@
 """Draw README's tables from the declarations.
 
-    python dev/tables.py --write
+python dev/tables.py --write
 """
 
 from __future__ import annotations
