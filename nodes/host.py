@@ -51,10 +51,6 @@ def _memory() -> Memory:
     from ..upscale_bridge.local.devices import Memory
 
     class ComfyMemory(Memory):
-        def __init__(self) -> None:
-            super().__init__()
-            self._patchers: dict[int, Any] = {}
-
         def device(self) -> torch.device:
             return manager.get_torch_device()
 
@@ -66,18 +62,28 @@ def _memory() -> Memory:
 
         def place(self, module: torch.nn.Module, device: torch.device) -> None:
             if device.type != "cpu":
-                # A patcher lets the manager evict the model when another one needs the room.
-                patcher = self._patchers.get(id(module))
-                if patcher is None or patcher.model is not module:
-                    patcher = ModelPatcher(module, device, manager.unet_offload_device())
-                    self._patchers = {id(module): patcher}
-                manager.load_models_gpu([patcher])
+                # A patcher lets the manager evict the model when another one needs the room. It
+                # lives as long as the module: the manager takes a lost patcher for a leak.
+                if not hasattr(module, "upscale_bridge_patcher"):
+                    offload = manager.unet_offload_device()
+                    module.upscale_bridge_patcher = ModelPatcher(module, device, offload)
+                manager.load_models_gpu([module.upscale_bridge_patcher])
             module.to(device)  # newer managers leave foreign modules where they are
 
         def empty_cache(self, device: torch.device) -> None:
             manager.soft_empty_cache()
 
     return ComfyMemory()
+
+
+def to_intermediate(images: torch.Tensor) -> torch.Tensor:
+    """Bring a result to where, and into the number format in which, ComfyUI passes it on."""
+    import comfy.model_management as manager
+
+    device = manager.intermediate_device()
+    if hasattr(manager, "intermediate_dtype"):  # ComfyUI 0.18 and newer
+        return images.to(device, manager.intermediate_dtype())
+    return images.to(device)
 
 
 class ComfyMonitor(Monitor):

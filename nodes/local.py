@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..upscale_bridge.local.operation import LocalUpscale
@@ -70,15 +71,16 @@ class LocalESRGANUpscale:
             operation = self.OPERATION(**values)
             pixels = images.to_images(image)
             monitor = host.ComfyMonitor()
-            run = host.service().run
-            result = run(operation, pixels, monitor, descriptor=upscale_model)
-            monitor.status(result.summary)
-            info = json.dumps(result.info)
+            run = partial(host.service().run, monitor=monitor, descriptor=upscale_model)
+            result = run(operation, pixels)
             if mask is None:
-                return result.images, images.split_alpha(result.images), info
-            masks = images.to_masks(mask)
-            if operation.alpha == "lanczos" or images.is_flat(masks):
-                return result.images, images.fit_masks(masks, result.images)[..., 0], info
-            masks = images.fit_masks(masks, pixels)
-            masks = run(operation, masks, monitor, descriptor=upscale_model).images
-            return result.images, masks[..., 0], info
+                masks = images.split_alpha(result.images)
+            else:
+                masks = images.to_masks(mask)
+                if operation.alpha == "lanczos" or images.is_flat(masks):
+                    masks = images.fit_masks(masks, result.images)[..., 0]
+                else:
+                    masks = run(operation, images.fit_masks(masks, pixels)).images[..., 0]
+            monitor.status(result.summary)
+            outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
+            return *outputs, json.dumps(result.info)

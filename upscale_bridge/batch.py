@@ -98,11 +98,15 @@ def plan_jobs(
             raise InvalidInputError("--output", "Name a folder for the results with -o.")
         return [Job(sources[0][0], STREAM)]
     single = len(sources) == 1 and not Path(out).is_dir() and Path(out).suffix.lower() in _SUFFIXES
-    if single:
-        return [Job(sources[0][0], Path(out))]
-    jobs = [Job(source, Path(out) / _result_name(below, output)) for source, below in sources]
+    jobs = (
+        [Job(sources[0][0], Path(out))]
+        if single
+        else [Job(source, Path(out) / _result_name(below, output)) for source, below in sources]
+    )
     _refuse_collisions(jobs)
-    return jobs
+    # A second run finds the first one's results where they lie among the pictures.
+    results = {Path(job.target).resolve() for job in jobs}
+    return [job for job in jobs if Path(job.source).resolve() not in results]
 
 
 def run_job(
@@ -164,7 +168,7 @@ def _result_name(below: Path, output: Output) -> Path:
 def _refuse_collisions(jobs: list[Job]) -> None:
     taken: dict[Path, Job] = {}
     for job in jobs:
-        target = Path(job.target).absolute()
+        target = Path(job.target).resolve()
         if target in taken:
             raise InvalidInputError(
                 "--output",
@@ -172,7 +176,7 @@ def _refuse_collisions(jobs: list[Job]) -> None:
                 "upscale them separately or keep their formats.",
             )
         taken[target] = job
-        if target == Path(job.source).absolute():
+        if target == Path(job.source).resolve():
             raise InvalidInputError(
                 "--output",
                 f"The result of {job.source} would replace it; name another folder or a --suffix.",

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from . import __version__, batch
 from .errors import InvalidInputError, StoppedError, UpscaleError
@@ -45,9 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--models-dir", type=Path, action="append", default=[], help="a further model folder"
-    )
+    parser.add_argument("--models-dir", type=Path, action="append", help="a further model folder")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     parser.add_argument("--verbose", action="store_true", help="say more on standard error")
 
@@ -65,7 +63,9 @@ def _add_local(commands: Any) -> None:
         size.add_argument(name, type=_positive, metavar="PX")
     local.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps or xpu")
     local.add_argument("--format", choices=("png", "jpeg", "webp", "tiff"))
-    local.add_argument("--quality", type=int, default=95, help="of JPEG and WebP, 1 to 100")
+    local.add_argument(
+        "--quality", type=_quality, default=95, metavar="N", help="of JPEG and WebP, 1 to 100"
+    )
     local.add_argument("--suffix", default="", help="put behind the names of the results")
     local.add_argument("--overwrite", action="store_true", help="replace results that are there")
     local.add_argument("--recursive", action="store_true", help="look into folders of folders")
@@ -78,12 +78,16 @@ def _add_models(commands: Any) -> None:
     models.set_defaults(command=_list_models, names=[])
     _add_common(models)
     verbs = models.add_subparsers(metavar="list|download|info")
-    listing = verbs.add_parser("list", help="all models: here, or known and downloadable")
+    # A verb that set defaults would undo the flags that stand before it.
+    unset = argparse.SUPPRESS
+    listing = verbs.add_parser(
+        "list", help="all models: here, or known and downloadable", argument_default=unset
+    )
     listing.set_defaults(command=_list_models)
-    download = verbs.add_parser("download", help="fetch known models")
+    download = verbs.add_parser("download", help="fetch known models", argument_default=unset)
     download.set_defaults(command=_download_models)
     download.add_argument("names", nargs="+", metavar="NAME")
-    info = verbs.add_parser("info", help="what a model file holds")
+    info = verbs.add_parser("info", help="what a model file holds", argument_default=unset)
     info.set_defaults(command=_describe_model)
     info.add_argument("names", nargs=1, metavar="FILE")
     for verb in (listing, download, info):
@@ -128,6 +132,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _quality(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 to 100 is needed, not {text!r}")
+    return int(text)
+
+
 def _local(args: argparse.Namespace) -> int:
     operation = LocalUpscale(**{p.name: getattr(args, p.name) for p in LocalUpscale.params()})
     output = batch.Output(
@@ -139,7 +149,9 @@ def _local(args: argparse.Namespace) -> int:
     shown = _Terminal(len(jobs), quiet=args.json)
     failures: list[UpscaleError] = []
     with _interruptible(shown):
-        if any(isinstance(job.target, str) or not job.target.exists() for job in jobs):
+        if args.overwrite or any(
+            isinstance(job.target, str) or not job.target.exists() for job in jobs
+        ):  # one message about a missing model, not one for every picture
             service.library.load(operation.model, shown, may_download=operation.download)
         for index, job in enumerate(jobs):
             shown.begin(index, str(job.source))
@@ -161,7 +173,7 @@ def _say_done(args: argparse.Namespace, done: batch.Done) -> None:
     source, target = str(done.job.source), str(done.job.target)
     if args.json:
         fields = {"file": source, "output": target, "status": done.status, **done.info}
-        print(json.dumps(fields), file=sys.stderr if target == batch.STREAM else sys.stdout)
+        print(json.dumps(fields), file=_report_stream(done.job))
     elif done.status == "skipped":
         _note(f"{source}: skipped, {target} exists (--overwrite replaces it)")
     else:
@@ -171,9 +183,15 @@ def _say_done(args: argparse.Namespace, done: batch.Done) -> None:
 def _say_failure(args: argparse.Namespace, job: batch.Job, error: UpscaleError) -> None:
     if args.json:
         fields = {"file": str(job.source), "status": "failed"}
-        print(json.dumps({**fields, "error": type(error).__name__, "message": str(error)}))
+        fields |= {"error": type(error).__name__, "message": str(error)}
+        print(json.dumps(fields), file=_report_stream(job))
     else:
         _note(f"{job.source}: FAILED: {error}")
+
+
+def _report_stream(job: batch.Job) -> TextIO:
+    """Return where JSON goes: standard output, unless the picture goes there."""
+    return sys.stderr if job.target == batch.STREAM else sys.stdout
 
 
 def _list_models(args: argparse.Namespace) -> int:
@@ -204,19 +222,21 @@ def _download_models(args: argparse.Namespace) -> int:
     with _interruptible(shown):
         for index, name in enumerate(args.names):
             shown.begin(index, name)
-            spec = library.known(name)
             path = library.find(name)
             if path is None:
+                spec = library.known(name)
                 _note(spec.terms)
                 path = library.fetch(spec, shown)
             if args.json:
-                print(json.dumps({"name": spec.name, "path": str(path)}))
+                print(json.dumps({"name": path.stem, "path": str(path)}))
             else:
-                _note(f"{spec.name}: {path}")
+                _note(f"{path.stem}: {path}")
     return 0
 
 
 def _describe_model(args: argparse.Namespace) -> int:
+    import torch
+
     from .local.loader import file_sha256, load_model
 
     name = args.names[0]
@@ -232,7 +252,7 @@ def _describe_model(args: argparse.Namespace) -> int:
         "channels": model.channels,
         "fp16": model.supports_half,
         "bf16": model.supports_bfloat16,
-        "halo": model.halo,
+        "halo": model.halo(torch.device("cpu"), torch.float32),
         "bytes": path.stat().st_size,
         "sha256": file_sha256(path),
     }
@@ -247,7 +267,7 @@ def _service(args: argparse.Namespace) -> Service:
     def folders() -> list[Path]:
         from .local.library import own_model_folder
 
-        return [*args.models_dir, own_model_folder()]
+        return [*(args.models_dir or ()), own_model_folder()]
 
     def memory() -> Any:
         from .local.devices import Memory

@@ -26,6 +26,7 @@ from ..errors import InvalidInputError, OutOfMemoryError
 from ..monitor import Monitor
 from .channels import alpha_channel, fill_transparent, layers
 from .devices import PRECISIONS, Memory
+from .halo import LARGEST_HALO
 from .loader import Model
 from .operation import LocalUpscale
 from .passes import SMALLEST_TILE, LayerRun, Setting, allocate
@@ -93,10 +94,12 @@ class Engine:
             setting = self._prepare(model, operation, largest=max(sizes[:-1]))
             progress = _Progress(monitor, count * sum(w * h for w, h in sizes[:-1]))
             for image, place in zip(images, result, strict=True):
-                _upscale_image(setting, image, place, sizes, operation, progress)
+                try:
+                    _upscale_image(setting, image.cpu(), place, sizes, operation, progress)
+                finally:
+                    self._learn(setting)
         finally:
             self._lock.release()
-        self._learn(setting)
         return result, _report(setting, sizes, time.monotonic() - started)
 
     def _prepare(self, model: Model, operation: LocalUpscale, *, largest: Size) -> Setting:
@@ -106,22 +109,24 @@ class Engine:
             operation.precision, device, half=model.supports_half, bfloat=model.supports_bfloat16
         )
         setting = Setting(model, self.memory, device, dtype, tile_side=max(largest))
-        self.memory.place(model.replica(device, dtype).module, device)
+        module = model.replica(device, dtype).module
+        self.memory.place(module, device)
         if operation.tile_size:
             setting.tile_side = max(SMALLEST_TILE, operation.tile_size)
         elif model.tiling != "INTERNAL":
             setting.tile_side = self._tile_side(setting, *largest)
         learned = self._working.get(_key(setting), setting.tile_side)
         setting.tile_side = min(setting.tile_side, learned)
+        self.memory.place(module, device)  # making room may have moved it away
         return setting
 
     def _tile_side(self, setting: Setting, width: int, height: int) -> int:
         """Return the largest good tile side for images of up to `width` x `height`."""
         model, device = setting.model, setting.device
         if device.type == "cpu":
-            large = model.architecture == "ESRGAN" or model.tiling == "DISCOURAGED"
+            large = model.replica(device, setting.dtype).lean or model.tiling == "DISCOURAGED"
             return _CPU_TILE_LARGE if large else _CPU_TILE
-        if self.memory.free_bytes(device) is None:
+        if device.type != "cuda":
             return _UNKNOWN_TILE
         cost = self._costs.get(_key(setting)) or self._costs.setdefault(
             _key(setting), bytes_per_pixel(setting)
@@ -131,7 +136,7 @@ class Engine:
         area = min(_SHARE * free / cost, _INDEX_LIMIT / (model.widest * model.scale**2))
         if width * height <= area:
             return max(width, height)
-        return max(SMALLEST_TILE, math.isqrt(int(area)) - 2 * model.halo)
+        return max(SMALLEST_TILE, math.isqrt(int(area)) - 2 * LARGEST_HALO)
 
     def _learn(self, setting: Setting) -> None:
         """Remember a tile side to which memory forced the engine, for this process."""

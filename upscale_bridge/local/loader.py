@@ -59,13 +59,14 @@ class Model:
         self._halo: int | None = None
         self._lock = threading.Lock()
 
-    @property
-    def halo(self) -> int:
-        """How far the model sees, in input pixels, measured when first asked for."""
-        replica = self.replica(torch.device("cpu"), torch.float32)
+    def halo(self, device: torch.device, dtype: torch.dtype) -> int:
+        """Return how far the model sees, in input pixels; measured once, where it lies now."""
+        replica = self.replica(device, dtype)
         with self._lock:
             if self._halo is None:
-                self._halo = measure_halo(replica, self.channels, self.scale, self.multiple)
+                self._halo = measure_halo(
+                    replica, self.channels, self.scale, self.multiple, device, dtype
+                )
                 log.debug("%s needs a halo of %d px", self.name, self._halo)
             return self._halo
 
@@ -75,18 +76,20 @@ class Model:
             key = (device, dtype)
             if key not in self._replicas:
                 descriptor = copy.deepcopy(self._master)
-                slim(descriptor.model.eval())
+                lean = slim(descriptor.model.eval())
                 # The cast goes past spandrel's own check: the caller has asked supports_*.
                 descriptor.model.to(dtype=dtype, memory_format=torch.channels_last)
-                self._replicas[key] = Replica(descriptor)
+                self._replicas[key] = Replica(descriptor, lean=lean)
             return self._replicas[key]
 
 
 class Replica:
     """One copy of a model in one number format, callable on a batch of one image."""
 
-    def __init__(self, descriptor: ImageModelDescriptor[Any]) -> None:
+    def __init__(self, descriptor: ImageModelDescriptor[Any], *, lean: bool = False) -> None:
         self._descriptor = descriptor
+        self.lean = lean
+        """Whether it is an ESRGAN that works in strips and takes little memory for large tiles."""
         self.module: torch.nn.Module = descriptor.model.eval().requires_grad_(False)
         self._call = threading.local()  # several threads run tiles on one replica
         # spandrel clamps the output, which hides infinity; a hook sees it before that.

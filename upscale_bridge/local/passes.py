@@ -60,7 +60,12 @@ class Setting:
     @property
     def workers(self) -> int:
         """How many tiles are computed at the same time."""
-        return worker_count() if self.device.type == "cpu" else 1
+        # A model that loses by tiling gets all threads for one tile instead.
+        return worker_count() if self.device.type == "cpu" and self._tiles_well else 1
+
+    @property
+    def _tiles_well(self) -> bool:
+        return self.model.tiling == "SUPPORTED"
 
     @property
     def _align(self) -> int:
@@ -73,13 +78,14 @@ class Setting:
             return whole
         ratio = max(self.model.scale * width / target[0], self.model.scale * height / target[1])
         reach = 0 if ratio == 1.0 else math.ceil(support(math.ceil(ratio), 1) / self.model.scale)
+        halo = self.model.halo(self.device, self.dtype)
         return TilePlan(
             width,
             height,
-            halo=self.model.halo + reach,
+            halo=halo + reach,
             align=self._align,
             minimum=self.model.minimum,
-            blend=0 if self.model.halo < LARGEST_HALO else _BLEND,
+            blend=0 if halo < LARGEST_HALO else _BLEND,
         )
 
 
@@ -137,7 +143,8 @@ class LayerRun:
                     elif is_out_of_memory(error):
                         waiting.appendleft(tile)
                         del error, future  # the traceback holds the tensors that did not fit
-                        self._shrink(tile)
+                        if plan is self._plan:  # not yet shrunk since this tile was started
+                            self._shrink(tile)
                     else:
                         raise error
         finally:
