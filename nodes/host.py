@@ -93,7 +93,7 @@ class ComfyMonitor(Monitor):
         from comfy.utils import ProgressBar
 
         self._bar = ProgressBar(1000)
-        self._tile: Any = None
+        self._done = 0
         self._shown = 0.0
 
     def check(self) -> None:
@@ -106,14 +106,13 @@ class ComfyMonitor(Monitor):
         _show_text(text)
 
     def progress(self, done: float, total: float) -> None:
-        preview = None
-        if self._tile is not None and time.monotonic() - self._shown > _PREVIEW_SECONDS:
-            preview, self._shown = _preview(self._tile), time.monotonic()
-        self._tile = None
-        self._bar.update_absolute(round(1000 * done / total), 1000, preview)
+        self._done = round(1000 * done / total)
+        self._bar.update_absolute(self._done, 1000)
 
     def preview(self, tile: torch.Tensor) -> None:
-        self._tile = tile
+        if time.monotonic() - self._shown > _PREVIEW_SECONDS:
+            self._bar.update_absolute(self._done, 1000, _preview(tile))
+            self._shown = time.monotonic()
 
 
 def _show_text(text: str) -> None:

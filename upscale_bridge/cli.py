@@ -252,7 +252,7 @@ def _describe_model(args: argparse.Namespace) -> int:
         "channels": model.channels,
         "fp16": model.supports_half,
         "bf16": model.supports_bfloat16,
-        "halo": model.halo(torch.device("cpu"), torch.float32),
+        "halo": model.sight(torch.device("cpu"), torch.float32).halo,
         "bytes": path.stat().st_size,
         "sha256": file_sha256(path),
     }

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UnsupportedModelError
-from .halo import measure_halo
+from .halo import Sight, measure_sight
 from .lean import slim
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 
 EXTENSIONS = (".safetensors", ".sft", ".pth", ".pt", ".ckpt")
 """Weights files that can be loaded, best first when a name has several."""
+
+# Networks that keep no state between calls. Others do: SPAN replaces its weights in every call,
+# and two threads in it crash the process.
+_CONCURRENT = ("Compact", "ESRGAN")
 
 _spandrel_lock = threading.Lock()
 
@@ -48,6 +52,8 @@ class Model:
         self.supports_bfloat16 = descriptor.supports_bfloat16
         self.tiling: str = descriptor.tiling.name
         """SUPPORTED, DISCOURAGED or INTERNAL, as spandrel says."""
+        self.concurrent: bool = descriptor.architecture.id in _CONCURRENT
+        """Whether several threads may run one replica."""
         self.minimum: int = max(1, descriptor.size_requirements.minimum)
         """Smallest side of an input that needs no padding, in pixels."""
         self.multiple: int = descriptor.size_requirements.multiple_of
@@ -56,19 +62,19 @@ class Model:
         """Most channels that any layer puts out."""
         self._master = descriptor
         self._replicas: dict[tuple[torch.device, torch.dtype], Replica] = {}
-        self._halo: int | None = None
+        self._sight: Sight | None = None
         self._lock = threading.Lock()
 
-    def halo(self, device: torch.device, dtype: torch.dtype) -> int:
-        """Return how far the model sees, in input pixels; measured once, where it lies now."""
+    def sight(self, device: torch.device, dtype: torch.dtype) -> Sight:
+        """Return how far the model sees; measured once, where it lies now."""
         replica = self.replica(device, dtype)
         with self._lock:
-            if self._halo is None:
-                self._halo = measure_halo(
+            if self._sight is None:
+                self._sight = measure_sight(
                     replica, self.channels, self.scale, self.multiple, device, dtype
                 )
-                log.debug("%s needs a halo of %d px", self.name, self._halo)
-            return self._halo
+                log.debug("%s: %s", self.name, self._sight)
+            return self._sight
 
     def replica(self, device: torch.device, dtype: torch.dtype) -> Replica:
         """Return the model in `dtype`, to run on `device`; it is not moved there yet."""

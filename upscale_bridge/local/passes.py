@@ -19,7 +19,6 @@ from ..errors import EngineError, OutOfMemoryError, StoppedError
 from ..monitor import Monitor
 from .channels import Layer
 from .devices import Memory, is_out_of_memory
-from .halo import LARGEST_HALO
 from .loader import Model
 from .resample import resample, support, targets, weights
 from .tiling import Span, Tile, TilePlan
@@ -31,7 +30,6 @@ SMALLEST_TILE = 32
 """Input pixels; below this nearly all work would go into the halo."""
 
 _BLEND = 16  # input pixels; hides what a halo cannot, in models that see everything
-_GRID = 4  # pixel-unshuffle models see pixels in groups of 2 or 4
 
 
 @dataclass
@@ -60,32 +58,25 @@ class Setting:
     @property
     def workers(self) -> int:
         """How many tiles are computed at the same time."""
-        # A model that loses by tiling gets all threads for one tile instead.
-        return worker_count() if self.device.type == "cpu" and self._tiles_well else 1
-
-    @property
-    def _tiles_well(self) -> bool:
-        return self.model.tiling == "SUPPORTED"
-
-    @property
-    def _align(self) -> int:
-        return math.lcm(_GRID, self.model.multiple)
+        # A model that loses by tiling, or bears one thread only, gets all cores for one tile.
+        apart = self.model.concurrent and self.model.tiling == "SUPPORTED"
+        return worker_count() if self.device.type == "cpu" and apart else 1
 
     def plan(self, width: int, height: int, target: tuple[int, int]) -> TilePlan:
         """Return the plan for an image that becomes `target` = (width, height)."""
-        whole = TilePlan(width, height, align=self._align)
+        whole = TilePlan(width, height)
         if len(whole.cut(whole.whole(), self.tile_side, self.workers)) == 1:
             return whole
         ratio = max(self.model.scale * width / target[0], self.model.scale * height / target[1])
         reach = 0 if ratio == 1.0 else math.ceil(support(math.ceil(ratio), 1) / self.model.scale)
-        halo = self.model.halo(self.device, self.dtype)
+        sight = self.model.sight(self.device, self.dtype)
         return TilePlan(
             width,
             height,
-            halo=halo + reach,
-            align=self._align,
+            halo=sight.halo + reach,
+            align=sight.grid,
             minimum=self.model.minimum,
-            blend=0 if halo < LARGEST_HALO else _BLEND,
+            blend=0 if sight.exact else _BLEND,
         )
 
 
@@ -128,16 +119,13 @@ class LayerRun:
             while waiting or running:
                 self.monitor.check()
                 while waiting and len(running) < workers:
-                    tile = waiting.popleft()
-                    if tile.side > setting.tile_side:  # shrunk since the tile was cut
-                        waiting.extendleft(reversed(self._plan.cut(tile, setting.tile_side)))
-                        continue
+                    tile = self._take(waiting)
                     check = self.monitor.check if workers == 1 else self._check_stopped
                     future = _start(partial(self._compute, self._plan, tile, check), workers)
                     running[future] = (self._plan, tile)
                 finished, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    plan, tile = running.pop(future)
+                while finished:
+                    plan, tile = running.pop(future := finished.pop())
                     if (error := future.exception()) is None:
                         self._store(plan, tile, future.result())
                     elif is_out_of_memory(error):
@@ -150,6 +138,12 @@ class LayerRun:
         finally:
             self._stopped.set()
             wait(running)
+
+    def _take(self, waiting: deque[Tile]) -> Tile:
+        """Return the next tile, cut first if tiles have shrunk since it was put there."""
+        first, *others = self._plan.cut(waiting.popleft(), self.setting.tile_side)
+        waiting.extendleft(reversed(others))
+        return first
 
     def _check_stopped(self) -> None:
         """What workers check: the monitor belongs to the thread that called the core."""
