@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import glob
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +90,8 @@ def plan_jobs(
     `out` is a file for a single input file, else a folder; "-" (or None when the input is "-")
     is standard output. Raises `InvalidInputError` when that cannot work.
     """
-    sources = [pair for name in inputs for pair in _expand(name, recursive)]
+    named = [pair for name in inputs for pair in _expand(name, recursive)]
+    sources = list(dict(named).items())  # once each, whatever was named twice
     if not sources:
         raise InvalidInputError("IN", "No pictures found; name files, or folders with pictures.")
     if out is None or out == STREAM:
@@ -104,6 +105,10 @@ def plan_jobs(
         else [Job(source, Path(out) / _result_name(below, output)) for source, below in sources]
     )
     _refuse_collisions(jobs)
+    if single and output.format not in (None, _SUFFIXES[Path(out).suffix.lower()]):
+        raise InvalidInputError(
+            "--format", f"{out} is not the name of a {output.format} file; drop --format or rename."
+        )
     # A second run finds the first one's results where they lie among the pictures.
     results = {Path(job.target).resolve() for job in jobs}
     return [job for job in jobs if Path(job.source).resolve() not in results]
@@ -207,30 +212,23 @@ def _write(target: Path | str, data: bytes, *, overwrite: bool) -> None:
     if isinstance(target, str):
         sys.stdout.buffer.write(data)
         return
-    temporary = None
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=".upscale-", suffix=target.suffix, delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        if target.exists() and not overwrite:  # somebody else was faster
-            raise FileExistsError(None, "it exists", str(target))
-        temporary.replace(target)
-    except OSError as error:
-        if temporary is not None:
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if target.exists() and not overwrite:
+                raise SettingsError(
+                    f"{target} was made by another program in the meantime and is kept; "
+                    "--overwrite replaces it."
+                )
+            temporary.replace(target)
+        finally:
             temporary.unlink(missing_ok=True)
+    except OSError as error:
         raise SettingsError(
             f"Cannot write {target} ({error.strerror}); free some space or choose another folder."
         ) from error
-
-
-def _umask() -> int:
-    """Return the mask that files of this user are made with; temporary files ignore it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

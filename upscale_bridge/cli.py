@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import logging
-import signal
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from . import __version__, batch
 from .errors import InvalidInputError, StoppedError, UpscaleError
 from .local.operation import LocalUpscale
-from .monitor import Monitor
 from .params import Operation, Param
 from .service import Service
+from .terminal import Terminal, interruptible, note
 
 _FLAGS = {"scale_factor": "--scale", "tile_size": "--tile"}  # shorter than the parameter's name
 
@@ -30,7 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = args.command(args)
     except UpscaleError as error:
         return _fail(error, args)
-    return status
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        return status
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,9 +149,9 @@ def _local(args: argparse.Namespace) -> int:
     size = batch.Size(args.width, args.height, args.longest_edge)
     jobs = batch.plan_jobs(args.inputs, args.output, output, recursive=args.recursive)
     service = _service(args)
-    shown = _Terminal(len(jobs), quiet=args.json)
+    shown = Terminal(len(jobs), quiet=args.json)
     failures: list[UpscaleError] = []
-    with _interruptible(shown):
+    with interruptible(shown):
         if args.overwrite or any(
             isinstance(job.target, str) or not job.target.exists() for job in jobs
         ):  # one message about a missing model, not one for every picture
@@ -165,7 +168,7 @@ def _local(args: argparse.Namespace) -> int:
             else:
                 _say_done(args, done)
     if len(failures) > 1:
-        _note(f"{len(failures)} of {len(jobs)} pictures failed; their reasons stand above.")
+        note(f"{len(failures)} of {len(jobs)} pictures failed; their reasons stand above.")
     return failures[0].exit_code if failures else 0
 
 
@@ -175,9 +178,9 @@ def _say_done(args: argparse.Namespace, done: batch.Done) -> None:
         fields = {"file": source, "output": target, "status": done.status, **done.info}
         print(json.dumps(fields), file=_report_stream(done.job))
     elif done.status == "skipped":
-        _note(f"{source}: skipped, {target} exists (--overwrite replaces it)")
+        note(f"{source}: skipped, {target} exists (--overwrite replaces it)")
     else:
-        _note(f"{source} -> {target}: {done.summary}")
+        note(f"{source} -> {target}: {done.summary}")
 
 
 def _say_failure(args: argparse.Namespace, job: batch.Job, error: UpscaleError) -> None:
@@ -186,7 +189,7 @@ def _say_failure(args: argparse.Namespace, job: batch.Job, error: UpscaleError) 
         fields |= {"error": type(error).__name__, "message": str(error)}
         print(json.dumps(fields), file=_report_stream(job))
     else:
-        _note(f"{job.source}: FAILED: {error}")
+        note(f"{job.source}: FAILED: {error}")
 
 
 def _report_stream(job: batch.Job) -> TextIO:
@@ -218,25 +221,23 @@ def _list_models(args: argparse.Namespace) -> int:
 
 def _download_models(args: argparse.Namespace) -> int:
     library = _service(args).library
-    shown = _Terminal(len(args.names), quiet=args.json)
-    with _interruptible(shown):
+    shown = Terminal(len(args.names), quiet=args.json)
+    with interruptible(shown):
         for index, name in enumerate(args.names):
             shown.begin(index, name)
             path = library.find(name)
             if path is None:
                 spec = library.known(name)
-                _note(spec.terms)
+                note(spec.terms)
                 path = library.fetch(spec, shown)
             if args.json:
                 print(json.dumps({"name": path.stem, "path": str(path)}))
             else:
-                _note(f"{path.stem}: {path}")
+                note(f"{path.stem}: {path}")
     return 0
 
 
 def _describe_model(args: argparse.Namespace) -> int:
-    import torch
-
     from .local.loader import file_sha256, load_model
 
     name = args.names[0]
@@ -252,7 +253,7 @@ def _describe_model(args: argparse.Namespace) -> int:
         "channels": model.channels,
         "fp16": model.supports_half,
         "bf16": model.supports_bfloat16,
-        "halo": model.sight(torch.device("cpu"), torch.float32).halo,
+        "halo": model.sight().halo,
         "bytes": path.stat().st_size,
         "sha256": file_sha256(path),
     }
@@ -277,58 +278,9 @@ def _service(args: argparse.Namespace) -> Service:
     return Service(folders, memory)
 
 
-class _Terminal(Monitor):
-    """Progress on one line of standard error, if that is a terminal."""
-
-    def __init__(self, files: int, *, quiet: bool) -> None:
-        self._files = files
-        self._live = sys.stderr.isatty() and not quiet
-        self._head = ""
-        self.stopped = False
-
-    def begin(self, index: int, name: str) -> None:
-        """Go on to the next file."""
-        self._head = f"[{index + 1}/{self._files}] {Path(name).name}"
-        self.status("reading")
-
-    def check(self) -> None:
-        if self.stopped:
-            raise StoppedError
-
-    def status(self, text: str) -> None:
-        self._show(text)
-
-    def progress(self, done: float, total: float) -> None:
-        self._show(f"{100 * done / total:3.0f} %")
-
-    def _show(self, text: str) -> None:
-        if self._live:
-            print(f"\r\x1b[K{self._head} {text}", end="\r", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _interruptible(shown: _Terminal) -> Iterator[None]:
-    """Turn Ctrl-C into a stop after the tile in progress; a second one kills as usual."""
-
-    def stop(_number: int, _frame: object) -> None:
-        shown.stopped = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _fail(error: UpscaleError, args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"error": type(error).__name__, "message": str(error)}))
     else:
-        _note(f"{type(error).__name__}: {error}")
+        note(f"{type(error).__name__}: {error}")
     return error.exit_code
-
-
-def _note(text: str) -> None:
-    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-    print(clear + text, file=sys.stderr)

@@ -34,6 +34,8 @@ _OPPOSITE = {
     for order, other in {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}.items()
 }
 _ORIENTATION = 0x0112  # the EXIF tag
+# Description, camera, resolution, software, date, author, rights, EXIF and GPS (TIFF 6.0, EXIF 2.3)
+_DESCRIPTIVE = {270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 34665, 34853}
 
 
 @dataclass
@@ -63,13 +65,15 @@ def decode(data: bytes, name: str = "image") -> Decoded:
             _refuse(image, name)
             image.load()
             return _from_pillow(image, data, str(image.format).lower())
+    except InvalidInputError:
+        raise
     except UnidentifiedImageError as error:
         raise InvalidInputError(
             name, f"{name} is not an image that Pillow can read; save it as PNG or JPEG."
         ) from error
     except Image.DecompressionBombError as error:
         raise InvalidInputError(name, _too_large(name)) from error
-    except (OSError, SyntaxError, ValueError, struct.error, zlib.error, MemoryError) as error:
+    except Exception as error:  # a damaged file can fail anywhere inside Pillow
         raise InvalidInputError(
             name, f"{name} is damaged or cut off ({error}); copy or export it again."
         ) from error
@@ -144,6 +148,9 @@ def _from_pillow(image: Image.Image, data: bytes, format: str) -> Decoded:
     icc = image.info.get("icc_profile")
     exif = image.getexif()
     orientation = exif.pop(_ORIENTATION, 1)
+    if format == "tiff":  # its tags also say how the pixels lie in the file
+        for tag in set(exif) - _DESCRIPTIVE:
+            del exif[tag]
     array = _deep_colour(image, data)
     bits = 8 if array is None else 16
     if array is None:

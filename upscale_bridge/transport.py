@@ -44,7 +44,7 @@ def download(
         part.replace(target)
     except TransportError as error:
         raise DownloadError(
-            f"{error} Check the connection or the proxy, or fetch {url} by other means "
+            f"{error} Check the connection or the proxy, or fetch {_public(url)} by other means "
             f"and put the file into {target.parent}."
         ) from error
     except OSError as error:
@@ -67,9 +67,10 @@ def _fetch(url: str, part: Path, monitor: Monitor, limit: int) -> None:
             url, headers=headers, stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS)
         ) as reply,
     ):
-        if reply.status_code == requests.codes.requested_range_not_satisfiable:
-            part.unlink()
-            raise TransportError(f"{_host(url)} refused to go on with {part.name}.", sent=True)
+        if done and reply.status_code == requests.codes.requested_range_not_satisfiable:
+            part.unlink()  # it is longer than the file; begin again
+            _fetch(url, part, monitor, limit)
+            return
         reply.raise_for_status()
         resumed = reply.status_code == requests.codes.partial_content
         with part.open("ab" if resumed else "wb") as file:
@@ -139,3 +140,12 @@ def _host(url: str) -> str:
     from urllib.parse import urlsplit
 
     return urlsplit(url).hostname or "the server"
+
+
+def _public(url: str) -> str:
+    """Return the address without what may be secret: user, password, query."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="", fragment="").geturl()

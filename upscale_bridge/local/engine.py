@@ -25,7 +25,7 @@ from torch import Tensor
 from ..errors import InvalidInputError, OutOfMemoryError
 from ..monitor import Monitor
 from .channels import alpha_channel, fill_transparent, layers
-from .devices import PRECISIONS, Memory
+from .devices import PRECISIONS, Memory, is_out_of_memory
 from .halo import LARGEST_HALO
 from .loader import Model
 from .operation import LocalUpscale
@@ -98,6 +98,13 @@ class Engine:
                     _upscale_image(setting, image.cpu(), place, sizes, operation, progress)
                 finally:
                     self._learn(setting)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemoryError(
+                f"There is not enough memory to begin with {model.name} ({error}); close other "
+                "programs or models, choose a smaller model, or run on the CPU."
+            ) from error
         finally:
             self._lock.release()
         return result, _report(setting, sizes, time.monotonic() - started)

@@ -64,10 +64,10 @@ def measure_sight(
 
         gaps = error(start, probe.shape[-1] - start)
         noise = float(gaps[_PART:].max())
-        if noise > _STEP:
+        if not noise <= _STEP:  # also when the format overflows: NaN compares false
             return Sight(LARGEST_HALO, start)
         limit = max(_STEP / 4, 2 * noise)
-        seen = torch.nonzero(gaps > limit).flatten()
+        seen = torch.nonzero(~(gaps <= limit)).flatten()
         halo = min(LARGEST_HALO, (int(seen[-1]) + 1 if len(seen) else 0) + _MARGIN)
         if halo == LARGEST_HALO:
             return Sight(halo, start)

@@ -149,7 +149,7 @@ class Library:
     def _files(self) -> dict[str, Path]:
         listed: dict[str, Path] = {}
         for folder in [SHIPPED_FOLDER, *map(Path, self._folders())]:
-            for path in sorted(_walk(folder)):
+            for path in sorted(_walk(folder), key=_order):
                 listed.setdefault(_stem(path.relative_to(folder).as_posix()), path)
         return listed
 
@@ -167,6 +167,11 @@ def _walk(folder: Path) -> Iterable[Path]:
         for name in names:
             if name.lower().endswith(EXTENSIONS):
                 yield Path(root, name)
+
+
+def _order(path: Path) -> tuple[str, int]:
+    """Sort by name; where a name has several files the best kind comes first."""
+    return _stem(path.as_posix()), EXTENSIONS.index(path.suffix.lower())
 
 
 def _stem(name: str) -> str:

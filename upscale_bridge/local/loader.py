@@ -30,6 +30,7 @@ EXTENSIONS = (".safetensors", ".sft", ".pth", ".pt", ".ckpt")
 # and two threads in it crash the process.
 _CONCURRENT = ("Compact", "ESRGAN")
 
+_CPU = torch.device("cpu")
 _spandrel_lock = threading.Lock()
 
 
@@ -65,7 +66,7 @@ class Model:
         self._sight: Sight | None = None
         self._lock = threading.Lock()
 
-    def sight(self, device: torch.device, dtype: torch.dtype) -> Sight:
+    def sight(self, device: torch.device = _CPU, dtype: torch.dtype = torch.float32) -> Sight:
         """Return how far the model sees; measured once, where it lies now."""
         replica = self.replica(device, dtype)
         with self._lock:
@@ -81,7 +82,9 @@ class Model:
         with self._lock:
             key = (device, dtype)
             if key not in self._replicas:
-                descriptor = copy.deepcopy(self._master)
+                master = copy.copy(self._master)
+                vars(master).pop("patcher", None)  # ComfyUI's memory manager's, not ours to copy
+                descriptor = copy.deepcopy(master)
                 lean = slim(descriptor.model.eval())
                 # The cast goes past spandrel's own check: the caller has asked supports_*.
                 descriptor.model.to(dtype=dtype, memory_format=torch.channels_last)

@@ -171,13 +171,14 @@ class LayerRun:
     def _shrink(self, tile: Tile) -> None:
         setting = self.setting
         setting.memory.empty_cache(setting.device)
-        side = math.ceil(min(tile.side, setting.tile_side) / 2)
-        if side < SMALLEST_TILE:
+        failed = min(tile.side, setting.tile_side)
+        if failed <= SMALLEST_TILE:
             raise OutOfMemoryError(
                 f"{setting.device} is out of memory even at the smallest tile "
                 f"({tile.x.length} x {tile.y.length} px); close other programs or models that "
                 "use it, choose a smaller model, or run on the CPU."
             )
+        side = max(SMALLEST_TILE, math.ceil(failed / 2))
         log.info("%s is out of memory; going on with tiles of %d px.", setting.device, side)
         setting.tile_side = setting.tally.smallest = side
         self._plan = setting.plan(*self._size, self._target)  # smaller tiles need a halo
