@@ -1,0 +1,179 @@
+"""ComfyUI as far as the nodes see it: how it loads packs, and thin stand-ins for its modules."""
+
+import functools
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Several threads wait for each other longer than tiny pictures take, on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def pack():
+    """The pack, loaded as ComfyUI loads a folder of custom_nodes: its path becomes its name."""
+    name = str(ROOT).replace(".", "_x_")
+    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    yield module
+    for key in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
+        del sys.modules[key]
+
+
+@pytest.fixture
+def part(pack):
+    """Return a module of the pack by its path in it."""
+    return lambda path: importlib.import_module(f"{pack.__name__}.{path}")
+
+
+class ProgressBar:
+    """Records every update."""
+
+    made: list["ProgressBar"]
+
+    def __init__(self, total, node_id=None):
+        self.total = total
+        self.updates = []
+        self.made.append(self)
+
+    def update_absolute(self, value, total=None, preview=None):
+        self.updates.append((value, total, preview))
+
+
+class InterruptProcessingException(Exception):  # noqa: N818 (ComfyUI's name)
+    """ComfyUI's word for a cancelled prompt."""
+
+
+class ModelPatcher:
+    """Holds what ComfyUI's memory manager knows about a model."""
+
+    def __init__(self, model, load_device, offload_device):
+        self.model = model
+        self.devices = (load_device, offload_device)
+
+
+class Host:
+    """What a test tells the stand-ins, and what they were asked."""
+
+    def __init__(self, models):
+        self.models = models
+        self.interrupted = False
+        self.context = None
+        self.texts = []
+        self.asked = []
+        self.device = torch.device("cpu")
+        self.bars = []
+
+    def throw_exception_if_processing_interrupted(self):
+        if self.interrupted:
+            raise InterruptProcessingException
+
+    def send_progress_text(self, text, node_id, sid=None):
+        self.texts.append((text, node_id))
+
+    def ask(self, name, answer=None):
+        """Return a function that records its arguments."""
+
+        def call(*arguments):
+            self.asked.append((name, *arguments))
+            return answer
+
+        return call
+
+
+@pytest.fixture
+def comfy(part, monkeypatch, tmp_path):
+    """ComfyUI's modules, with one empty folder of upscale models."""
+    models = tmp_path / "upscale_models"
+    models.mkdir()
+    host = Host(models)
+    modules = {
+        "comfy": {},
+        "comfy.utils": {"ProgressBar": type("ProgressBar", (ProgressBar,), {"made": host.bars})},
+        "comfy.model_management": {
+            "throw_exception_if_processing_interrupted": (
+                host.throw_exception_if_processing_interrupted
+            ),
+            "InterruptProcessingException": InterruptProcessingException,
+            "OOM_EXCEPTION": torch.cuda.OutOfMemoryError,
+            "get_torch_device": lambda: host.device,
+            "unet_offload_device": lambda: torch.device("cpu"),
+            "intermediate_device": lambda: torch.device("cpu"),
+            "soft_empty_cache": host.ask("soft_empty_cache"),
+            "free_memory": host.ask("free_memory"),
+            "get_free_memory": host.ask("get_free_memory", 12345.0),
+            "load_models_gpu": host.ask("load_models_gpu"),
+        },
+        "comfy.model_patcher": {"ModelPatcher": ModelPatcher},
+        "folder_paths": {"get_folder_paths": {"upscale_models": [str(models)]}.__getitem__},
+        "comfy_execution": {},
+        "comfy_execution.utils": {"get_executing_context": lambda: host.context},
+        "server": {"PromptServer": SimpleNamespace(instance=host)},
+    }
+    for name, members in modules.items():
+        module = ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+        parent, _, child = name.rpartition(".")
+        if parent:  # `import a.b as c` reads the attribute
+            setattr(sys.modules[parent], child, module)
+    part("nodes.host").service.cache_clear()  # it keeps the stand-ins of the test before
+    yield host
+    part("nodes.host").service.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def loaded(pack):
+    """Load each model once for all tests; a service of its own would load it for each."""
+    loader = importlib.import_module(f"{pack.__name__}.upscale_bridge.local.loader")
+    return functools.lru_cache(loader.load_model)
+
+
+@pytest.fixture
+def node(pack, comfy, part, loaded, monkeypatch):
+    """A new node in a new service."""
+    monkeypatch.setattr(part("upscale_bridge.local.library"), "load_model", loaded)
+    return pack.NODE_CLASS_MAPPINGS["LocalESRGANUpscale"]()
+
+
+@pytest.fixture
+def upscale(node):
+    """Run the node on an image by a factor of 2; other inputs as given."""
+
+    def call(image, **inputs):
+        values = {
+            "model": "UpscaleBridge-x4",
+            "scale_factor": 2.0,
+            "tile_size": 0,
+            "precision": "auto",
+            "alpha": "model",
+            "download": False,
+        }
+        return node.upscale(image=image, **{**values, **inputs})
+
+    return call
+
+
+@pytest.fixture
+def images():
+    """Return a batch of smooth images [count, 6, 8, channels] in 0..1."""
+
+    def make(count=1, channels=3, dtype=torch.float32):
+        generator = torch.Generator().manual_seed(count * 10 + channels)
+        return torch.rand(count, 6, 8, channels, generator=generator).to(dtype)
+
+    return make

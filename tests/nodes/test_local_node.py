@@ -1,0 +1,201 @@
+"""Local ESRGAN Upscale with ComfyUI's tensors."""
+
+import json
+import threading
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def descriptor(part):
+    """What ComfyUI's Load Upscale Model gives."""
+    folder = part("upscale_bridge.local.library").SHIPPED_FOLDER
+    spandrel = part("upscale_bridge.local.loader").import_spandrel()
+    return spandrel.ModelLoader("cpu").load_from_file(folder / "UpscaleBridge-x4.safetensors")
+
+
+def test_batch_of_three(upscale, images):
+    batch = images(3)
+    image, mask, info = upscale(batch)
+    assert image.shape == (3, 12, 16, 3)
+    assert (image.dtype, image.device.type) == (torch.float32, "cpu")
+    assert mask.shape == (3, 64, 64)
+    assert json.loads(info)["size"] == [16, 12]
+    # Each is enlarged from its own pixels: the means stay apart.
+    assert torch.allclose(image.mean((1, 2)), batch.mean((1, 2)), atol=0.05)
+
+
+def test_single_image_without_a_batch(upscale, images):
+    assert upscale(images()[0])[0].shape == (1, 12, 16, 3)
+
+
+def test_empty_mask_without_alpha(upscale, images):
+    _, mask, _ = upscale(images(2))
+    assert torch.equal(mask, torch.zeros(2, 64, 64))
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("alpha", ["model", "lanczos"])
+def test_alpha_stays_and_its_opposite_is_the_mask(upscale, images, channels, alpha):
+    image, mask, _ = upscale(images(2, channels), alpha=alpha)
+    assert image.shape == (2, 12, 16, channels)
+    assert mask.shape == (2, 12, 16)
+    assert torch.equal(mask, 1 - image[..., -1])
+    assert mask.std() > 0.01
+
+
+def test_gray_stays_gray(upscale, images):
+    image, mask, _ = upscale(images(1, 1))
+    assert image.shape == (1, 12, 16, 1)
+    assert mask.shape == (1, 64, 64)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_float_formats_are_read(upscale, images, dtype):
+    batch = images()
+    image, _, _ = upscale(batch.to(dtype))
+    assert image.dtype == torch.float32
+    assert (image - upscale(batch)[0]).abs().max() < 0.1
+
+
+def test_nan_and_values_out_of_range_do_no_harm(upscale, images):
+    image = images()
+    image[0, 0, 0] = float("nan")
+    image[0, 2, 2] = 7.0
+    image[0, 4, 4] = -7.0
+    image[0, 5, 5] = float("inf")
+    result, _, _ = upscale(image)
+    assert result.isfinite().all()
+    assert result.min() >= 0
+    assert result.max() <= 1
+    clean = image.nan_to_num(nan=0.0).clamp(0, 1)
+    assert torch.allclose(result, upscale(clean)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_inputs_are_not_modified(upscale, images, channels, factor):
+    image, mask = images(2, channels) * 2 - 0.5, images(2, 1)[..., 0]
+    if channels in (2, 4):
+        image[:, :2, :, -1] = 0  # hidden colours are filled, in a copy
+    before = (image.clone(), mask.clone())
+    upscale(image, mask=mask, scale_factor=factor)
+    assert torch.equal(image, before[0])
+    assert torch.equal(mask, before[1])
+
+
+def ramp(height, width):
+    """Return a mask that rises from left to right."""
+    return torch.linspace(0, 1, width).expand(height, width)
+
+
+@pytest.mark.parametrize("alpha", ["model", "lanczos"])
+@pytest.mark.parametrize(
+    "shape", [(6, 8), (1, 6, 8), (1, 3, 4), (1, 64, 64), (3, 6, 8), (2, 6, 8), (5, 10, 9)]
+)
+def test_mask_of_any_size_and_number_fits_the_images(upscale, images, alpha, shape):
+    given = ramp(*shape[-2:]).expand(shape)
+    image, mask, _ = upscale(images(3), mask=given, alpha=alpha)
+    assert image.shape == (3, 12, 16, 3)
+    assert mask.shape == (3, 12, 16)
+    assert mask.min() >= 0
+    assert mask.max() <= 1
+    for one in mask:
+        assert torch.allclose(one.mean(0), ramp(1, 16)[0], atol=0.2)  # the model sharpens
+
+
+def test_last_mask_is_repeated(upscale, images):
+    masks = torch.stack([ramp(6, 8), 1 - ramp(6, 8)])
+    _, mask, _ = upscale(images(3), mask=masks)
+    assert torch.allclose(mask[1], mask[2], atol=1e-6)
+    assert (mask[0] - mask[1]).abs().max() > 0.5
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25, 1.0])
+def test_flat_mask_stays_flat_and_needs_no_model(upscale, images, comfy, value):
+    _, mask, _ = upscale(images(2), mask=torch.full((1, 64, 64), value))
+    assert mask.shape == (2, 12, 16)
+    assert torch.allclose(mask, torch.full_like(mask, value), atol=1e-6)
+    assert comfy.bars[0].updates[-1][0] == 1000
+
+
+def test_mask_input_wins_over_alpha(upscale, images):
+    image, mask, _ = upscale(images(1, 4), mask=torch.full((1, 6, 8), 0.25))
+    assert image.shape == (1, 12, 16, 4)
+    assert torch.allclose(mask, torch.full_like(mask, 0.25), atol=1e-6)
+
+
+def test_shrinking_needs_no_model(upscale, images):
+    image, mask, info = upscale(images(1, 4), scale_factor=0.5)
+    assert image.shape == (1, 3, 4, 4)
+    assert mask.shape == (1, 3, 4)
+    assert json.loads(info)["tiles"] == 0
+
+
+def test_tiles_do_not_show(upscale):
+    ramps = ramp(40, 70)[None, ..., None].expand(1, 40, 70, 3)
+    whole, _, _ = upscale(ramps)
+    tiled, _, info = upscale(ramps, tile_size=32)
+    assert json.loads(info)["tiles"] > 1
+    assert (whole - tiled).abs().max() < 1 / 255
+
+
+def test_connected_model_takes_the_place_of_the_name(upscale, images, descriptor):
+    image, _, info = upscale(images(), model="nowhere", upscale_model=descriptor)
+    assert json.loads(info)["model"] == "connected model"
+    assert torch.allclose(image, upscale(images())[0], atol=1e-6)
+
+
+def test_connected_model_does_its_mask_too(upscale, images, descriptor):
+    _, mask, _ = upscale(images(), model="nowhere", upscale_model=descriptor, mask=ramp(6, 8))
+    assert mask.shape == (1, 12, 16)
+
+
+def test_connected_model_may_carry_a_patcher(upscale, images, descriptor):
+    """Newer hosts hang their patcher on the descriptor: it is theirs and must not be copied."""
+
+    class Patcher:
+        def __init__(self):
+            self.model = descriptor.model
+            self.lock = threading.Lock()
+
+    descriptor.patcher = Patcher()
+    assert upscale(images(), upscale_model=descriptor)[0].shape == (1, 12, 16, 3)
+
+
+def test_connected_model_stays_as_it_was(upscale, images, descriptor):
+    before = {name: value.clone() for name, value in descriptor.model.state_dict().items()}
+    upscale(images(), upscale_model=descriptor)
+    after = descriptor.model.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_object_that_is_no_model_is_refused(upscale, images):
+    with pytest.raises(RuntimeError, match="UnsupportedModelError: connected model"):
+        upscale(images(), upscale_model=object())
+
+
+def test_unknown_model_is_named(upscale, images, comfy):
+    with pytest.raises(RuntimeError, match="ModelNotFoundError: There is no model 'nowhere'") as e:
+        upscale(images(), model="nowhere")
+    assert str(comfy.models) in str(e.value)
+
+
+def test_known_model_that_is_missing_says_how_to_get_it(upscale, images):
+    with pytest.raises(RuntimeError, match=r"Switch its download on .*BSD-3-Clause"):
+        upscale(images(), model="RealESRGAN_x4plus")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("scale_factor", 0.0), ("precision", "fp8"), ("tile_size", -1)]
+)
+def test_bad_value_is_named(upscale, images, name, value):
+    with pytest.raises(RuntimeError, match=f"InvalidInputError: {name} must be "):
+        upscale(images(), **{name: value})
+
+
+def test_image_that_is_none_is_refused(upscale):
+    with pytest.raises(RuntimeError, match="InvalidInputError: images must be a tensor"):
+        upscale(torch.zeros(1, 0, 8, 3))

@@ -1,0 +1,183 @@
+"""Which file becomes which."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from upscale_bridge.batch import STREAM, Job, Output, Size, plan_jobs
+from upscale_bridge.errors import InvalidInputError
+
+PIXELS = st.integers(1, 20_000)
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """A folder tree as the working folder; planning looks at names only."""
+    for name in ("in/a.png", "in/b.JPG", "in/notes.txt", "in/deep/c.webp", "in/deep/er/d.tif"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def plan(inputs, out, *, recursive=False, **output):
+    """Return the planned (source, target) pairs as text with slashes."""
+    jobs = plan_jobs(inputs, out, Output(**output), recursive=recursive)
+    return [tuple(p if p == STREAM else p.as_posix() for p in (j.source, j.target)) for j in jobs]
+
+
+def test_single_file_to_a_file(pictures):
+    assert plan(["in/a.png"], "big.webp") == [("in/a.png", "big.webp")]
+
+
+def test_single_file_to_a_folder(pictures):
+    assert plan(["in/a.png"], "out") == [("in/a.png", "out/a.png")]
+
+
+def test_existing_folder_named_like_a_picture_is_a_folder(pictures):
+    Path("album.png").mkdir()
+    assert plan(["in/a.png"], "album.png") == [("in/a.png", "album.png/a.png")]
+
+
+def test_several_files_make_a_folder_of_a_file_name(pictures):
+    pairs = plan(["in/a.png", "in/b.JPG"], "big.png")
+    assert [target for _, target in pairs] == ["big.png/a.png", "big.png/b.JPG"]
+
+
+def test_folder_without_recursion_takes_its_own_pictures(pictures):
+    assert plan(["in"], "out") == [("in/a.png", "out/a.png"), ("in/b.JPG", "out/b.JPG")]
+
+
+def test_folder_with_recursion_keeps_the_tree(pictures):
+    targets = [target for _, target in plan(["in"], "out", recursive=True)]
+    assert targets == ["out/a.png", "out/b.JPG", "out/deep/c.webp", "out/deep/er/d.tif"]
+
+
+def test_pattern_is_expanded_for_shells_that_do_not(pictures):
+    assert plan(["in/deep/*.web?"], "out") == [("in/deep/c.webp", "out/c.webp")]
+
+
+def test_recursive_pattern_reaches_all_levels(pictures):
+    targets = [target for _, target in plan(["in/**/*.[tw]*f"], "out", recursive=True)]
+    assert targets == ["out/d.tif"]
+
+
+def test_file_whose_name_is_a_pattern_is_taken_literally(pictures):
+    Path("in/[1].png").touch()
+    assert plan(["in/[1].png"], "out") == [("in/[1].png", "out/[1].png")]
+
+
+def test_stream_goes_to_standard_output_by_itself():
+    assert plan([STREAM], None) == [(STREAM, STREAM)]
+    assert plan([STREAM], STREAM) == [(STREAM, STREAM)]
+
+
+def test_stream_into_a_file_or_folder(pictures):
+    assert plan([STREAM], "big.jpg") == [(STREAM, "big.jpg")]
+    assert plan([STREAM], "out", format="webp") == [(STREAM, "out/stdin.webp")]
+
+
+def test_file_to_standard_output(pictures):
+    assert plan(["in/a.png"], STREAM) == [("in/a.png", STREAM)]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "out"),
+    [(["in/a.png"], None), (["in"], STREAM), (["in"], None), ([STREAM, "in/a.png"], None)],
+)
+def test_missing_output_folder_is_refused(pictures, inputs, out):
+    with pytest.raises(InvalidInputError, match="-o"):
+        plan(inputs, out)
+
+
+def test_same_name_from_two_folders_is_refused(pictures):
+    Path("in/deep/a.png").touch()
+    with pytest.raises(InvalidInputError, match=r"both become out.a\.png"):
+        plan(["in/a.png", "in/deep/a.png"], "out")
+
+
+def test_same_name_after_a_format_change_is_refused(pictures):
+    Path("in/a.webp").touch()
+    with pytest.raises(InvalidInputError, match="both become"):
+        plan(["in"], "out", format="png")
+
+
+@pytest.mark.parametrize("out", ["in", "in/../in", "in/a.png", "linked"])
+def test_result_over_its_own_source_is_refused(pictures, out):
+    Path("linked").symlink_to("in", target_is_directory=True)
+    with pytest.raises(InvalidInputError, match="would replace it"):
+        plan(["in/a.png"], out, overwrite=True)
+
+
+def test_suffix_stands_before_the_extension(pictures):
+    assert plan(["in/a.png"], "in", suffix="_x4") == [("in/a.png", "in/a_x4.png")]
+
+
+def test_second_run_does_not_enlarge_results_beside_their_sources(pictures):
+    Path("in/a_x4.png").touch()
+    sources = [source for source, _ in plan(["in"], "in", suffix="_x4")]
+    assert sources == ["in/a.png", "in/b.JPG"]
+
+
+def test_second_run_does_not_enlarge_results_below_their_sources(pictures):
+    first = plan(["in"], "in/big", recursive=True)
+    for _, target in first:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        Path(target).touch()
+    assert plan(["in"], "in/big", recursive=True) == first
+
+
+@pytest.mark.parametrize(
+    ("source", "format", "target"),
+    [
+        ("a.png", "jpeg", "a.jpg"),
+        ("b.JPG", "jpeg", "b.JPG"),
+        ("b.JPG", "webp", "b.webp"),
+        ("d.tif", "tiff", "d.tif"),
+        ("d.tif", "png", "d.png"),
+    ],
+)
+def test_format_changes_the_extension_only_when_it_must(source, format, target):
+    assert plan([f"in/{source}"], "out", format=format) == [(f"in/{source}", f"out/{target}")]
+
+
+@pytest.mark.parametrize("name", ["a.bmp", "a.TGA", "a.gif", "a", "a.b.avif"])
+def test_extensions_that_cannot_be_written_become_png(name):
+    target = plan([f"in/{name}"], "out")[0][1]
+    assert target == f"out/{Path(name).stem}.png"
+
+
+@pytest.mark.parametrize("inputs", [["empty"], ["in/*.exr"], ["empty", "*.nothing"]])
+def test_no_pictures_is_refused(pictures, inputs):
+    Path("empty").mkdir()
+    with pytest.raises(InvalidInputError, match="No pictures found"):
+        plan(inputs, "out")
+
+
+def test_missing_file_becomes_a_job_so_that_the_others_run(pictures):
+    jobs = plan_jobs(["in/none.png", "in/a.png"], "out", Output())
+    assert jobs[0] == Job(Path("in/none.png"), Path("out/none.png"))
+
+
+def test_size_without_a_wish_is_the_default():
+    assert Size().factor(30, 20, 4.0) == 4.0
+
+
+@given(width=PIXELS, height=PIXELS, wanted=PIXELS)
+def test_width_height_and_longest_edge_are_met_exactly(width, height, wanted):
+    assert round(width * Size(width=wanted).factor(width, height, 4.0)) == wanted
+    assert round(height * Size(height=wanted).factor(width, height, 4.0)) == wanted
+    longest = Size(longest_edge=wanted).factor(width, height, 4.0)
+    assert max(round(width * longest), round(height * longest)) == wanted
+
+
+@given(width=PIXELS, height=PIXELS, box=st.tuples(PIXELS, PIXELS))
+def test_picture_fits_inside_the_box_and_touches_it(width, height, box):
+    factor = Size(*box).factor(width, height, 4.0)
+    sides = (round(width * factor), round(height * factor))
+    assert sides[0] <= box[0]
+    assert sides[1] <= box[1]
+    assert sides[0] == box[0] or sides[1] == box[1]

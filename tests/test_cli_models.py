@@ -1,0 +1,248 @@
+"""The command `upscale-bridge models`, all flags, and the version."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from upscale_bridge import __version__, cli
+from upscale_bridge.local import library
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = "UpscaleBridge-x4"
+SHIPPED = library.SHIPPED_FOLDER / f"{MODEL}.safetensors"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Several threads wait for each other longer than tiny pictures take, on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def models(tmp_path):
+    """A model folder with a copy of the shipped model under another name."""
+    target = tmp_path / "models" / "mine" / "copy.safetensors"
+    target.parent.mkdir(parents=True)
+    shutil.copy(SHIPPED, target)
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command; return its exit status, standard output and standard error."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        try:
+            status = cli.main([str(argument) for argument in arguments])
+        except SystemExit as stop:  # argparse ends this way
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    return call
+
+
+@pytest.mark.parametrize("verb", [[], ["list"]])
+def test_list_shows_shipped_and_downloadable_models(run, verb):
+    status, out, _ = run("models", *verb)
+    assert status == 0
+    assert out.splitlines()[0].split() == ["shipped", MODEL]
+    assert re.search(r"^download  RealESRGAN_x4plus  .*\(BSD-3-Clause\)$", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("order", ["--json list", "list --json", "--json"])
+def test_list_as_json_has_all_fields(run, order):
+    status, out, _ = run("models", *order.split())
+    rows = {row["name"]: row for row in json.loads(out)}
+    assert status == 0
+    assert rows[MODEL] == {
+        "name": MODEL,
+        "origin": "shipped",
+        "path": str(SHIPPED),
+        "licence": None,
+        "scale": None,
+        "url": None,
+    }
+    known = rows["RealESRGAN_x4plus"]
+    assert (known["origin"], known["path"]) == ("download", None)
+    assert (known["licence"], known["scale"]) == ("BSD-3-Clause", 4)
+    assert known["url"].startswith("https://")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_models_dir_adds_a_folder(run, models, before):
+    flag = ["--models-dir", models]
+    _, out, _ = run("models", *(flag if before else []), "list", *([] if before else flag))
+    assert "found     mine/copy" in out.splitlines()
+
+
+def test_models_dir_works_for_local(run, models, tmp_path):
+    Image.new("L", (5, 5)).save(tmp_path / "a.png")
+    target = tmp_path / "big.png"
+    arguments = ["--models-dir", models, "--model", "copy", "--json"]
+    status, out, _ = run("local", tmp_path / "a.png", "-o", target, *arguments)
+    assert status == 0
+    assert json.loads(out)["model"] == "copy"
+    assert target.is_file()
+
+
+def test_info_describes_a_model_named_by_its_path(run):
+    status, out, _ = run("models", "info", SHIPPED, "--json")
+    fields = json.loads(out)
+    assert status == 0
+    assert (fields["name"], fields["path"]) == (MODEL, str(SHIPPED))
+    assert (fields["architecture"], fields["scale"], fields["channels"]) == (
+        "RealESRGAN Compact",
+        4,
+        3,
+    )
+    assert fields["halo"] > 0
+    assert fields["bytes"] == SHIPPED.stat().st_size
+    assert re.fullmatch("[0-9a-f]{64}", fields["sha256"])
+    assert {type(fields["fp16"]), type(fields["bf16"])} == {bool}
+
+
+def test_info_of_a_model_named_by_its_name_is_a_table(run):
+    status, out, _ = run("models", "info", MODEL)
+    assert status == 0
+    assert re.search(r"^scale +4$", out, re.MULTILINE)
+
+
+def test_info_of_nothing_is_explained(run):
+    status, out, err = run("models", "info", "nowhere")
+    assert (status, out) == (2, "")
+    assert "There is no file or model 'nowhere'" in err
+
+
+def test_info_of_a_file_that_is_no_model_is_explained(run, tmp_path):
+    (tmp_path / "x.pth").write_bytes(b"junk")
+    status, _, err = run("models", "info", tmp_path / "x.pth")
+    assert status == 5
+    assert "UnsupportedModelError: x.pth is damaged" in err
+
+
+@pytest.mark.parametrize("name", [MODEL, "mine/copy"])
+def test_download_of_a_present_model_names_its_file(run, models, monkeypatch, name):
+    def refuse(*_arguments, **_options):
+        raise AssertionError("a present model is downloaded again")
+
+    monkeypatch.setattr(library, "download", refuse)
+    status, out, _ = run("models", "download", name, "--json", "--models-dir", models)
+    path = SHIPPED if name == MODEL else models / "mine" / "copy.safetensors"
+    assert status == 0
+    assert json.loads(out) == {"name": path.stem, "path": str(path)}
+
+
+def test_download_shows_the_terms_and_goes_into_the_first_folder(run, tmp_path, monkeypatch):
+    def download(url, target, monitor, *, size, sha256):
+        assert url.startswith("https://")
+        assert size == 67040989
+        assert re.fullmatch("[0-9a-f]{64}", sha256)
+        target.write_bytes(b"weights")
+
+    monkeypatch.setattr(library, "download", download)
+    folders = ["--models-dir", tmp_path / "first", "--models-dir", tmp_path / "second"]
+    status, _, err = run("models", "download", "RealESRNet_x4plus", *folders)
+    assert status == 0
+    assert "licence BSD-3-Clause" in err
+    assert [path.name for path in tmp_path.glob("first/*")] == ["RealESRNet_x4plus.pth"]
+
+
+def test_download_of_an_unknown_model_is_explained(run):
+    status, out, _ = run("models", "download", "nowhere", "--json")
+    assert status == 5
+    assert json.loads(out)["error"] == "ModelNotFoundError"
+
+
+def test_command_without_a_verb_is_explained(run):
+    status, _, err = run()
+    assert status == 2
+    assert "COMMAND" in err
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("", "--help --version"),
+        (
+            "local",
+            "--alpha --device --download --format --height --help --json --longest-edge --model "
+            "--models-dir --output --overwrite --precision --quality --recursive --scale "
+            "--strip-metadata --suffix --tile --verbose --width",
+        ),
+        ("models", "--help --json --models-dir --verbose"),
+        ("models list", "--help --json --models-dir --verbose"),
+        ("models download", "--help --json --models-dir --verbose"),
+        ("models info", "--help --json --models-dir --verbose"),
+    ],
+)
+def test_flags_stay(run, command, flags):
+    """Scripts of users name these flags: none may vanish or change its name."""
+    status, out, _ = run(*command.split(), "--help")
+    options = out.partition("options:")[2]
+    found = {flag for line in options.splitlines() for flag in _flags(line)}
+    assert status == 0
+    assert found == set(flags.split())
+
+
+def _flags(line):
+    """Return the long flags that a line of help declares, not those that its text mentions."""
+    declared = re.match(r"\s{2}(-\w( \w+)?, )?(--[a-z-]+)", line)
+    return [declared[3]] if declared else []
+
+
+def test_defaults_stay():
+    values = vars(cli._parser().parse_args(["local", "a.png"]))
+    del values["command"]
+    assert values == {
+        "inputs": ["a.png"],
+        "output": None,
+        "model": "UpscaleBridge-x4",
+        "scale_factor": 4.0,
+        "tile_size": 0,
+        "precision": "auto",
+        "alpha": "model",
+        "download": False,
+        "width": None,
+        "height": None,
+        "longest_edge": None,
+        "device": "auto",
+        "format": None,
+        "quality": 95,
+        "suffix": "",
+        "overwrite": False,
+        "recursive": False,
+        "strip_metadata": False,
+        "models_dir": None,
+        "json": False,
+        "verbose": False,
+    }
+
+
+def test_output_has_a_short_flag():
+    assert cli._parser().parse_args(["local", "a.png", "-o", "out"]).output == "out"
+
+
+def test_own_folder_is_where_the_variable_says(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("UPSCALE_BRIDGE_HOME", str(tmp_path / "elsewhere"))
+    target = tmp_path / "elsewhere" / "models" / "mine.safetensors"
+    target.parent.mkdir(parents=True)
+    shutil.copy(SHIPPED, target)
+    _, out, _ = run("models", "list", "--json")
+    assert str(target) in {row["path"] for row in json.loads(out)}
+
+
+def test_version_of_the_module_run_by_python():
+    command = [sys.executable, "-m", "upscale_bridge", "--version"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == __version__

@@ -1,0 +1,174 @@
+"""Hosts run install.py at every start: it must be quick, quiet and careful."""
+
+import ast
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = ROOT / "install.py"
+REQUIREMENTS = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+OF_THE_HOST = {"torch", "torchvision", "torchaudio", "numpy", "pillow", "transformers"}
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """The script as a module; nothing is ever given to a real pip."""
+    spec = importlib.util.spec_from_file_location("install_script", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, "argv", ["install.py"])
+    return module
+
+
+@pytest.fixture
+def pip(install, monkeypatch):
+    """Record the arguments of every call of pip; `status` is what it returns."""
+    calls = SimpleNamespace(arguments=[], status=0)
+
+    def run(command, *, check):
+        assert command[:4] == [sys.executable, "-m", "pip", "install"]
+        assert check is False
+        calls.arguments.append(command[4:])
+        return SimpleNamespace(returncode=calls.status)
+
+    monkeypatch.setattr(install.subprocess, "run", run)
+    return calls
+
+
+@pytest.fixture
+def lacking(monkeypatch):
+    """Hide packages from importlib."""
+    find_spec = importlib.util.find_spec
+
+    def hide(*names):
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name: None if name in names else find_spec(name)
+        )
+
+    return hide
+
+
+def names(arguments):
+    return {re.split("[<>=!~]", a)[0].lower() for a in arguments if not a.startswith("-")}
+
+
+def test_silent_without_pip_when_all_is_there(install, pip, lacking, capsys):
+    lacking()
+    assert install.main() == 0
+    assert pip.arguments == []
+    assert capsys.readouterr() == ("", "")
+
+
+def test_missing_names_what_cannot_be_imported(install, lacking):
+    lacking("spandrel", "some_thing")
+    text = "\nrequests>=2.28\n  spandrel>=0.3.4  \n\nsome-thing[extra]~=1; python_version > '3'\n"
+    assert install.missing(text) == [
+        "spandrel>=0.3.4",
+        "some-thing[extra]~=1; python_version > '3'",
+    ]
+
+
+def test_missing_is_empty_for_packages_of_any_version(install):
+    assert install.missing("pytest<0.1\nhypothesis==99\n") == []
+
+
+def test_only_the_missing_package_is_installed(install, pip, lacking, capsys):
+    lacking("requests")
+    assert install.main() == 0
+    assert [names(arguments) for arguments in pip.arguments] == [{"requests"}]
+    assert "--no-deps" not in pip.arguments[0]
+    assert capsys.readouterr().out == "Upscale Bridge installs requests>=2.28\n"
+
+
+def test_spandrel_is_installed_without_its_dependencies(install, pip, lacking):
+    lacking("spandrel")
+    assert install.main() == 0
+    assert [names(arguments) for arguments in pip.arguments] == [{"spandrel"}]
+    assert "--no-deps" in pip.arguments[0]
+
+
+def test_small_dependencies_of_spandrel_come_first(install, pip, lacking):
+    lacking("spandrel", "einops", "safetensors")
+    install.main()
+    assert [names(arguments) for arguments in pip.arguments] == [
+        {"einops", "safetensors"},
+        {"spandrel"},
+    ]
+
+
+def test_heavy_packages_are_never_named(install, pip, lacking):
+    lacking("requests", "spandrel", "einops", "safetensors", "typing_extensions", *OF_THE_HOST)
+    install.main()
+    assert len(pip.arguments) == 3
+    for arguments in pip.arguments:
+        assert not names(arguments) & OF_THE_HOST
+        assert not {"-U", "--upgrade", "--force-reinstall"} & set(arguments)
+
+
+@pytest.mark.parametrize("package", ["requests", "spandrel"])
+def test_failure_of_pip_is_the_exit_status(install, pip, lacking, package):
+    lacking(package)
+    pip.status = 7
+    assert install.main() == 7
+
+
+def test_failure_for_one_package_does_not_hide_behind_the_next(install, lacking, monkeypatch):
+    lacking("requests", "spandrel")
+    statuses = iter([3, 0])
+    monkeypatch.setattr(
+        install.subprocess,
+        "run",
+        lambda command, check: SimpleNamespace(returncode=next(statuses)),
+    )
+    assert install.main() == 3
+    assert next(statuses, None) is None, "the second package was not tried"
+
+
+def test_skip_install_installs_nothing(install, pip, lacking, monkeypatch):
+    lacking("requests", "spandrel")
+    monkeypatch.setattr(sys, "argv", ["install.py", "--skip-install"])
+    assert install.main() == 0
+    assert pip.arguments == []
+
+
+def test_script_runs_from_another_folder(tmp_path):
+    result = subprocess.run(
+        [sys.executable, str(SCRIPT)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        # Should a package really be missing here, pip must fail and not change this environment.
+        env={"PATH": "", "PIP_NO_INDEX": "1", "SYSTEMROOT": r"C:\Windows"},
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_script_uses_the_standard_library_only():
+    tree = ast.parse(SCRIPT.read_text(encoding="utf-8"))
+    modules = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "the pack is no package while it is being installed"
+            modules.add(node.module.split(".")[0])
+    assert modules
+    assert modules <= sys.stdlib_module_names
+
+
+def test_requirements_leave_the_hosts_packages_alone():
+    lines = REQUIREMENTS.split()
+    assert names(lines) == {"requests", "spandrel"}
+    assert not names(lines) & {*OF_THE_HOST, "safetensors"}
+
+
+def test_requirements_set_no_upper_bound():
+    assert not re.search("==|<|~=", REQUIREMENTS)
