@@ -118,31 +118,32 @@ class Engine:
         setting = Setting(model, self.memory, device, dtype, tile_side=max(largest))
         module = model.replica(device, dtype).module
         self.memory.place(module, device)
-        if operation.tile_size:
-            setting.tile_side = max(SMALLEST_TILE, operation.tile_size)
-        elif model.tiling != "INTERNAL":
-            setting.tile_side = self._tile_side(setting, *largest)
+        setting.tile_side = self._tile_side(setting, operation.tile_size, *largest)
         learned = self._working.get(_key(setting), setting.tile_side)
         setting.tile_side = min(setting.tile_side, learned)
         self.memory.place(module, device)  # making room may have moved it away
         return setting
 
-    def _tile_side(self, setting: Setting, width: int, height: int) -> int:
-        """Return the largest good tile side for images of up to `width` x `height`."""
+    def _tile_side(self, setting: Setting, wanted: int, width: int, height: int) -> int:
+        """Return the `wanted` tile side, or for 0 the largest good one for `width` x `height`."""
         model, device = setting.model, setting.device
+        if wanted:
+            wanted = max(SMALLEST_TILE, wanted)
+        elif model.tiling == "INTERNAL":
+            wanted = max(width, height)
         if device.type == "cpu":
             large = model.replica(device, setting.dtype).lean or model.tiling == "DISCOURAGED"
-            return _CPU_TILE_LARGE if large else _CPU_TILE
+            return wanted or (_CPU_TILE_LARGE if large else _CPU_TILE)
         if device.type != "cuda":
-            return _UNKNOWN_TILE
-        cost = self._costs.get(_key(setting)) or self._costs.setdefault(
-            _key(setting), bytes_per_pixel(setting)
-        )
-        self.memory.make_room(math.ceil(cost * width * height / _SHARE), device)
+            return wanted or _UNKNOWN_TILE
+        cost = self._costs.get(_key(setting)) or bytes_per_pixel(setting)
+        self._costs[_key(setting)] = cost
+        pixels = min(width * height, (wanted + 2 * LARGEST_HALO) ** 2 if wanted else math.inf)
+        self.memory.make_room(math.ceil(cost * pixels / _SHARE), device)
         free = self.memory.free_bytes(device) or 0
         area = min(_SHARE * free / cost, _INDEX_LIMIT / (model.widest * model.scale**2))
-        if width * height <= area:
-            return max(width, height)
+        if wanted or width * height <= area:
+            return wanted or max(width, height)
         return max(SMALLEST_TILE, math.isqrt(int(area)) - 2 * LARGEST_HALO)
 
     def _learn(self, setting: Setting) -> None:
