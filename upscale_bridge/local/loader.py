@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +67,21 @@ class Model:
         self._sight: Sight | None = None
         self._lock = threading.Lock()
 
-    def sight(self, device: torch.device = _CPU, dtype: torch.dtype = torch.float32) -> Sight:
-        """Return how far the model sees; measured once, where it lies now."""
-        replica = self.replica(device, dtype)
+    def sight(
+        self,
+        device: torch.device = _CPU,
+        dtype: torch.dtype = torch.float32,
+        check: Callable[[], None] = lambda: None,
+    ) -> Sight:
+        """Return how far the model sees; measured once, where it lies now.
+
+        `check` is called before every layer, and what it raises ends the measurement.
+        """
+        run = partial(self.replica(device, dtype), check=check)
         with self._lock:
             if self._sight is None:
                 self._sight = measure_sight(
-                    replica, self.channels, self.scale, self.multiple, device, dtype
+                    run, self.channels, self.scale, self.multiple, device, dtype
                 )
                 log.debug("%s: %s", self.name, self._sight)
             return self._sight

@@ -62,14 +62,23 @@ class Setting:
         apart = self.model.concurrent and self.model.tiling == "SUPPORTED"
         return worker_count() if self.device.type == "cpu" and apart else 1
 
-    def plan(self, width: int, height: int, target: tuple[int, int]) -> TilePlan:
-        """Return the plan for an image that becomes `target` = (width, height)."""
+    def plan(
+        self,
+        width: int,
+        height: int,
+        target: tuple[int, int],
+        check: Callable[[], None] = lambda: None,
+    ) -> TilePlan:
+        """Return the plan for an image that becomes `target` = (width, height).
+
+        The first one may measure the model, which `check` can end.
+        """
         whole = TilePlan(width, height)
         if len(whole.cut(whole.whole(), self.tile_side, self.workers)) == 1:
             return whole
         ratio = max(self.model.scale * width / target[0], self.model.scale * height / target[1])
         reach = 0 if ratio == 1.0 else math.ceil(support(math.ceil(ratio), 1) / self.model.scale)
-        sight = self.model.sight(self.device, self.dtype)
+        sight = self.model.sight(self.device, self.dtype, check)
         return TilePlan(
             width,
             height,
@@ -105,7 +114,7 @@ class LayerRun:
     def __post_init__(self) -> None:
         self._size = (self.image.shape[1], self.image.shape[0])
         self._target = (self.result.shape[1], self.result.shape[0])
-        self._plan = self.setting.plan(*self._size, self._target)
+        self._plan = self.setting.plan(*self._size, self._target, self.monitor.check)
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -181,7 +190,8 @@ class LayerRun:
         side = max(SMALLEST_TILE, math.ceil(failed / 2))
         log.info("%s is out of memory; going on with tiles of %d px.", setting.device, side)
         setting.tile_side = setting.tally.smallest = side
-        self._plan = setting.plan(*self._size, self._target)  # smaller tiles need a halo
+        # Smaller tiles need a halo.
+        self._plan = setting.plan(*self._size, self._target, self.monitor.check)
 
     @torch.inference_mode()
     def _compute(self, plan: TilePlan, tile: Tile, check: Callable[[], None]) -> Tensor:

@@ -1,0 +1,51 @@
+"""What every test gets: a data folder of its own, fixed randomness and no network."""
+
+import socket
+
+import hypothesis
+import pytest
+import torch
+
+# A busy machine is no reason to fail, and a failure must be found again.
+hypothesis.settings.register_profile(
+    "tests", max_examples=60, deadline=None, derandomize=True, database=None
+)
+hypothesis.settings.load_profile("tests")
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    """Keep the user's data folder out of the tests."""
+    monkeypatch.setenv("UPSCALE_BRIDGE_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
+def fixed_randomness():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Refuse connections to anything but this machine, and names that would have to be looked up.
+
+    Proxies of the machine that runs the tests would swallow what is meant for the loopback.
+    """
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self, address):
+        if isinstance(address, tuple) and address[0] not in LOOPBACK:
+            raise AssertionError(f"a test connects to {address}")
+        return connect(self, address)
+
+    def guarded_look_up(host, *args, **kwargs):
+        if host not in LOOPBACK:
+            raise AssertionError(f"a test looks up {host}")
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_look_up)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)

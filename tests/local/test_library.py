@@ -1,0 +1,239 @@
+"""Which models are found under which names."""
+
+import shutil
+import threading
+
+import pytest
+from safetensors.torch import save_file
+
+from upscale_bridge.errors import EngineError, ModelNotFoundError
+from upscale_bridge.local import library as library_module
+from upscale_bridge.local.catalogue import catalogue, find_spec
+from upscale_bridge.local.library import SHIPPED_FOLDER, Library, own_model_folder
+from upscale_bridge.local.operation import SHIPPED_MODEL
+from upscale_bridge.monitor import Monitor
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "models"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def library(folder):
+    made = Library(lambda: [folder])
+    yield made
+    made.release()
+
+
+@pytest.fixture
+def put(folder, state):
+    """Put weights of a tiny model into the folder."""
+    weights = dict(state(width=8))
+
+    def write(name):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(weights, path)
+        return path
+
+    return write
+
+
+def test_shipped_model_comes_first_and_is_there(library):
+    first = library.entries()[0]
+    assert (first.name, first.origin) == (SHIPPED_MODEL, "shipped")
+    assert library.load(SHIPPED_MODEL, Monitor()).scale == 4
+
+
+def test_shipped_model_is_not_shadowed(library, put):
+    put(f"{SHIPPED_MODEL}.safetensors")
+    assert library.find(SHIPPED_MODEL).parent == SHIPPED_FOLDER
+
+
+def test_default_folder_lies_in_the_data_folder(tmp_path):
+    assert own_model_folder() == tmp_path / "home" / "models"
+    assert Library().find("anything") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["Foo", "foo", "FOO", "Foo.safetensors", "foo.SAFETENSORS", "Foo.pth"]
+)
+def test_model_is_found_by_stem_extension_and_case(library, put, name):
+    path = put("Foo.safetensors")
+    assert library.find(name) == path
+
+
+def test_models_in_subfolders_are_found_both_ways(library, put):
+    path = put("anime/Bar.safetensors")
+    assert [library.find(name) for name in ("anime/Bar", "anime\\bar", "Bar")] == [path] * 3
+    assert "anime/Bar" in [entry.name for entry in library.entries()]
+
+
+def test_file_is_found_by_an_alias(library, put):
+    path = put("RealESRGAN_x4plus_anime_6B.safetensors")
+    assert library.find("R-ESRGAN 4x+ Anime6B") == path
+    assert library.find("RealESRGAN_x4plus_anime_6B.pth") == path
+
+
+@pytest.mark.parametrize("extension", [".pth", ".pt", ".ckpt", ".sft", ".SAFETENSORS"])
+def test_all_weights_files_are_listed(library, put, extension):
+    path = put(f"model{extension}")
+    assert library.find("model") == path
+
+
+def test_other_files_are_not_listed(library, put):
+    put("notes.txt")
+    put("model.safetensors.part")
+    assert library.find("notes") is None
+    assert library.find("model") is None
+
+
+def test_first_extension_wins(library, put):
+    put("model.pth")
+    path = put("model.safetensors")
+    assert library.find("model") == path
+
+
+def test_linked_files_and_folders_are_found(library, put, folder, tmp_path):
+    real = put("real.safetensors").rename(tmp_path / "elsewhere.safetensors")
+    (folder / "link.safetensors").symlink_to(real)
+    (tmp_path / "more").mkdir()
+    shutil.copy(real, tmp_path / "more" / "deep.safetensors")
+    (folder / "sub").symlink_to(tmp_path / "more", target_is_directory=True)
+    assert library.load("link", Monitor()).scale == 4
+    assert library.find("sub/deep") == folder / "sub" / "deep.safetensors"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside",
+        "../outside.safetensors",
+        "..\\outside",
+        "sub/../../outside",
+        "{root}/outside",
+        "{root}/outside.safetensors",
+        "file://{root}/outside.safetensors",
+        "",
+        ".",
+        "..",
+        "/",
+        "\0",
+        "outside\0",
+    ],
+)
+def test_names_cannot_lead_out_of_the_folders(library, put, tmp_path, name):
+    put("x.safetensors").rename(tmp_path / "outside.safetensors")
+    wanted = name.format(root=tmp_path)
+    assert library.find(wanted) is None
+    with pytest.raises(ModelNotFoundError):
+        library.load(wanted, Monitor(), may_download=True)
+
+
+def test_missing_known_model_says_what_to_do(library, folder):
+    with pytest.raises(ModelNotFoundError) as caught:
+        library.load("4x-ultrasharp", Monitor())
+    spec = find_spec("4x-UltraSharp")
+    for part in (spec.licence, "NON-COMMERCIAL", spec.url, spec.file_name, str(folder)):
+        assert part in str(caught.value)
+    assert SHIPPED_MODEL in str(caught.value)
+
+
+def test_unknown_model_gets_a_hint(library, put, folder):
+    put("MyFavourite.safetensors")
+    with pytest.raises(ModelNotFoundError, match="Did you mean MyFavourite") as caught:
+        library.load("MyFavorite", Monitor())
+    assert str(folder) in str(caught.value)
+    with pytest.raises(ModelNotFoundError, match="Did you mean RealESRNet_x4plus"):
+        library.load("RealESRNet_x4", Monitor())
+
+
+def test_unknown_model_without_likeness_gets_none(library):
+    with pytest.raises(ModelNotFoundError) as caught:
+        library.load("qqqqqqqq", Monitor())
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_entries_list_what_is_missing_for_download(library, put):
+    before = {entry.name: entry.origin for entry in library.entries()}
+    put("RealESRGAN_x4plus_anime_6B.pth")
+    after = {entry.name: entry for entry in library.entries()}
+    assert before["RealESRGAN_x4plus_anime_6B"] == "download"
+    assert after["RealESRGAN_x4plus_anime_6B"].origin == "found"
+    assert after["RealESRGAN_x4plus_anime_6B"].spec.licence == "BSD-3-Clause"
+    assert len(before) == len(after) == len(catalogue()) + 1
+
+
+def test_download_goes_into_the_first_folder(put, folder, tmp_path, monkeypatch, recorder):
+    fetched = []
+    source = put("x.safetensors").rename(tmp_path / "source")
+
+    def download(url, target, monitor, *, size, sha256):
+        fetched.append((url, target, size, sha256))
+        shutil.copy(source, target)
+
+    monkeypatch.setattr(library_module, "download", download)
+    # The stand-in is a safetensors file under a .pth name, which cannot be loaded.
+    monitor = recorder()
+    spec = find_spec("4x-UltraSharp")
+    library = Library(lambda: [tmp_path / "new" / "first", folder])
+    with pytest.raises(EngineError):
+        library.load("4x-UltraSharp", monitor, may_download=True)
+    target = tmp_path / "new" / "first" / spec.file_name
+    assert fetched == [(spec.url, target, spec.size, spec.sha256)]
+    assert monitor.lines[0] == spec.terms
+    assert library.find("4x-UltraSharp") == target
+
+
+def test_loaded_models_are_kept(library, put, recorder):
+    put("one.safetensors")
+    monitor = recorder()
+    assert library.load("one", monitor) is library.load("ONE.safetensors", monitor)
+    assert monitor.lines == ["loading one"]
+
+
+def test_only_the_last_used_are_kept(library, put):
+    for name in ("one", "two", "three"):
+        put(f"{name}.safetensors")
+    one, two = (library.load(name, Monitor()) for name in ("one", "two"))
+    assert library.load("one", Monitor()) is one
+    library.load("three", Monitor())
+    assert library.load("one", Monitor()) is one
+    assert library.load("two", Monitor()) is not two
+
+
+def test_changed_file_is_loaded_again(library, put, state, folder):
+    put("one.safetensors")
+    assert library.load("one", Monitor()).scale == 4
+    save_file(dict(state(width=8, scale=2)), folder / "one.safetensors")
+    assert library.load("one", Monitor()).scale == 2
+
+
+def test_release_forgets(library, put):
+    put("one.safetensors")
+    first = library.load("one", Monitor())
+    library.release()
+    assert library.load("one", Monitor()) is not first
+
+
+def test_idle_models_are_released(put, folder):
+    released = threading.Event()
+
+    class Watched(Library):
+        def release(self):
+            super().release()
+            released.set()
+
+    put("one.safetensors")
+    library = Watched(lambda: [folder], idle_seconds=0.01)
+    first = library.load("one", Monitor())
+    assert released.wait(20)
+    assert library.load("one", Monitor()) is not first
+
+
+def test_folders_that_do_not_exist_are_no_error(tmp_path):
+    library = Library(lambda: [tmp_path / "gone"])
+    assert [entry.origin for entry in library.entries()][:2] == ["shipped", "download"]
