@@ -1,10 +1,14 @@
 """What every test gets: a data folder of its own, fixed randomness and no network."""
 
+import os
 import socket
 
 import hypothesis
 import pytest
-import torch
+
+# Read when torch is first imported, hence after this. Threads that spin while they wait for each
+# other make tiny networks many times slower as soon as another program wants the cores too.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # A busy machine is no reason to fail, and a failure must be found again.
 hypothesis.settings.register_profile(
@@ -23,6 +27,8 @@ def own_home(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def fixed_randomness():
+    import torch
+
     torch.manual_seed(0)
 
 
