@@ -16,15 +16,6 @@ TWICE = LocalUpscale(scale_factor=2)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Several threads wait for each other longer than tiny pictures take, on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
     """One service for the file, so that the shipped model is loaded once."""

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 from upscale_bridge import batch, cli
@@ -18,15 +17,6 @@ MODEL = "UpscaleBridge-x4"
 
 # Every call of the command would load the model again.
 load_model = functools.lru_cache(library.load_model)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Several threads wait for each other longer than tiny pictures take, on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 from upscale_bridge import __version__, cli
@@ -17,15 +16,6 @@ from upscale_bridge.local import library
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "UpscaleBridge-x4"
 SHIPPED = library.SHIPPED_FOLDER / f"{MODEL}.safetensors"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Several threads wait for each other longer than tiny pictures take, on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -32,15 +32,6 @@ def descriptor():
     return loader.import_spandrel().ModelLoader("cpu").load_from_file(SHIPPED)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Several threads wait for each other longer than tiny pictures take, on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """A model folder where the shipped model lies as `mine`."""

@@ -12,15 +12,6 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Several threads wait for each other longer than tiny pictures take, on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def pack():
     """The pack, loaded as ComfyUI loads a folder of custom_nodes: its path becomes its name."""
