@@ -101,6 +101,10 @@ class ComfyMonitor(Monitor):
 
         manager.throw_exception_if_processing_interrupted()
 
+    def notice(self, text: str) -> None:
+        log.warning("Upscale Bridge: %s", text)
+        _show_text(text)
+
     def status(self, text: str) -> None:
         log.info("Upscale Bridge: %s", text)
         _show_text(text)

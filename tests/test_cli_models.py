@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from upscale_bridge import __version__, cli
+from upscale_bridge.errors import DownloadError
 from upscale_bridge.local import library
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -236,3 +237,14 @@ def test_version_of_the_module_run_by_python():
     command = [sys.executable, "-m", "upscale_bridge", "--version"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == __version__
+
+
+def test_licence_is_shown_before_a_download(run, monkeypatch):
+    def refuse(url, target, monitor, **_):
+        raise DownloadError("no network here")
+
+    monkeypatch.setattr(library, "download", refuse)
+    status, _, shown = run("local", "in", "-o", "out", "--model", "4x-UltraSharp", "--download")
+    assert status == DownloadError.exit_code
+    assert "CC-BY-NC-SA-4.0, NON-COMMERCIAL USE ONLY" in shown
+    assert shown.index("NON-COMMERCIAL") < shown.index("no network here")

@@ -228,7 +228,6 @@ def _download_models(args: argparse.Namespace) -> int:
             path = library.find(name)
             if path is None:
                 spec = library.known(name)
-                note(spec.terms)
                 path = library.fetch(spec, shown)
             if args.json:
                 print(json.dumps({"name": path.stem, "path": str(path)}))

@@ -20,6 +20,9 @@ class Monitor:
     def status(self, text: str) -> None:
         """Show one line about what is going on now."""
 
+    def notice(self, text: str) -> None:
+        """Show a line that the user should have read, such as the licence of a download."""
+
     def progress(self, done: float, total: float) -> None:
         """Show that `done` of `total` is finished, 0 <= done <= total, in any one unit."""
 

@@ -33,6 +33,9 @@ class Terminal(Monitor):
     def status(self, text: str) -> None:
         self._show(text)
 
+    def notice(self, text: str) -> None:
+        note(text)
+
     def progress(self, done: float, total: float) -> None:
         self._show(f"{100 * done / total:3.0f} %")
 

@@ -34,6 +34,7 @@ class Recorder(Monitor):
         self.steps = []
         self.previews = []
         self.lines = []
+        self.notices = []
         self.stop_after = stop_after
 
     def check(self):
@@ -42,6 +43,9 @@ class Recorder(Monitor):
 
     def status(self, text):
         self.lines.append(text)
+
+    def notice(self, text):
+        self.notices.append(text)
 
     def progress(self, done, total):
         self.steps.append((done, total))

@@ -184,7 +184,7 @@ def test_download_goes_into_the_first_folder(put, folder, tmp_path, monkeypatch,
         library.load("4x-UltraSharp", monitor, may_download=True)
     target = tmp_path / "new" / "first" / spec.file_name
     assert fetched == [(spec.url, target, spec.size, spec.sha256)]
-    assert monitor.lines[0] == spec.terms
+    assert monitor.notices == [spec.terms]
     assert library.find("4x-UltraSharp") == target
 
 
