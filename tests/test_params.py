@@ -148,3 +148,9 @@ def test_local_upscale_refuses_what_it_cannot_do(name, value):
     with pytest.raises(InvalidInputError) as caught:
         LocalUpscale(**{name: value})
     assert caught.value.name == name
+
+
+def test_integers_too_large_for_a_float_are_refused_in_one_sentence():
+    with pytest.raises(InvalidInputError, match="from 1 to 10") as caught:
+        COUNT.check(10**400)
+    assert len(str(caught.value)) < 200

@@ -175,6 +175,10 @@ def _deep_colour(image: Image.Image, data: bytes) -> Any:
     import numpy as np
     from PIL import Image
 
+    if (
+        "transparency" in image.info
+    ):  # one colour is transparent; Pillow makes alpha of it, in 8 bits
+        return None
     with Image.open(io.BytesIO(data)) as again:
         tiles = again.tile
         modes = {_raw_mode(tile) for tile in tiles}

@@ -58,7 +58,8 @@ class Param:
     def _check_number(self, value: object) -> int | float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self._refusal(value, _WORDS[self.kind])
-        if not math.isfinite(value) or (self.kind == "int" and value != int(value)):
+        finite = isinstance(value, int) or math.isfinite(value)
+        if not finite or (self.kind == "int" and value != int(value)):
             raise self._refusal(value, _WORDS[self.kind])
         low = -math.inf if self.minimum is None else self.minimum
         high = math.inf if self.maximum is None else self.maximum
@@ -67,7 +68,9 @@ class Param:
         return int(value) if self.kind == "int" else float(value)
 
     def _refusal(self, value: object, wanted: str) -> InvalidInputError:
-        return InvalidInputError(self.name, f"{self.name} must be {wanted}; got {value!r}.")
+        return InvalidInputError(
+            self.name, f"{self.name} must be {wanted}; got {repr(value)[:80]}."
+        )
 
 
 def param(default: Value, help: str, **limits: Any) -> Any:

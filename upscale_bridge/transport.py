@@ -60,7 +60,9 @@ def _fetch(url: str, part: Path, monitor: Monitor, limit: int) -> None:
     done = part.stat().st_size if part.exists() else 0
     if done >= limit:
         return
-    headers = {"Range": f"bytes={done}-"} if done else {}
+    headers = {"Accept-Encoding": "identity"}  # lengths and ranges are those of the file itself
+    if done:
+        headers["Range"] = f"bytes={done}-"
     with (
         _translated(url),
         requests.get(

@@ -97,6 +97,12 @@ def test_first_extension_wins(library, put):
     assert library.find("model") == path
 
 
+def test_extension_in_the_name_chooses_the_file(library, put):
+    path = put("model.pth")
+    put("model.safetensors")
+    assert library.find("model.pth") == path
+
+
 def test_linked_files_and_folders_are_found(library, put, folder, tmp_path):
     real = put("real.safetensors").rename(tmp_path / "elsewhere.safetensors")
     (folder / "link.safetensors").symlink_to(real)

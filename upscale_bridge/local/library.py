@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -81,8 +81,12 @@ class Library:
 
     def find(self, name: str) -> Path | None:
         """Return the file of a model, by its name with or without extension, or by an alias."""
+        name = name.replace("\\", "/")
+        for folder, path in self._walk():
+            if path.relative_to(folder).as_posix().casefold() == name.casefold():
+                return path
         files = self._files()
-        wanted = _stem(name.replace("\\", "/"))
+        wanted = _stem(name)
         spec = find_spec(name) or find_spec(wanted)
         stems = [wanted, *([Path(spec.file_name).stem] if spec else [])]
         for stem in stems:
@@ -148,10 +152,15 @@ class Library:
 
     def _files(self) -> dict[str, Path]:
         listed: dict[str, Path] = {}
+        for folder, path in self._walk():
+            listed.setdefault(_stem(path.relative_to(folder).as_posix()), path)
+        return listed
+
+    def _walk(self) -> Iterator[tuple[Path, Path]]:
+        """Yield (folder, file below it), the file that is to be preferred first."""
         for folder in [SHIPPED_FOLDER, *map(Path, self._folders())]:
             for path in sorted(_walk(folder), key=_order):
-                listed.setdefault(_stem(path.relative_to(folder).as_posix()), path)
-        return listed
+                yield folder, path
 
     def _release_later(self) -> None:
         if self._timer is not None:
