@@ -70,42 +70,6 @@ def test_quality_costs_bytes(format):
     assert len(encode(image, format, quality=20).data) < len(encode(image, format, quality=95).data)
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_deep_png_keeps_all_16_bits(channels):
-    before = pixels(channels, 65535)
-    after = decode(encode(before, "png", bits=16).data)
-    assert after.bits == 16
-    assert torch.equal(levels(after, 65535), (before * 65535).round().int())
-
-
-def test_deep_png_of_gray_with_alpha_is_written_in_16_bits():
-    before = pixels(2, 65535)
-    data = encode(before, "png", bits=16).data
-    assert data[24:26] == bytes([16, 4])  # bit depth and colour type of the header
-    after = decode(data).pixels
-    torch.testing.assert_close(after[..., 0], before[..., 0], atol=1 / 255, rtol=0)
-    torch.testing.assert_close(after[..., -1], before[..., 1], atol=1 / 255, rtol=0)
-
-
-def test_deep_gray_tiff_keeps_all_16_bits():
-    before = pixels(1, 65535)
-    after = decode(encode(before, "tiff", bits=16).data)
-    assert after.bits == 16
-    assert torch.equal(levels(after, 65535), (before * 65535).round().int())
-
-
-@pytest.mark.parametrize(("format", "channels"), [("jpeg", 3), ("webp", 3), ("tiff", 3)])
-def test_formats_without_depth_write_8_bits(format, channels):
-    assert decode(encode(pixels(channels), format, bits=16).data).bits == 8
-
-
-@pytest.mark.parametrize("bits", [8, 16])
-def test_deep_png_is_one_that_others_read(bits):
-    data = encode(pixels(3), "png", bits=bits).data
-    with Image.open(io.BytesIO(data)) as image:
-        image.verify()
-
-
 def test_values_are_rounded_and_clamped():
     values = torch.tensor([0.0, 0.499, 0.501, 1.0, 254.6, 255.0, -9.0, 300.0, float("nan")]) / 255
     assert to_uint8(values.reshape(1, -1, 1)).ravel().tolist() == [0, 0, 1, 1, 255, 255, 0, 255, 0]

@@ -12,8 +12,8 @@ OWNERS = {  # who may import a third-party package
     "spandrel": {"local.loader"},
     "spandrel_extra_arches": {"local.loader"},
     "safetensors": {"local.loader"},
-    "PIL": {"codecs"},
-    "numpy": {"codecs", "local"},
+    "PIL": {"codecs", "deep"},
+    "numpy": {"codecs", "deep", "local"},
     "torch": {"codecs", "local"},
 }
 INNERMOST = {"errors", "params", "pictures", "monitor"}

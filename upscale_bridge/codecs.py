@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import logging
-import struct
-import sys
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .deep import read_deep, write_deep_png
 from .errors import InvalidInputError
 from .pictures import Picture
 
@@ -28,11 +27,6 @@ MIMES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff":
 """The formats that can be written."""
 
 _WITHOUT_ALPHA = ("jpeg",)
-_OPPOSITE = {
-    f"{mode};16{order}": f"{mode};16{other}"
-    for mode in ("RGB", "RGBA")
-    for order, other in {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}.items()
-}
 _ORIENTATION = 0x0112  # the EXIF tag
 # Description, camera, resolution, software, date, author, rights, EXIF and GPS (TIFF 6.0, EXIF 2.3)
 _DESCRIPTIVE = {270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 34665, 34853}
@@ -105,7 +99,7 @@ def encode(
     deep = bits == 16 and (format == "png" or (format == "tiff" and channels == 1))
     array = _quantize(pixels, 65535 if deep else 255)
     if deep and format == "png":
-        data = _encode_deep_png(array, icc, exif)
+        data = write_deep_png(array, icc, exif)
     else:
         data = _encode_pillow(array, format, quality, icc, exif)
     return Picture(data, MIMES[format], width, height)
@@ -151,11 +145,11 @@ def _from_pillow(image: Image.Image, data: bytes, format: str) -> Decoded:
     if format == "tiff":  # its tags also say how the pixels lie in the file
         for tag in set(exif) - _DESCRIPTIVE:
             del exif[tag]
-    array = _deep_colour(image, data)
+    array = read_deep(image, data)
     bits = 8 if array is None else 16
     if array is None:
-        image, icc, bits = _to_plain_mode(image, icc)
-        array = _to_array(image, bits)
+        image, icc = _to_plain_mode(image, icc)
+        array = _to_array(image)
     pixels = torch.from_numpy(array)
     return Decoded(
         pixels=_turn(pixels, orientation).contiguous(),
@@ -166,53 +160,15 @@ def _from_pillow(image: Image.Image, data: bytes, format: str) -> Decoded:
     )
 
 
-def _deep_colour(image: Image.Image, data: bytes) -> Any:
-    """Return float32 [H, W, 3 or 4] of a file with 16 bits per colour channel, else None.
-
-    Pillow keeps only the high byte of such pixels. Telling its decoder the opposite byte order
-    makes it keep the low byte: two decodes give all 16 bits.
-    """
-    import numpy as np
-    from PIL import Image
-
-    if (
-        "transparency" in image.info
-    ):  # one colour is transparent; Pillow makes alpha of it, in 8 bits
-        return None
-    with Image.open(io.BytesIO(data)) as again:
-        tiles = again.tile
-        modes = {_raw_mode(tile) for tile in tiles}
-        if image.mode not in ("RGB", "RGBA") or not modes <= _OPPOSITE.keys() or not modes:
-            return None
-        for index, tile in enumerate(tiles):
-            args = tile[3]
-            opposite = _OPPOSITE[_raw_mode(tile)]
-            swapped = opposite if isinstance(args, str) else (opposite, *args[1:])
-            tiles[index] = (
-                type(tile)(*tile[:3], swapped) if hasattr(tile, "_fields") else (*tile[:3], swapped)
-            )
-        again.load()
-        high = np.asarray(image, dtype=np.float32)
-        return (high * 256 + np.asarray(again, dtype=np.float32)) / np.float32(65535)
-
-
-def _raw_mode(tile: Any) -> str:
-    """Return how the decoder is told to read pixels, for example RGB;16B."""
-    args = tile[3]
-    return args if isinstance(args, str) else str(args[0]) if args else ""
-
-
-def _to_plain_mode(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None, int]:
-    """Return the image as L, LA, RGB, RGBA or a 16-bit gray mode, its profile and its bits."""
-    if image.mode.startswith("I"):
-        return image, icc, 16
+def _to_plain_mode(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None]:
+    """Return the image as L, LA, RGB, RGBA or F, and the profile that fits it then."""
     if image.mode in ("CMYK", "LAB", "YCbCr", "HSV"):
-        return _to_srgb(image, icc), None, 8
+        return _to_srgb(image, icc), None
     if image.mode in ("1", "L", "LA", "RGB", "RGBA", "F") and "transparency" not in image.info:
-        return image.convert("L") if image.mode == "1" else image, icc, 8
+        return image.convert("L") if image.mode == "1" else image, icc
     if image.mode == "PA" or "transparency" in image.info:
-        return image.convert("LA" if image.mode in ("1", "L") else "RGBA"), icc, 8
-    return image.convert("RGB"), icc, 8
+        return image.convert("LA" if image.mode in ("1", "L") else "RGBA"), icc
+    return image.convert("RGB"), icc
 
 
 def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
@@ -232,13 +188,13 @@ def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def _to_array(image: Image.Image, bits: int) -> Any:
+def _to_array(image: Image.Image) -> Any:
     """Return float32 [height, width, channels] in 0..1."""
     import numpy as np
 
     array = np.asarray(image).astype(np.float32)
     if image.mode != "F":
-        array = array / np.float32(65535 if bits == 16 else 255)
+        array = array / np.float32(255)
     array = np.clip(np.nan_to_num(array), 0.0, 1.0)
     return array[..., None] if array.ndim == 2 else array
 
@@ -278,28 +234,3 @@ def _encode_pillow(
             f"{format} cannot hold {image.width} x {image.height} px ({error}); choose png.",
         ) from error
     return buffer.getvalue()
-
-
-def _encode_deep_png(array: NDArray[Any], icc: bytes | None, exif: bytes | None) -> bytes:
-    """Write a PNG with 16 bits per channel, which Pillow can only do for gray (PNG 3rd edition)."""
-    import numpy as np
-
-    height, width, channels = array.shape
-    rows = array.astype(">u2").view(np.uint8).reshape(height, width * channels * 2)
-    left = np.zeros_like(rows)
-    left[:, 2 * channels :] = rows[:, : -2 * channels]
-    filtered = np.concatenate([np.full((height, 1), 1, np.uint8), rows - left], axis=1)  # Sub
-    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    head = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
-    chunks = [_chunk(b"IHDR", head)]
-    if icc:
-        chunks.append(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc)))
-    if exif:
-        chunks.append(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
-    chunks.append(_chunk(b"IDAT", zlib.compress(filtered.tobytes(), 4)))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + _chunk(b"IEND", b"")
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    checksum = zlib.crc32(kind + data)
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)

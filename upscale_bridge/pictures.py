@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Picture:
-    """Encoded bytes, what they are, and what is not in the pixels."""
+    """Encoded bytes, their type and the size of what they show."""
 
     data: bytes
     mime: str

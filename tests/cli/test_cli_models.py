@@ -14,7 +14,7 @@ from upscale_bridge import __version__, cli
 from upscale_bridge.errors import DownloadError
 from upscale_bridge.local import library
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL = "UpscaleBridge-x4"
 SHIPPED = library.SHIPPED_FOLDER / f"{MODEL}.safetensors"
 
@@ -26,21 +26,6 @@ def models(tmp_path):
     target.parent.mkdir(parents=True)
     shutil.copy(SHIPPED, target)
     return tmp_path / "models"
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command; return its exit status, standard output and standard error."""
-
-    def call(*arguments):
-        capsys.readouterr()
-        try:
-            status = cli.main([str(argument) for argument in arguments])
-        except SystemExit as stop:  # argparse ends this way
-            status = stop.code
-        return status, *capsys.readouterr()
-
-    return call
 
 
 @pytest.mark.parametrize("verb", [[], ["list"]])

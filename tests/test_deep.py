@@ -1,0 +1,75 @@
+"""16 bits per channel in and out of files."""
+
+import io
+import struct
+import zlib
+
+import pytest
+import torch
+from PIL import Image
+
+from upscale_bridge.codecs import decode, encode
+
+
+def pixels(channels, height=13, width=21):
+    """Make pixels that 16 bits can hold exactly."""
+    return torch.randint(0, 65536, (height, width, channels)).float() / 65535
+
+
+def levels(image):
+    return (image * 65535).round().int()
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_deep_png_keeps_all_16_bits(channels):
+    before = pixels(channels)
+    after = decode(encode(before, "png", bits=16).data)
+    assert after.bits == 16
+    assert torch.equal(levels(after.pixels), levels(before))
+
+
+def test_deep_png_of_gray_with_alpha_is_written_in_16_bits():
+    before = pixels(2)
+    data = encode(before, "png", bits=16).data
+    assert data[24:26] == bytes([16, 4])  # bit depth and colour type of the header
+    after = decode(data).pixels
+    torch.testing.assert_close(after[..., 0], before[..., 0], atol=1 / 255, rtol=0)
+    torch.testing.assert_close(after[..., -1], before[..., 1], atol=1 / 255, rtol=0)
+
+
+def test_deep_gray_tiff_keeps_all_16_bits():
+    before = pixels(1)
+    after = decode(encode(before, "tiff", bits=16).data)
+    assert after.bits == 16
+    assert torch.equal(levels(after.pixels), levels(before))
+
+
+@pytest.mark.parametrize(("format", "channels"), [("jpeg", 3), ("webp", 3), ("tiff", 3)])
+def test_formats_without_depth_write_8_bits(format, channels):
+    assert decode(encode(pixels(channels), format, bits=16).data).bits == 8
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_deep_png_is_one_that_others_read(bits):
+    data = encode(pixels(3), "png", bits=bits).data
+    with Image.open(io.BytesIO(data)) as image:
+        image.verify()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colour_declared_transparent_becomes_alpha(channels):
+    before = pixels(channels)
+    before[2, 3] = 12345 / 65535
+    before[4, 5] = 12346 / 65535  # the same high byte, hence the same colour in 8 bits
+    data = encode(before, "png", bits=16).data
+    key = chunk(b"tRNS", struct.pack(">H", 12345) * channels)
+    at = data.index(b"IDAT") - 4
+    after = decode(data[:at] + key + data[at:])
+    assert after.bits == 16
+    assert torch.equal(levels(after.pixels[..., :-1]), levels(before))
+    assert after.pixels[2, 3, -1] == 0
+    assert after.pixels[4, 5, -1] == 1
