@@ -1,0 +1,106 @@
+"""What the stand-in has accepted, and how a task's state goes on."""
+
+import time
+import uuid
+from dataclasses import dataclass, field
+
+from tests.fakes import pictures
+
+SUCCESS = {"succeed", "succeeded", "success", "completed", "done", "2"}
+FAILURE = {"failed", "error", "cancelled", "canceled", "timeout", "deleted", "3", "4"}
+
+
+@dataclass
+class Task:
+    """One task that was created, hence billed."""
+
+    operation: str
+    """The path that it was submitted to."""
+    body: dict
+    """The parsed JSON without the image."""
+    headers: dict
+    """The submit's headers; names in lower case."""
+    size: tuple = (0, 0)
+    """Width and height of the image, (0, 0) if there was none to be read."""
+    source: str = "base64"
+    """How the image came: "base64", "data_uri", "upload" or "url"."""
+    url: str = ""
+    """The image's address where it came as one."""
+    idempotency_key: str | None = None
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    image: bytes = field(default=b"", repr=False)
+    target: tuple = (0, 0)
+    format: str = "png"
+    crop: bool = False
+    failure: tuple | None = None
+    """Reason and the vendor's number, once it has failed."""
+    alter: object = None
+    """How a fault spoils the result."""
+    created: float = field(default_factory=time.monotonic)
+    polls: int = 0
+    last_word: str = ""
+
+    def picture(self, alter=None):
+        """Return the result's bytes and type."""
+        data = pictures.enlarge(self.image, self.target, self.format, self.crop)
+        alter = alter or self.alter
+        return alter(self, data) if alter else (data, pictures.MIME[self.format])
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A task's state as one poll tells it."""
+
+    word: str
+    phase: str
+    """"queued", "running", "done" or "failed"."""
+    percent: int = 0
+
+
+class Clock:
+    """Says where a task stands: by the time gone by, or one of `states` per poll."""
+
+    def __init__(self, seconds, queued_seconds, states):
+        self.seconds, self.queued, self.states = seconds, queued_seconds, states
+
+    @property
+    def total(self):
+        """How many seconds a task takes."""
+        return 0 if self.states else self.queued + self.seconds
+
+    def unfinished(self, task):
+        """Tell whether the service still works on it."""
+        if task.failure:
+            return False
+        if self.states:
+            return phase_of(task.last_word) not in ("done", "failed")
+        return time.monotonic() < task.created + self.total
+
+    def now(self, task, words, override=None):
+        """Return the task's `Moment`; `words` are the vendor's for the four phases."""
+        if override is not None:
+            return Moment(override, phase_of(override))
+        if task.failure:
+            return Moment(words["failed"], "failed")
+        if self.states:
+            task.last_word = self.states[min(task.polls, len(self.states) - 1)]
+            task.polls += 1
+            return Moment(task.last_word, phase_of(task.last_word))
+        return self._by_time(task, words)
+
+    def _by_time(self, task, words):
+        gone = time.monotonic() - task.created
+        if gone < self.queued:
+            return Moment(words["queued"], "queued")
+        if gone < self.total:
+            percent = int(100 * (gone - self.queued) / self.seconds)
+            return Moment(words["running"], "running", percent)
+        return Moment(words["done"], "done", 100)
+
+
+def phase_of(word):
+    """Return what a raw status word means; any odd word counts as running."""
+    plain = str(word).lower().removeprefix("task_status_")
+    if plain in SUCCESS:
+        return "done"
+    return "failed" if plain in FAILURE else "running"

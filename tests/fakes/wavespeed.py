@@ -1,0 +1,101 @@
+"""WaveSpeed's endpoints."""
+
+import base64
+import datetime
+import re
+import uuid
+
+from tests.fakes.answers import FORMATS, Refusal, as_json, number, one_of, reason, to_edge
+
+WORDS = {
+    "queued": "created",
+    "running": "processing",
+    "done": "completed",
+    "failed": "failed",
+}
+
+
+def submit(service, x):
+    """Accept POST /api/v3/{model}."""
+    body = x.json()
+    text = body.pop("image", None)
+    edge = service.edge(one_of(body.get("target_resolution") or "4k", tuple(service.preset_edges)))
+    kind = one_of(body.get("output_format") or "jpeg", FORMATS)
+    try:
+        image = service.take(text)
+    except Refusal:
+        if not str(text).startswith("http"):
+            raise
+        task = service.accept(x, body, service.nothing(text), (0, 0), kind)
+        task.failure = ("The media address cannot be reached.", 1402)
+    else:
+        task = service.accept(x, body, image, to_edge(image.size, edge), kind)
+    if body.get("enable_sync_mode"):
+        service.rest(min(service.clock.total, service.sync_limit))
+        return state(service, x, task, timed_out=service.clock.total > service.sync_limit)
+    return state(service, x, task, word="created")
+
+
+def result(service, x):
+    """Answer GET /api/v3/predictions/{id}/result and /api/v3/predictions/{id}."""
+    return state(service, x, service.find(x, x.match["id"]))
+
+
+def state(service, x, task, word=None, timed_out=False):
+    """Return the envelope that submits and polls share."""
+    word = "processing" if timed_out else x.word or word
+    now = service.clock.now(task, WORDS, word)
+    outputs = [output(service, x, task)] if now.phase == "done" else []
+    data = {
+        "id": task.id,
+        "model": task.operation.removeprefix("/api/v3/"),
+        "outputs": outputs,
+        "urls": {"get": f"{service.base_url}/api/v3/predictions/{task.id}/result"},
+        "has_nsfw_contents": [False for _ in outputs],
+        "status": now.word,
+        "created_at": datetime.datetime.now(datetime.timezone.utc).isoformat(),
+        "error": reason(task, now),
+        "timings": {"inference": int(service.clock.total * 1000)},
+    }
+    if now.phase == "failed":
+        data["code"] = task.failure[1] if task.failure else 1403
+    if timed_out:
+        data |= {"code": 5004, "error": "Sync mode timed out, the task goes on."}
+    return as_json({"code": 200, "message": "success", "data": data})
+
+
+def output(service, x, task):
+    if not task.body.get("enable_base64_output"):
+        return service.file_url(task)
+    return base64.b64encode(task.picture(x.alter)[0]).decode()
+
+
+def ticket(service, x):
+    """Answer POST /api/v3/media/uploads with an address for one PUT."""
+    asked = x.json()
+    if not asked.get("filename") or not number(asked.get("size"), 1, 200 << 20):
+        raise Refusal("body", "filename and size are needed")
+    name = uuid.uuid4().hex
+    headers = {"Content-Type": asked["content_type"]} if asked.get("content_type") else {}
+    service.tickets[name] = (int(asked["size"]), headers)
+    upload = {
+        "method": "PUT",
+        "url": service.signed(f"/put/{name}"),
+        "headers": headers,
+    }
+    data = {"upload": upload, "download_url": service.upload_url(name, asked["filename"])}
+    return as_json({"code": 200, "message": "success", "data": data})
+
+
+def legacy(service, x):
+    """Answer POST /api/v3/media/upload/binary, a form with one file."""
+    boundary = re.search(r'boundary="?([^";]+)', x.headers.get("content-type", ""))
+    for part in x.body.split(f"--{boundary[1]}".encode()) if boundary else ():
+        head, _, data = part.partition(b"\r\n\r\n")
+        if b'name="file"' in head:
+            data, name = data.removesuffix(b"\r\n"), uuid.uuid4().hex
+            service.uploads[name] = data
+            url = service.upload_url(name, "upload")
+            about = {"type": "image", "download_url": url, "filename": name, "size": len(data)}
+            return as_json({"code": 200, "message": "success", "data": about})
+    raise Refusal("body", "no part named file")
