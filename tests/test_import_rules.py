@@ -14,7 +14,8 @@ OWNERS = {  # who may import a third-party package
     "safetensors": {"local.loader"},
     "PIL": {"codecs", "deep"},
     "numpy": {"codecs", "deep", "local"},
-    "torch": {"codecs", "local"},
+    "torch": {"codecs", "exchange", "local"},
+    "sqlite3": {"remote.journal"},
 }
 INNERMOST = {"errors", "params", "pictures", "monitor"}
 
@@ -78,6 +79,21 @@ def test_local_engine_does_not_know_the_doors():
     doors = {"..service", "..cli", "..batch", "..remote", "..server"}
     for path in (CORE / "local").glob("*.py"):
         assert not imports(path) & doors, path.name
+
+
+def test_remote_and_local_do_not_know_each_other():
+    for path in (CORE / "remote").rglob("*.py"):
+        assert not {m for m in imports(path) if "local" in m}, path.name
+    for path in (CORE / "local").glob("*.py"):
+        assert not {m for m in imports(path) if "remote" in m}, path.name
+
+
+def test_providers_do_no_io():
+    allowed = {"...errors", "...params", "...pictures", "..provider", "..wire", ".novita"}
+    for path in (CORE / "remote" / "providers").glob("[!_]*.py"):
+        relative = {module for module in imports(path) if module.startswith(".")}
+        assert relative <= allowed, path.name
+        assert not imports(path) & {"requests", "socket", "time", "os", "threading", "pathlib"}
 
 
 def test_only_settings_reads_the_environment():

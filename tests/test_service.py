@@ -1,6 +1,7 @@
 """The one door of all hosts."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 import upscale_bridge
-from upscale_bridge import LocalUpscale, Monitor, Result, Service, service
+from upscale_bridge import LocalUpscale, Monitor, Service, service
 from upscale_bridge.errors import ModelNotFoundError, UnsupportedModelError
 from upscale_bridge.local import loader
 from upscale_bridge.local.library import SHIPPED_FOLDER
@@ -83,18 +84,9 @@ def test_info_is_plain_json_without_paths(local, models):
     }
 
 
-def test_summary_is_one_line_of_sizes_model_and_time():
-    info = {
-        "model": "mine",
-        "device": "cpu",
-        "precision": "fp32",
-        "tiles": 3,
-        "seconds": 1.25,
-        "input_size": (8, 6),
-        "size": (16, 12),
-    }
-    summary = Result(torch.zeros(1), info).summary
-    assert summary == "8 x 6 -> 16 x 12 with mine, cpu fp32, 3 tiles, 1.2 s"
+def test_summary_is_one_line_of_sizes_model_and_time(local):
+    summary = local.run(TWICE, images()).summary
+    assert re.fullmatch(r"\d+ x \d+ -> \d+ x \d+ with \S+, cpu fp32, \d+ tiles, \d+\.\d s", summary)
 
 
 def test_descriptor_takes_the_place_of_the_model(local):

@@ -2,8 +2,19 @@
 
     UpscaleError                 str() = what happened + what to do
      |- SettingsError            a setting or a folder cannot be used
+     |   |- MissingKeyError      no key for a provider
      |- InvalidInputError        .name of the parameter or file that was refused
      |- TransportError           nothing was sent, or no answer came
+     |- ProviderError            .provider .status: a remote service answered that it will not
+     |   |- AuthError            it does not accept the key
+     |   |- QuotaError           balance or rate limit
+     |   |- RetiredError         the vendor has ended this API
+     |   |- BadReplyError        the answer is not what the API promises
+     |- TaskError                .ticket of the task, so that it can be resumed
+     |   |- TaskFailedError      the service says that the task failed
+     |   |- TaskTimeoutError     no result before the deadline
+     |   |- TaskLostError        the service does not know the task any more
+     |   |- AmbiguousSubmitError nobody knows whether the service accepted (and bills) the task
      |- EngineError
      |   |- ModelNotFoundError   no file of that name in any model folder
      |   |- UnsupportedModelError
@@ -30,6 +41,10 @@ class SettingsError(UpscaleError):
     exit_code = 3
 
 
+class MissingKeyError(SettingsError):
+    """No key is set for a provider."""
+
+
 class InvalidInputError(UpscaleError):
     """A value or a file was refused before any work was done."""
 
@@ -50,6 +65,62 @@ class TransportError(UpscaleError):
         super().__init__(message)
         self.sent = sent
         """False when it is certain that the other side received nothing."""
+
+
+class ProviderError(UpscaleError):
+    """A remote service refused; nothing was accepted and nothing is billed."""
+
+    exit_code = 6
+
+    def __init__(self, message: str, *, provider: str = "", status: int = 0) -> None:
+        super().__init__(message)
+        self.provider = provider
+        """The provider's name, for example novita."""
+        self.status = status
+        """The HTTP status of the answer, 0 when unknown."""
+
+
+class AuthError(ProviderError):
+    """The service does not accept the key."""
+
+
+class QuotaError(ProviderError):
+    """The balance is used up, or requests come too fast."""
+
+
+class RetiredError(ProviderError):
+    """The vendor has ended this API."""
+
+
+class BadReplyError(ProviderError):
+    """The answer is not what the API promises; what it means for a submit is unknown."""
+
+
+class TaskError(UpscaleError):
+    """A task that the service accepted, or may have accepted, gave no result."""
+
+    exit_code = 7
+
+    def __init__(self, message: str, *, ticket: str = "") -> None:
+        super().__init__(message)
+        self.ticket = ticket
+        """The service's id of the task, empty when it never told one."""
+
+
+class TaskFailedError(TaskError):
+    """The service says that the task failed."""
+
+
+class TaskTimeoutError(TaskError):
+    """No result came before the deadline; the task goes on and can be resumed."""
+
+
+class TaskLostError(TaskError):
+    """The service does not know the task any more."""
+
+
+class AmbiguousSubmitError(TaskError):
+    """Nobody knows whether the service accepted the task; it is not submitted again by itself."""
 
 
 class EngineError(UpscaleError):

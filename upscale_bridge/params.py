@@ -1,8 +1,8 @@
 """Parameters, declared once and drawn by every host.
 
-An `Operation` is a frozen dataclass whose fields are made by `param()`. A ComfyUI widget, a WebUI
-component, a command-line flag, the server's validation and the README's table are all read from
-`Operation.params()`; `Operation.__post_init__` validates, whoever made the object.
+`Params` is a frozen dataclass whose fields are made by `param()`; an `Operation` is one. A ComfyUI
+widget, a WebUI component, a command-line flag, the server's validation and the README's table are
+all read from `Params.params()`; `Params.__post_init__` validates, whoever made the object.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Param:
     """Smallest allowed value of an int or float, inclusive."""
     maximum: float | None = None
     """Largest allowed value of an int or float, inclusive."""
+    above: float | None = None
+    """What a float must exceed, where a range is open at its lower end."""
     step: float | None = None
     """The step of a host's slider; values between steps are allowed."""
     choices: tuple[str, ...] = ()
@@ -63,9 +65,18 @@ class Param:
             raise self._refusal(value, _WORDS[self.kind])
         low = -math.inf if self.minimum is None else self.minimum
         high = math.inf if self.maximum is None else self.maximum
-        if not low <= value <= high:
-            raise self._refusal(value, f"{_WORDS[self.kind]} from {low:g} to {high:g}")
+        if not low <= value <= high or (self.above is not None and value <= self.above):
+            raise self._refusal(value, f"{_WORDS[self.kind]} {self.range}")
         return int(value) if self.kind == "int" else float(value)
+
+    @property
+    def range(self) -> str:
+        """The allowed numbers in words; empty when every number is allowed."""
+        if self.above is not None:
+            return f"above {self.above:g} and at most {self.maximum:g}"
+        if self.minimum is not None and self.maximum is not None:
+            return f"from {self.minimum:g} to {self.maximum:g}"
+        return "" if self.minimum is None else f"of {self.minimum:g} or more"
 
     def _refusal(self, value: object, wanted: str) -> InvalidInputError:
         return InvalidInputError(
@@ -86,11 +97,8 @@ def _kind(default: Value, limits: dict[str, Any]) -> Kind:
 
 
 @dataclass(frozen=True)
-class Operation:
-    """One thing to do to an image, with all its parameters; the request that every host makes."""
-
-    title: ClassVar[str]
-    """What hosts call it."""
+class Params:
+    """Values that were checked against their declarations."""
 
     def __post_init__(self) -> None:
         for item in self.params():
@@ -105,3 +113,11 @@ class Operation:
             default: Value = field.default  # type: ignore[assignment]
             found.append(Param(field.name, _kind(default, limits), default, **limits))
         return tuple(found)
+
+
+@dataclass(frozen=True)
+class Operation(Params):
+    """One thing to do to an image, with all its parameters; the request that every host makes."""
+
+    title: ClassVar[str]
+    """What hosts call it."""

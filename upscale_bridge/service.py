@@ -9,9 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .keys import Keys
 from .local.operation import LocalUpscale
 from .monitor import Monitor
 from .params import Operation
+from .remote.provider import RemoteOperation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .local.engine import Engine
     from .local.library import Library
     from .local.loader import Model
+    from .remote.client import Client
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,8 @@ class Result:
     """float32 [batch, height, width, channels] in 0..1 on the CPU."""
     info: dict[str, Any]
     """What was done, as plain data for JSON; no secrets."""
-
-    @property
-    def summary(self) -> str:
-        """One line about it for the user."""
-        (width, height), (new_width, new_height) = self.info["input_size"], self.info["size"]
-        return (
-            f"{width} x {height} -> {new_width} x {new_height} with {self.info['model']}, "
-            f"{self.info['device']} {self.info['precision']}, {self.info['tiles']} tiles, "
-            f"{self.info['seconds']:.1f} s"
-        )
+    summary: str
+    """One line about it for the user."""
 
 
 class Service:
@@ -49,14 +44,18 @@ class Service:
         self,
         folders: Callable[[], Sequence[Path]] | None = None,
         memory: Callable[[], Memory] | None = None,
+        keys: Keys | None = None,
     ) -> None:
         """`folders` lists the host's model folders, downloads go into the first; `memory` makes
-        the host's memory policy. Without them the user's data folder and this process's own."""
+        the host's memory policy; `keys` reads the host's key file. Without them the user's data
+        folder and this process's own."""
         self._folders = folders
         self._memory = memory
+        self._keys = keys
         self._lock = threading.Lock()
         self._library: Library | None = None
         self._engine: Engine | None = None
+        self._client: Client | None = None
         self._wrapped: tuple[object, Model] | None = None
 
     @property
@@ -77,6 +76,15 @@ class Service:
             self._engine = self._engine or Engine(self._memory() if self._memory else None)
             return self._engine
 
+    @property
+    def client(self) -> Client:
+        """What speaks to remote services."""
+        from .remote.client import Client
+
+        with self._lock:
+            self._client = self._client or Client(self._keys)
+            return self._client
+
     def run(
         self,
         operation: Operation,
@@ -88,18 +96,22 @@ class Service:
         """Do `operation` to `images` [batch, height, width, 1 to 4 channels], any float dtype.
 
         `descriptor` is a model that the host's own loader (spandrel) loaded; it takes the place
-        of the operation's model. Raises an `UpscaleError`, or what `monitor` raises.
+        of a local operation's model. Raises an `UpscaleError`, or what `monitor` raises.
         """
+        monitor = monitor or Monitor()
+        if isinstance(operation, RemoteOperation):
+            from .errand import run_remote
+
+            return run_remote(self, operation, images, monitor)
         if not isinstance(operation, LocalUpscale):
             raise TypeError(f"unknown operation {type(operation).__name__}")
-        monitor = monitor or Monitor()
         model = (
             self.library.load(operation.model, monitor, may_download=operation.download)
             if descriptor is None
             else self._wrap(descriptor)
         )
         pixels, report = self.engine.upscale(model, images, operation, monitor)
-        return Result(pixels, report.as_dict())
+        return Result(pixels, report.as_dict(), report.summary)
 
     def _wrap(self, descriptor: object) -> Model:
         from .local.loader import wrap_descriptor

@@ -1,22 +1,73 @@
-"""The user's data folder; the only reader of environment variables."""
+"""The user's data folder and settings; the only reader of environment variables."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import SettingsError
+from .errors import InvalidInputError, SettingsError
+from .params import Params, param
 
 HOME_VARIABLE = "UPSCALE_BRIDGE_HOME"
+FILE = "settings.json"
+
+
+@dataclass(frozen=True)
+class Settings(Params):
+    """The user's choices that hold for all hosts of this machine."""
+
+    novita_base_url: str = param("", "Address of a host that speaks Novita's API; empty: Novita.")
+    photio_base_url: str = param("", "Address of a host that speaks Photio's API; empty: Photio.")
+    wavespeed_base_url: str = param(
+        "", "Address of a host that speaks WaveSpeed's API; empty: WaveSpeed."
+    )
+    concurrency: int = param(
+        3, "Images that one provider works on at the same time.", minimum=1, maximum=64
+    )
+    task_seconds: int = param(
+        600, "Longest wait for a running task, in seconds.", minimum=10, maximum=86_400
+    )
+    queue_seconds: int = param(
+        3600, "Longest wait for a queued task, in seconds.", minimum=10, maximum=604_800
+    )
+    result_days: int = param(
+        7, "Days for which results are kept and reused.", minimum=0, maximum=3650
+    )
+
+    def base_url(self, provider: str) -> str:
+        """Return the address set for a provider's name; empty for the vendor's own."""
+        value: str = getattr(self, f"{provider}_base_url")
+        return value
+
+
+def load_settings(host: Mapping[str, object] | None = None) -> Settings:
+    """Return the settings: those of `host`, else the environment's, else the file's, else defaults.
+
+    The environment has the base URLs alone (NOVITA_BASE_URL, ...). Raises `SettingsError`.
+    """
+    values = {**_read_file(), **_read_environment(), **(host or {})}
+    known = {item.name for item in Settings.params()}
+    try:
+        return Settings(**{name: value for name, value in values.items() if name in known})  # type: ignore[arg-type]
+    except InvalidInputError as error:
+        raise SettingsError(f"{error} Mend it in {home() / FILE}.") from error
+
+
+def environment(name: str) -> str:
+    """Return an environment variable, empty when it is not set."""
+    return os.environ.get(name, "").strip()
 
 
 def home() -> Path:
-    """Return the folder of settings, models, journal and cache; it need not exist yet.
+    """Return the folder of settings, models, journal and results; it need not exist yet.
 
     `UPSCALE_BRIDGE_HOME` wins; else the place the operating system has for such data.
     """
-    override = os.environ.get(HOME_VARIABLE, "").strip()
+    override = environment(HOME_VARIABLE)
     if override:
         return Path(override).expanduser()
     if sys.platform == "win32":
@@ -28,13 +79,31 @@ def home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "upscale-bridge"
 
 
-def make_folder(path: Path) -> Path:
-    """Create `path` with all parents, or raise `SettingsError`."""
+def make_folder(path: Path, *, private: bool = False) -> Path:
+    """Create `path` with all parents, or raise `SettingsError`; `private` is for its owner only."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
     except OSError as error:
         raise SettingsError(
             f"Cannot create the folder {path} ({error.strerror}); "
             f"point {HOME_VARIABLE} at a folder that you can write to."
         ) from error
     return path
+
+
+def _read_environment() -> dict[str, object]:
+    names = [item.name for item in Settings.params() if item.name.endswith("_base_url")]
+    return {name: environment(name.upper()) for name in names if environment(name.upper())}
+
+
+def _read_file() -> dict[str, object]:
+    path = home() / FILE
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"Cannot read {path} ({error}); mend or remove it.") from error
+    if not isinstance(found, dict):
+        raise SettingsError(f"{path} must hold a JSON object; mend or remove it.")
+    return found

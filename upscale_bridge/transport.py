@@ -1,16 +1,22 @@
-"""The only module that speaks HTTP; proxies and certificates are taken from the environment."""
+"""The only module that speaks HTTP; proxies and certificates are taken from the environment.
+
+`download` fetches weights; a `Line` leads to one remote API.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from .errors import DownloadError, TransportError
+from .addresses import Resolve, check_result_url, resolve
+from .errors import BadReplyError, DownloadError, TransportError
+from .keys import Secret
 from .monitor import Monitor
+from .remote.wire import Call, Reply
 
 if TYPE_CHECKING:
     import requests
@@ -20,6 +26,9 @@ _READ_SECONDS = 60
 _BLOCK = 1 << 18
 _TRIES = 4
 _LARGEST = 8 << 30
+_MOST_REDIRECTS = 3
+_SLOWEST_UPLOAD = 50_000  # bytes per second
+_CONNECTIONS = 64
 
 
 def download(
@@ -120,9 +129,174 @@ def _verify(part: Path, size: int | None, sha256: str | None) -> None:
             )
 
 
+class Line:
+    """HTTP to the host of one remote API and to the results that it names; thread-safe."""
+
+    def __init__(
+        self, base_url: str, header: str, scheme: str, key: Secret, look_up: Resolve = resolve
+    ) -> None:
+        """`header` carries `scheme` and `key` in calls to paths of `base_url`, in no others."""
+        self.base_url = base_url
+        self._header, self._scheme, self._key = header, scheme, key
+        self._look_up = look_up
+        self._pooled = _session()
+
+    def send(
+        self,
+        call: Call,
+        *,
+        stop: Callable[[], None],
+        limit: int,
+        read_seconds: float = _READ_SECONDS,
+        once: bool = False,
+    ) -> Reply:
+        """Send `call` and return the answer, whatever its status.
+
+        `stop` is called often and may raise; answers longer than `limit` bytes are refused.
+        `once` is for calls that must not arrive twice: their connection is new, so that no old
+        one can break while it is used. Raises `TransportError`, whose `sent` is False as long as
+        a part of the body was not handed over, since nobody can have accepted it then.
+        """
+        body = _Body(call.body, stop)
+        session = _session() if once else self._pooled
+        url = self.base_url + call.url if call.url.startswith("/") else call.url
+        try:
+            with (
+                _translated(url, lambda: body.complete),
+                self._open(session, call, url, body, read_seconds) as reply,
+            ):
+                data = b"".join(_blocks(reply, stop, limit))
+                headers = {name.lower(): value for name, value in reply.headers.items()}
+                return Reply(reply.status_code, self._key.scrub(data), headers)
+        finally:
+            if once:
+                session.close()
+
+    def fetch(
+        self,
+        url: str,
+        target: Path,
+        *,
+        stop: Callable[[], None],
+        progress: Callable[[int, int], None],
+        limit: int,
+        read_seconds: float = _READ_SECONDS,
+    ) -> int:
+        """Fetch a result into the file `target` and return the HTTP status; without 200, no file.
+
+        The key is not sent. At most three redirects are followed, each of them checked. Raises
+        `TransportError` for an address that may not be fetched, and when the file does not arrive
+        whole. `progress` is told the bytes so far and in total (0: unknown).
+        """
+        for _ in range(_MOST_REDIRECTS + 1):
+            check_result_url(url, self.base_url, self._look_up)
+            call = Call("GET", url)
+            with (
+                _translated(url, lambda: True),
+                self._open(self._pooled, call, url, _Body(b"", stop), read_seconds) as reply,
+            ):
+                if reply.is_redirect:
+                    url = _next(url, reply.headers["Location"])
+                    continue
+                if reply.status_code == 200:
+                    total = int(reply.headers.get("Content-Length") or 0)
+                    with target.open("wb") as file:
+                        for block in _blocks(reply, stop, limit):
+                            file.write(block)
+                            progress(file.tell(), total)
+                        file.flush()
+                        os.fsync(file.fileno())
+                return int(reply.status_code)
+        raise TransportError(
+            f"{_host(url)} redirects more than {_MOST_REDIRECTS} times.", sent=True
+        )
+
+    def _open(
+        self, session: requests.Session, call: Call, url: str, body: _Body, read_seconds: float
+    ) -> requests.Response:
+        import requests
+
+        headers = {"Accept-Encoding": "identity", **call.headers}
+        if call.url.startswith("/"):
+            headers[self._header] = self._scheme + self._key.reveal()
+        request = requests.Request(call.method, url, headers, data=body if call.body else None)
+        prepared = session.prepare_request(request)
+        prepared.url = url  # requests would rewrite escapes, and a signature may cover them
+        options = session.merge_environment_settings(url, {}, True, None, None)
+        seconds = read_seconds + len(call.body) / _SLOWEST_UPLOAD
+        return session.send(
+            prepared, timeout=(_CONNECT_SECONDS, seconds), allow_redirects=False, **options
+        )
+
+
+class _Body:
+    """A request's body that knows whether all of it was handed over."""
+
+    def __init__(self, data: bytes, stop: Callable[[], None]) -> None:
+        self._view = memoryview(data)
+        self._stop = stop
+        self._at = 0
+        self.complete = not data
+
+    def __len__(self) -> int:
+        return len(self._view)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while block := self.read(_BLOCK):
+            yield block
+
+    def read(self, size: int = -1) -> bytes:
+        self._stop()
+        end = len(self._view) if size < 0 else min(self._at + size, len(self._view))
+        block = bytes(self._view[self._at : end])
+        self._at = end
+        self.complete = end == len(self._view)
+        return block
+
+
+def _session() -> requests.Session:
+    """Return a session without cookies, retries of its own, and passwords of a netrc file."""
+    from http.cookiejar import DefaultCookiePolicy
+
+    import requests
+
+    session = requests.Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.auth = lambda request: request
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
+    return session
+
+
+def _blocks(reply: requests.Response, stop: Callable[[], None], limit: int) -> Iterator[bytes]:
+    """Yield a body of at most `limit` bytes; raise `TransportError` unless it is complete."""
+    total = int(reply.headers.get("Content-Length") or 0)
+    done = 0
+    for block in reply.iter_content(_BLOCK):
+        stop()
+        done += len(block)
+        if done > limit:
+            raise BadReplyError(
+                f"{_host(reply.url)} sends more than {limit / 1e6:.0f} MB; it is not read further."
+            )
+        yield block
+    if done < total and "Content-Encoding" not in reply.headers:
+        raise TransportError(f"The connection to {_host(reply.url)} broke off.", sent=True)
+
+
+def _next(url: str, location: str) -> str:
+    from urllib.parse import urljoin
+
+    return urljoin(url, location)
+
+
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """Turn every exception of requests into a `TransportError`."""
+def _translated(url: str, sent: Callable[[], bool] | None = None) -> Iterator[None]:
+    """Turn every exception of requests into a `TransportError`.
+
+    `sent` tells whether the whole request was handed over. Its cause is left out then: requests
+    puts whole addresses, signatures included, into its messages.
+    """
     import requests
 
     try:
@@ -131,10 +305,13 @@ def _translated(url: str) -> Iterator[None]:
         status = error.response.status_code
         raise TransportError(f"{_host(url)} answered HTTP {status}.", sent=True) from error
     except requests.exceptions.ConnectTimeout as error:
-        raise TransportError(f"{_host(url)} does not answer.", sent=False) from error
+        cause = error if sent is None else None
+        raise TransportError(f"{_host(url)} does not answer.", sent=False) from cause
     except requests.exceptions.RequestException as error:
         kind = type(error).__name__
-        raise TransportError(f"Cannot reach {_host(url)} ({kind}).", sent=True) from error
+        raise TransportError(
+            f"Cannot reach {_host(url)} ({kind}).", sent=sent is None or sent()
+        ) from (error if sent is None else None)
 
 
 def _host(url: str) -> str:

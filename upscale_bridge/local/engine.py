@@ -61,6 +61,15 @@ class Report:
         """Return plain data for JSON."""
         return asdict(self)
 
+    @property
+    def summary(self) -> str:
+        """One line about it for the user."""
+        (width, height), (new_width, new_height) = self.input_size, self.size
+        return (
+            f"{width} x {height} -> {new_width} x {new_height} with {self.model}, "
+            f"{self.device} {self.precision}, {self.tiles} tiles, {self.seconds:.1f} s"
+        )
+
 
 Size = tuple[int, int]  # (width, height) in pixels
 

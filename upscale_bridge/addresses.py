@@ -1,0 +1,97 @@
+"""Which addresses a key or an image may be sent to, and results be fetched from."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+from urllib.parse import SplitResult, urlsplit
+
+from .errors import SettingsError, TransportError
+
+Resolve = Callable[[str], list[str]]
+"""Returns all IP addresses of a host name; raises OSError when there are none."""
+
+
+def resolve(host: str) -> list[str]:
+    """Ask the operating system for the addresses of `host`."""
+    return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None)]
+
+
+def is_private(host: str, look_up: Resolve = resolve) -> bool:
+    """Tell whether every address of `host` is on this machine or in a private network.
+
+    A host that cannot be looked up is not private.
+    """
+    try:
+        found = look_up(host)
+    except OSError:
+        return False
+    return bool(found) and not any(_is_global(address) for address in found)
+
+
+def check_base_url(url: str, variable: str, look_up: Resolve = resolve) -> str:
+    """Return a base URL without its last slash, or raise `SettingsError`.
+
+    Plain http would show the key to everyone on the way, so it must stay in a private network.
+    """
+    parts = _split(url)
+    if parts is None or parts.query or parts.fragment or parts.username or parts.password:
+        raise SettingsError(
+            f"{variable} must be an address such as https://host:port, without user, query or "
+            "fragment."
+        )
+    if parts.scheme == "http" and not is_private(parts.hostname or "", look_up):
+        raise SettingsError(
+            f"{variable} begins with http: and {parts.hostname} is not in a private network, so "
+            "everyone on the way could read the key; use https."
+        )
+    return url.rstrip("/")
+
+
+def check_result_url(url: str, base_url: str, look_up: Resolve = resolve) -> None:
+    """Raise `TransportError` unless `url`, which a service named, may be fetched.
+
+    A public service must not make us fetch from this machine or its private network.
+    """
+    parts, base = _split(url), urlsplit(base_url)
+    if parts is None:
+        raise _refusal("which is no http address")
+    if origin(url) == origin(base_url):
+        return
+    if is_private(base.hostname or "", look_up):
+        return
+    if parts.scheme != "https":
+        raise _refusal(f"at {parts.hostname}, which is not encrypted (http)")
+    try:
+        found = look_up(parts.hostname or "")
+    except OSError:
+        return  # a proxy may know the name; without one the connection fails
+    if not all(_is_global(address) for address in found):
+        raise _refusal(f"at {parts.hostname}, which lies in a private network")
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port."""
+    parts = urlsplit(url)
+    standard = 443 if parts.scheme == "https" else 80
+    return parts.scheme, parts.hostname or "", parts.port or standard
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 (raises when it is no number)
+    except ValueError:
+        return None
+    return parts if parts.scheme in ("http", "https") and parts.hostname else None
+
+
+def _is_global(address: str) -> bool:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(ip, "ipv4_mapped", None)  # ::ffff:10.0.0.1 leads to 10.0.0.1
+    return (mapped or ip).is_global
+
+
+def _refusal(what: str) -> TransportError:
+    return TransportError(f"The service names a result {what}; it is not fetched.", sent=True)

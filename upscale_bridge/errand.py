@@ -1,0 +1,178 @@
+"""A remote operation on a batch of images: packed, sent, unpacked, or done here instead."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from . import exchange
+from .errors import (
+    MissingKeyError,
+    QuotaError,
+    RetiredError,
+    StoppedError,
+    TransportError,
+    UpscaleError,
+)
+from .local.operation import SHIPPED_MODEL, LocalUpscale
+from .monitor import Monitor
+from .remote.life import Outcome
+from .remote.provider import RemoteOperation
+from .service import Result
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .remote.journal import Task
+    from .service import Service
+
+Found = Outcome | UpscaleError
+
+
+def run_remote(
+    service: Service, operation: RemoteOperation, images: Tensor, monitor: Monitor
+) -> Result:
+    """Do a remote operation to `images` [batch, height, width, 1 to 4 channels].
+
+    Raises an `UpscaleError`, or what `monitor` raises; whatever was accepted or came back before
+    is kept, and found again by the next run of the same.
+    """
+    started = time.monotonic()
+    client = service.client
+    parcels = [exchange.pack(operation, image, monitor) for image in images]
+    requests = [
+        client.request(operation, parcel.picture, parcel.pixels, exchange.unpack(operation, parcel))
+        for parcel in parcels
+    ]
+    found = client.run(requests, monitor)
+    height, width = images.shape[1:3]
+    info: dict[str, Any] = {"operation": operation.title, "input_size": (width, height)}
+    pixels: list[Tensor | None] = [o.value if isinstance(o, Outcome) else None for o in found]
+    failed = [index for index, outcome in enumerate(found) if isinstance(outcome, UpscaleError)]
+    if failed:
+        error = _worst(found)
+        if operation.when_unavailable != "run locally" or not _is_unavailable(found):
+            raise _told(error, failed, len(found))
+        local = _run_here(service, operation, images[failed], monitor, error)
+        for index, image in zip(failed, local.images, strict=True):
+            pixels[index] = image
+        info["local"] = {"because": f"{type(error).__name__}: {error}", **local.info}
+    info["tasks"] = [_describe(outcome) for outcome in found if isinstance(outcome, Outcome)]
+    batch = exchange.join_batch([image for image in pixels if image is not None])
+    info["size"] = (batch.shape[2], batch.shape[1])
+    info["seconds"] = round(time.monotonic() - started, 3)
+    return Result(batch, info, _summary(info))
+
+
+def resume(
+    service: Service,
+    name: str,
+    monitor: Monitor,
+    operation: type[RemoteOperation] | None = None,
+) -> Result:
+    """Return the result of a task by its ticket, or by the name that the journal has for it.
+
+    `operation` is needed for a ticket that this machine does not know.
+    """
+    started = time.monotonic()
+
+    def accept(task: Task) -> Callable[[bytes], Tensor]:
+        return exchange.decode
+
+    outcome = service.client.resume(name, accept, monitor, operation)
+    pixels = outcome.value
+    info = {
+        "operation": outcome.task.operation,
+        "input_size": (outcome.task.width, outcome.task.height),
+        "tasks": [_describe(outcome)],
+        "size": (pixels.shape[1], pixels.shape[0]),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    return Result(pixels[None], info, _summary(info))
+
+
+def _run_here(
+    service: Service,
+    operation: RemoteOperation,
+    images: Tensor,
+    monitor: Monitor,
+    error: UpscaleError,
+) -> Result:
+    """Do the same with the local engine."""
+    height, width = images.shape[1:3]
+    equivalent = operation.equivalent(width, height)
+    if equivalent is None:
+        raise _restated(
+            error, f"{error} These settings (faces, blending, cropping) cannot be run locally."
+        )
+    model = equivalent.model or SHIPPED_MODEL
+    notice = f"{operation.title} is not available, running {model} here instead: {error}"
+    monitor.notice(notice)
+    try:
+        return service.run(
+            LocalUpscale(model=model, scale_factor=equivalent.scale_factor), images, monitor
+        )
+    except StoppedError:
+        raise
+    except UpscaleError as local:
+        raise _restated(local, f"{error} Running locally failed as well: {local}") from local
+
+
+def _is_unavailable(found: Sequence[Found]) -> bool:
+    """Tell whether every failure means that nothing was, or is, at the service."""
+    return all(
+        isinstance(outcome, (Outcome, MissingKeyError, RetiredError, QuotaError))
+        or (isinstance(outcome, TransportError) and not outcome.sent)
+        for outcome in found
+    )
+
+
+def _worst(found: Sequence[Found]) -> UpscaleError:
+    """Return the error that tells most: not a stop that only followed from another."""
+    errors = [outcome for outcome in found if isinstance(outcome, UpscaleError)]
+    return next((error for error in errors if not isinstance(error, StoppedError)), errors[0])
+
+
+def _told(error: UpscaleError, failed: list[int], count: int) -> UpscaleError:
+    """Say which images of a batch failed, and that the others are kept."""
+    if count == 1:
+        return error
+    shown = ", ".join(str(index + 1) for index in failed[:10]) + (", ..." * (len(failed) > 10))
+    kept = count - len(failed)
+    tail = f" The other {kept} results are kept and cost nothing in the next run." if kept else ""
+    return _restated(error, f"Image {shown} of {count}: {error}{tail}")
+
+
+def _restated(error: UpscaleError, text: str) -> UpscaleError:
+    """Return the same error with more to say."""
+    error.args = (text,)
+    return error
+
+
+def _describe(outcome: Outcome) -> dict[str, Any]:
+    task = outcome.task
+    fields: dict[str, Any] = {"id": task.ticket, "request": task.request[:12], "how": outcome.how}
+    for name in ("submitted", "finished"):
+        moment = datetime.fromtimestamp(getattr(task, name), timezone.utc)
+        fields[name] = moment.isoformat(timespec="seconds")
+    if outcome.flagged:
+        fields["flagged"] = True
+    return fields
+
+
+def _summary(info: dict[str, Any]) -> str:
+    (width, height), (new_width, new_height) = info["input_size"], info["size"]
+    tasks = info["tasks"]
+    kinds = [task["how"] for task in tasks]
+    counts = ", ".join(
+        f"{kinds.count(kind)} {kind}" if len(kinds) > 1 else kind for kind in dict.fromkeys(kinds)
+    )
+    ids = f", task {tasks[0]['id']}" if len(tasks) == 1 and tasks[0]["id"] else ""
+    here = f"{info['local']['model']} on this machine" if "local" in info else ""
+    ways = " and ".join(way for way in (here, counts) if way)
+    return (
+        f"{width} x {height} -> {new_width} x {new_height} by {info['operation']} "
+        f"({ways}{ids}), {info['seconds']:.1f} s"
+    )

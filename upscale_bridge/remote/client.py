@@ -1,0 +1,238 @@
+"""Remote requests for one host: keys, addresses, the journal, and the tasks of a request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..addresses import Resolve, check_base_url, is_private, resolve
+from ..errors import (
+    InvalidInputError,
+    MissingKeyError,
+    SettingsError,
+    TaskFailedError,
+    UpscaleError,
+)
+from ..keys import Keys, Secret
+from ..monitor import Monitor
+from ..pictures import Picture
+from ..settings import Settings, home, load_settings
+from ..transport import Line
+from .clock import Clock
+from .context import Context, Request
+from .journal import Journal, Task
+from .life import Outcome, reuse
+from .pool import Pool
+from .progress import View
+from .provider import Provider, RemoteOperation
+from .providers import OPERATIONS
+from .submit import doubt
+
+_TYPICAL_SECONDS = 20.0
+_PRIVATE_FIRST_POLL = 0.25
+_NO_KEY = "upscale-bridge"  # a host in a private network may not ask for one
+
+
+class Client:
+    """Runs remote requests; thread-safe."""
+
+    def __init__(
+        self,
+        keys: Keys | None = None,
+        settings: Callable[[], Settings] = load_settings,
+        clock: Clock | None = None,
+        look_up: Resolve = resolve,
+    ) -> None:
+        """`keys` finds the providers' keys; `clock` and `look_up` are for tests."""
+        self.keys = keys or Keys()
+        self.settings = settings
+        self.pool = Pool()
+        self._clock = clock or Clock()
+        self._look_up = look_up
+        self._lock = threading.Lock()
+        self._journals: dict[Path, Journal] = {}
+
+    @property
+    def journal(self) -> Journal:
+        """The journal in the user's data folder."""
+        with self._lock:
+            folder = home()
+            if folder not in self._journals:
+                self._journals[folder] = Journal(folder, self._clock)
+                self._journals[folder].sweep(self.settings().result_days)
+            return self._journals[folder]
+
+    def request(
+        self,
+        operation: RemoteOperation,
+        picture: Picture | None,
+        pixels: bytes,
+        accept: Callable[[bytes], Any],
+    ) -> Request:
+        """Return what `run` takes; `pixels` is whatever identifies the image that is sent."""
+        provider = operation.provider
+        base_url = self._base_url(provider)
+        facts = {
+            "provider": provider.name,
+            "base_url": base_url,
+            "operation": type(operation).__name__,
+            "parameters": operation.told(),
+            "attempt": operation.attempt,
+        }
+        head = json.dumps(facts, sort_keys=True).encode()
+        told = operation.told()
+        if operation.image_address:
+            told["image_url"] = _public(operation.image_address)
+        task = Task(
+            request=hashlib.sha256(head + b"\0" + pixels).hexdigest()[:32],
+            provider=provider.name,
+            base_url=base_url,
+            operation=type(operation).__name__,
+            parameters=json.dumps(told),
+            width=picture.width if picture else 0,
+            height=picture.height if picture else 0,
+        )
+        return Request(task, operation, picture, accept)
+
+    def run(self, requests: Sequence[Request], monitor: Monitor) -> list[Outcome | UpscaleError]:
+        """Return what came of each request of one operation, in their order.
+
+        Kept results need neither key nor network. Raises what `monitor.check` raises; nothing
+        that was accepted is lost then.
+        """
+        settings = self.settings()
+        found: list[Outcome | UpscaleError | None] = []
+        for request in requests:
+            try:
+                found.append(reuse(request, self.journal, settings.result_days))
+            except UpscaleError as error:
+                found.append(error)
+        left = [request for request, result in zip(requests, found, strict=True) if result is None]
+        if not left:
+            monitor.status("reused")
+        rest = iter(self._run_new(left, settings, monitor) if left else ())
+        return [next(rest) if result is None else result for result in found]
+
+    def resume(
+        self,
+        name: str,
+        accept: Callable[[Task], Callable[[bytes], Any]],
+        monitor: Monitor,
+        operation: type[RemoteOperation] | None = None,
+    ) -> Outcome:
+        """Return the result of a task by its ticket, or by its request's name in the journal.
+
+        `accept` makes `Request.accept` for the task. A ticket that this machine does not know
+        needs the `operation` that made it.
+        """
+        task = self._known(name.strip(), operation)
+        kind = next(kind for kind in OPERATIONS if kind.__name__ == task.operation)
+        if task.base_url != self._base_url(kind.provider):
+            raise SettingsError(
+                f"Task {name} is at {task.base_url}, not at the present host; set "
+                f"{kind.provider.url_variable} to that address."
+            )
+        if task.state in ("failed", "expired"):
+            raise TaskFailedError(task.reason, ticket=task.ticket)
+        if task.state == "ambiguous":
+            raise doubt(kind.provider, task.request, task.reason)
+        (outcome,) = self.run([Request(task, kind(), None, accept(task))], monitor)
+        if isinstance(outcome, UpscaleError):
+            raise outcome
+        return outcome
+
+    def attach(self, name: str, ticket: str) -> None:
+        """Give an ambiguous task the ticket that its user found at the service."""
+        task = self.journal.find(name)
+        if task is None or task.state != "ambiguous":
+            raise InvalidInputError("ID", f"There is no task {name} whose ticket is unknown.")
+        self.journal.attach(replace(task, ticket=ticket, state="running", owner="", reason=""))
+
+    def _run_new(
+        self, requests: Sequence[Request], settings: Settings, monitor: Monitor
+    ) -> Sequence[Outcome | UpscaleError]:
+        operation = requests[0].operation
+        try:
+            line = self._line(operation.provider)
+        except MissingKeyError as error:
+            return [error] * len(requests)
+        first_poll = operation.provider.first_poll
+        if self._is_private(line.base_url):
+            first_poll = min(first_poll, _PRIVATE_FIRST_POLL)
+        contexts = [
+            Context(
+                request=request,
+                line=line,
+                journal=self.journal,
+                settings=settings,
+                clock=self._clock,
+                stop=threading.Event(),
+                view=View(since=self._clock.monotonic()),
+                first_poll=first_poll,
+            )
+            for request in requests
+        ]
+        typical = self.journal.typical_seconds(type(operation).__name__) or _TYPICAL_SECONDS
+        return self.pool.run(contexts, monitor, typical)
+
+    def _known(self, name: str, operation: type[RemoteOperation] | None) -> Task:
+        """Return a task of the journal, or write one down that another machine submitted."""
+        task = self.journal.find(name)
+        if task is not None:
+            return task
+        if operation is None or not name:
+            raise InvalidInputError(
+                "task_id",
+                f"This machine knows no task {name[:80]!r}; `upscale-bridge tasks` lists those it "
+                "knows. For a task of another machine, say which operation made it.",
+            )
+        base_url = self._base_url(operation.provider)
+        task = Task(
+            request=hashlib.sha256(f"ticket\0{base_url}\0{name}".encode()).hexdigest()[:32],
+            provider=operation.provider.name,
+            base_url=base_url,
+            operation=operation.__name__,
+            parameters="{}",
+            state="running",
+            ticket=name,
+            created=self._clock.now(),
+            submitted=self._clock.now(),
+        )
+        self.journal.attach(task)
+        return task
+
+    def _base_url(self, provider: Provider) -> str:
+        chosen = self.settings().base_url(provider.name) or provider.base_url
+        return check_base_url(chosen, provider.url_variable, self._look_up)
+
+    def _is_private(self, base_url: str) -> bool:
+        return is_private(urlsplit(base_url).hostname or "", self._look_up)
+
+    def _line(self, provider: Provider) -> Line:
+        """Return a line to the provider's host, or raise `MissingKeyError`."""
+        base_url = self._base_url(provider)
+        found = self.keys.find(provider.name)
+        if found is not None:
+            secret = found.secret
+        elif base_url != provider.base_url and self._is_private(base_url):
+            secret = Secret(_NO_KEY)
+        else:
+            raise MissingKeyError(
+                f"There is no key for {provider.title}. Set {provider.key_variable}, or run "
+                f"`upscale-bridge keys set {provider.name}`, or use Upscale Bridge: API keys in "
+                f'ComfyUI, or write {{"{provider.name}": "KEY"}} into {self.keys.path}. Keys are '
+                f"made at {provider.key_page}."
+            )
+        return Line(base_url, provider.auth_header, provider.auth_scheme, secret, self._look_up)
+
+
+def _public(url: str) -> str:
+    """Return an address without user, password and query, which may be secret."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

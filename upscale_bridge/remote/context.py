@@ -1,0 +1,115 @@
+"""What every step in the life of a task works with."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import BadReplyError, StoppedError, TransportError
+from ..pictures import Picture
+from ..settings import Settings
+from ..transport import Line
+from .clock import Clock, backoff, retry_after
+from .journal import Journal, Task
+from .progress import Phase, View
+from .provider import RemoteOperation
+from .wire import Call, Reply
+
+LARGEST_RESULT = 256 << 20
+LARGEST_REPLY = LARGEST_RESULT * 4 // 3 + (1 << 20)
+"""A result in base64, and some JSON around it."""
+
+TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+"""What may be asked again without paying again."""
+
+TRIES = 4
+_READ_SECONDS = 30.0
+_LONGEST_PAUSE = 60.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """One image to be upscaled remotely."""
+
+    task: Task
+    """The journal row that it makes."""
+    operation: RemoteOperation
+    picture: Picture | None
+    """What is sent; None when the user gave an address, or when a task is only resumed."""
+    accept: Callable[[bytes], Any] = field(repr=False)
+    """Decodes a result. Raises `InvalidInputError` when the file is broken, `BadReplyError` when
+    it is whole but not what was asked for."""
+
+
+@dataclass
+class Context:
+    """One request, with the means to carry it out."""
+
+    request: Request
+    line: Line
+    journal: Journal
+    settings: Settings
+    clock: Clock
+    stop: threading.Event
+    view: View
+    first_poll: float
+    """Seconds before the first look at a new task, and the least between two."""
+
+    @property
+    def name(self) -> str:
+        """The journal's name of the request."""
+        return self.request.task.request
+
+    @property
+    def task(self) -> Task:
+        """What the journal knows of the request now."""
+        return self.journal.get(self.name) or self.request.task
+
+    @property
+    def operation(self) -> RemoteOperation:
+        return self.request.operation
+
+    def check(self) -> None:
+        """Raise `StoppedError` when the user asked to stop."""
+        if self.stop.is_set():
+            raise StoppedError
+
+    def wait(self, seconds: float) -> None:
+        """Wait, or raise `StoppedError` as soon as the user asks to stop."""
+        if self.clock.wait(self.stop, seconds):
+            raise StoppedError
+
+    def show(self, phase: Phase, fraction: float | None = None) -> None:
+        """Tell how far the task is."""
+        if self.view.phase != phase:
+            self.view.phase, self.view.since = phase, self.clock.monotonic()
+        self.view.fraction = fraction
+
+    def send(self, call: Call) -> Reply:
+        """Send a call that costs nothing, once."""
+        return self.line.send(
+            call, stop=self.check, limit=LARGEST_REPLY, read_seconds=_READ_SECONDS
+        )
+
+    def send_patiently(self, call: Call) -> Reply:
+        """Send a call that costs nothing, again and again while that may help."""
+        for attempt in range(TRIES):
+            last = attempt + 1 == TRIES
+            try:
+                reply = self.send(call)
+            except (TransportError, BadReplyError):
+                if last:
+                    raise
+                self.wait(backoff(attempt))
+                continue
+            if last or reply.status not in TRANSIENT:
+                return reply
+            self.wait(self.pause(reply, attempt))
+        raise AssertionError("unreachable")
+
+    def pause(self, reply: Reply, attempt: int) -> float:
+        """Return the seconds before the next try: the service's own, else growing ones."""
+        asked = retry_after(reply.headers, self.clock.now())
+        return backoff(attempt) if asked is None else min(asked, _LONGEST_PAUSE)

@@ -1,0 +1,176 @@
+"""From a ticket to a result file: poll, and fetch what the service names. Nothing here costs."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Literal
+
+from ..errors import (
+    BadReplyError,
+    ProviderError,
+    TaskError,
+    TaskFailedError,
+    TaskLostError,
+    TaskTimeoutError,
+    TransportError,
+)
+from .clock import backoff
+from .context import LARGEST_RESULT, TRANSIENT, Context
+from .wire import Done, Failed, Output, Queued, Running, Status
+
+_GROWTH, _SLOWEST_POLL = 1.4, 5.0
+_EARLY_MISSES = 3  # a service may not know its own new task for a moment
+_SHORTEST_LIFE = 3600  # seconds for which every service keeps its results
+_FETCHES = 6
+
+
+def wait_for(context: Context, ticket: str) -> Done:
+    """Poll until the task is done; queued time has a deadline of its own.
+
+    Raises `TaskFailedError`, `TaskTimeoutError`, `TaskLostError`, `AuthError` or `StoppedError`;
+    the journal keeps the ticket.
+    """
+    settings, clock = context.settings, context.clock
+    spent = {"queued": 0.0, "running": 0.0}
+    phase: Literal["queued", "running"] = "queued"
+    delay, misses = context.first_poll, 0
+    before = clock.monotonic()
+    context.show(phase)
+    while True:
+        context.wait(delay)
+        delay = max(context.first_poll, min(delay * _GROWTH, _SLOWEST_POLL))
+        status, pause = _look(context, ticket)
+        if status is None and pause is None:
+            misses += 1
+            if misses >= _EARLY_MISSES:
+                raise _lost(context, ticket)
+        delay = max(delay, pause or 0.0)
+        if isinstance(status, Done) and status.outputs:
+            return status
+        if isinstance(status, Failed):
+            raise _failed(context, ticket, status)
+        now = clock.monotonic()
+        spent[phase] += now - before
+        before = now
+        if status is not None:
+            phase = "queued" if isinstance(status, Queued) else "running"
+            context.show(phase, status.fraction if isinstance(status, Running) else None)
+        if spent["queued"] > settings.queue_seconds or spent["running"] > settings.task_seconds:
+            raise _timeout(context, ticket, spent)
+
+
+def fetch(context: Context, output: Output, ticket: str) -> Path:
+    """Return a new file with the result; the caller owns it.
+
+    A result that cannot be fetched at its address any more is asked for once more.
+    """
+    part = context.journal.results / f"{context.name}.{secrets.token_hex(4)}.part"
+    if output.data:
+        part.write_bytes(output.data)
+        return part
+    try:
+        return _fetch(context, output, ticket, part)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _look(context: Context, ticket: str) -> tuple[Status | None, float | None]:
+    """Ask once. Returns (status, None), or (None, pause) when there was no answer to speak of, or
+    (None, None) when the service does not know the task."""
+    wire = context.operation.wire
+    try:
+        reply = context.send(wire.poll(ticket))
+        if reply.status in TRANSIENT:
+            return None, context.pause(reply, attempt=0)
+        return wire.read_poll(reply), None
+    except (TransportError, BadReplyError):
+        return None, 0.0
+    except ProviderError as error:
+        if error.status != 404:
+            raise
+        return None, None
+
+
+def _fetch(context: Context, output: Output, ticket: str, part: Path) -> Path:
+    def progress(received: int, total: int) -> None:
+        context.view.received, context.view.total = received, total
+
+    problem: Exception | None = None
+    renewed = False
+    for attempt in range(_FETCHES):
+        context.view.received = context.view.total = 0
+        context.show("downloading")
+        try:
+            status = context.line.fetch(
+                output.url, part, stop=context.check, progress=progress, limit=LARGEST_RESULT
+            )
+        except TransportError as error:
+            problem = error
+        else:
+            if status == 200:
+                return part
+            host = context.operation.provider.title
+            problem = TransportError(f"{host} answers HTTP {status} for the result.", sent=True)
+            if status not in TRANSIENT:
+                if renewed or not ticket:
+                    break
+                output, renewed = wait_for(context, ticket).outputs[0], True
+                continue
+        context.wait(backoff(attempt))
+    raise _unfetched(context, ticket, problem) from problem
+
+
+def _resume_hint(ticket: str) -> str:
+    return f"run again to resume it, or `upscale-bridge tasks resume {ticket}`"
+
+
+def _failed(context: Context, ticket: str, status: Failed) -> TaskFailedError:
+    title = context.operation.provider.title
+    code = f" (code {status.code})" if status.code else ""
+    reason = " ".join(status.reason.split())[:300]
+    text = (
+        f"{title} says that task {ticket} failed{code}: {reason}. Change the image or the "
+        "settings; running again submits a new task."
+    )
+    context.journal.fail(context.name, text)
+    return TaskFailedError(text, ticket=ticket)
+
+
+def _timeout(context: Context, ticket: str, spent: dict[str, float]) -> TaskTimeoutError:
+    title = context.operation.provider.title
+    return TaskTimeoutError(
+        f"{title} gave no result for task {ticket} in {sum(spent.values()):.0f} s. The task goes "
+        f"on there: {_resume_hint(ticket)}; task_seconds and queue_seconds in the settings allow "
+        "longer waits.",
+        ticket=ticket,
+    )
+
+
+def _unfetched(context: Context, ticket: str, problem: Exception | None) -> TaskError:
+    return TaskError(
+        f"The result of task {ticket or context.name[:12]} is ready but cannot be fetched: "
+        f"{problem} Nothing is lost yet: {_resume_hint(ticket or context.name[:12])}.",
+        ticket=ticket,
+    )
+
+
+def _lost(context: Context, ticket: str) -> TaskLostError:
+    """Say that the service does not know the task; an old one is given up for good."""
+    title = context.operation.provider.title
+    submitted = context.task.submitted
+    age = context.clock.now() - submitted if submitted else 0.0
+    if age > _SHORTEST_LIFE:
+        text = (
+            f"{title} does not know task {ticket} any more, submitted {age / 3600:.0f} h ago; its "
+            "result is gone. Running again submits it anew, which costs again."
+        )
+        context.journal.fail(context.name, text, expired=True)
+        return TaskLostError(text, ticket=ticket)
+    return TaskLostError(
+        f"{title} does not know task {ticket}. Check that key and base URL are those of its "
+        f"submit; `upscale-bridge tasks forget {context.name[:12]}` gives it up, and running "
+        "again then costs again.",
+        ticket=ticket,
+    )

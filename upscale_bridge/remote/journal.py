@@ -1,0 +1,345 @@
+"""The journal of paid tasks: what was asked for, what the service calls it, what came back.
+
+A task is stored before its submit, its ticket before the first poll, its result file after the
+download, so that a crash at any moment neither loses a result nor pays twice.
+
+    (none) -> preparing -> submitting -> running -> done
+                 |             |            |-> failed, expired
+              (none)           |-> ambiguous
+
+One sqlite file serves all processes of the user. A process that prepares or submits a task owns
+it; a lock that the operating system drops with the process shows whether the owner still lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import InvalidInputError, SettingsError
+from ..settings import make_folder
+from .clock import Clock
+
+State = Literal["preparing", "submitting", "running", "done", "failed", "ambiguous", "expired"]
+
+FILE = "journal.sqlite3"
+_DAY = 86_400
+_VERSION = 1
+_SHORTEST_NAME = 6
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row."""
+
+    request: str
+    """Hash of provider, base URL, operation, parameters and pixels; the row's name."""
+    provider: str
+    base_url: str
+    operation: str
+    """Name of the operation's class."""
+    parameters: str
+    """JSON of what the service was told, the image left out."""
+    width: int = 0
+    height: int = 0
+    """Size of the image that was sent, pixels."""
+    state: State = "preparing"
+    owner: str = ""
+    """The process that prepares, submits or waits; empty when it left."""
+    ticket: str = ""
+    """The service's id of the task."""
+    upload: str = ""
+    """Address of an uploaded image, to be used again by a second submit."""
+    result: str = ""
+    """Name of the file in the result folder."""
+    reason: str = ""
+    """Why it failed or is ambiguous, one sentence."""
+    created: float = 0.0
+    submitted: float = 0.0
+    finished: float = 0.0
+    """Seconds since 1970, 0 when not yet."""
+
+
+_COLUMNS = tuple(field.name for field in fields(Task))
+
+
+class Journal:
+    """All tasks of the user; thread-safe, and safe between processes."""
+
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+        """`folder` is the user's data folder; files are made when first needed."""
+        self._folder = folder
+        self._clock = clock or Clock()
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._owner: _Owner | None = None
+
+    @property
+    def results(self) -> Path:
+        """The folder of result files."""
+        return self._folder / "results"
+
+    def claim(self, wanted: Task, days: int) -> tuple[Task, bool]:
+        """Return the task of the same request, and True when it is ours to prepare.
+
+        A new row is made when there is none, when the last one failed or expired, and when its
+        result is gone or older than `days`. A dead owner's row is taken over, or becomes
+        ambiguous if its submit may have been sent.
+        """
+        with self._transaction() as execute:
+            found = self._get(wanted.request)
+            if found is not None and not self._is_over(found, days):
+                if found.state not in ("preparing", "submitting") or self._lives(found.owner):
+                    return found, False
+                if found.state == "submitting":
+                    reason = "The program ended while it submitted."
+                    self._update(found.request, state="ambiguous", owner="", reason=reason)
+                    return self._require(found.request), False
+            execute("DELETE FROM tasks WHERE request = ?", wanted.request)
+            upload = found.upload if found is not None else ""
+            row = {name: getattr(wanted, name) for name in _COLUMNS}
+            row |= {"owner": self._own(), "created": self._clock.now(), "upload": upload}
+            marks = ", ".join("?" * len(_COLUMNS))
+            execute(f"INSERT INTO tasks VALUES ({marks})", *row.values())
+            return self._require(wanted.request), True
+
+    def retake(self, request: str) -> bool:
+        """Make an ambiguous task ours to submit again; for hosts that refuse to do it twice."""
+        return self._change(request, ("ambiguous",), state="preparing", owner=self._own())
+
+    def begin_submit(self, request: str) -> bool:
+        """Note that the paid call is about to be sent; False when the task is not ours any more."""
+        now = self._clock.now()
+        return self._change(request, ("preparing",), mine=True, state="submitting", submitted=now)
+
+    def end_submit(self, request: str) -> None:
+        """Note that the call certainly did not arrive."""
+        self._change(request, ("submitting",), mine=True, state="preparing")
+
+    def accept(self, request: str, ticket: str) -> None:
+        """Note the service's id of the task, whatever was thought of it meanwhile."""
+        states: tuple[State, ...] = ("submitting", "ambiguous", "running")
+        self._change(request, states, state="running", ticket=ticket, reason="")
+
+    def doubt(self, request: str, reason: str) -> None:
+        """Note that nobody knows whether the service accepted."""
+        self._change(
+            request, ("submitting",), mine=True, state="ambiguous", reason=reason, owner=""
+        )
+
+    def release(self, request: str) -> None:
+        """Forget a task of ours that was not submitted."""
+        with self._transaction() as execute:
+            execute(
+                "DELETE FROM tasks WHERE request = ? AND state = 'preparing' AND owner = ?",
+                request,
+                self._own(),
+            )
+
+    def leave(self, request: str) -> None:
+        """Note that nobody waits for a running task any more."""
+        self._change(request, ("running",), mine=True, owner="")
+
+    def keep_upload(self, request: str, url: str) -> None:
+        """Note where the image was uploaded."""
+        self._change(request, ("preparing",), mine=True, upload=url)
+
+    def finish(self, request: str, result: str) -> None:
+        """Note the result's file name."""
+        now = self._clock.now()
+        self._change(request, None, state="done", result=result, finished=now, owner="", reason="")
+
+    def fail(self, request: str, reason: str, *, expired: bool = False) -> None:
+        """Note that a task has no result and never will."""
+        state: State = "expired" if expired else "failed"
+        now = self._clock.now()
+        self._change(request, ("running",), state=state, reason=reason, finished=now, owner="")
+
+    def get(self, request: str) -> Task | None:
+        """Return a task."""
+        with self._transaction():
+            return self._get(request)
+
+    def is_kept(self, request: str, days: int) -> bool:
+        """Tell whether the result of a request is here and not older than `days`."""
+        task = self.get(request)
+        return task is not None and task.state == "done" and not self._is_over(task, days)
+
+    def find(self, name: str) -> Task | None:
+        """Return the task whose ticket is `name`, or whose request begins with it.
+
+        Raises `InvalidInputError` when several do.
+        """
+        with self._transaction() as execute:
+            rows = execute("SELECT * FROM tasks WHERE ticket = ?", name).fetchall()
+            if not rows and len(name) >= _SHORTEST_NAME and name.isalnum():
+                rows = execute("SELECT * FROM tasks WHERE request GLOB ?", name + "*").fetchall()
+        if len(rows) > 1:
+            raise InvalidInputError("ID", f"Several tasks are called {name}; give more of the id.")
+        return Task(*rows[0]) if rows else None
+
+    def all(self) -> list[Task]:
+        """Return all tasks, the newest first."""
+        with self._transaction() as execute:
+            rows = execute("SELECT * FROM tasks ORDER BY created DESC").fetchall()
+        return [Task(*row) for row in rows]
+
+    def attach(self, task: Task) -> None:
+        """Store a running task that was found elsewhere, or the ticket of an ambiguous one."""
+        with self._transaction() as execute:
+            marks = ", ".join("?" * len(_COLUMNS))
+            values = [getattr(task, name) for name in _COLUMNS]
+            execute(f"INSERT OR REPLACE INTO tasks VALUES ({marks})", *values)
+
+    def forget(self, request: str) -> None:
+        """Remove a task and its result file."""
+        with self._transaction() as execute:
+            task = self._get(request)
+            execute("DELETE FROM tasks WHERE request = ?", request)
+        if task is not None and task.result:
+            (self.results / task.result).unlink(missing_ok=True)
+
+    def sweep(self, days: int) -> None:
+        """Remove what finished more than `days` ago."""
+        limit = self._clock.now() - days * _DAY
+        for task in self.all():
+            if task.finished and task.finished < limit:
+                self.forget(task.request)
+
+    def typical_seconds(self, operation: str) -> float | None:
+        """Return the median time from submit to result of an operation's last tasks."""
+        with self._transaction() as execute:
+            rows = execute(
+                "SELECT finished - submitted FROM tasks WHERE operation = ? AND state = 'done' "
+                "AND submitted > 0 ORDER BY finished DESC LIMIT 9",
+                operation,
+            ).fetchall()
+        times = sorted(float(row[0]) for row in rows)
+        return times[len(times) // 2] if times else None
+
+    def _is_over(self, task: Task, days: int) -> bool:
+        """Tell whether a new request makes a new task of this one."""
+        if task.state == "done":
+            old = task.finished < self._clock.now() - days * _DAY
+            return old or not (self.results / task.result).exists()
+        return task.state in ("failed", "expired")
+
+    def _change(
+        self, request: str, states: tuple[State, ...] | None, mine: bool = False, **values: Any
+    ) -> bool:
+        """Update a row if it is in one of `states`, and ours if `mine`; tell whether it was."""
+        with self._transaction():
+            task = self._get(request)
+            if task is None or (states is not None and task.state not in states):
+                return False
+            if mine and task.owner != self._own():
+                return False
+            self._update(request, **values)
+            return True
+
+    def _update(self, request: str, **values: Any) -> None:
+        assert self._connection is not None
+        columns = ", ".join(f"{name} = ?" for name in values)
+        self._connection.execute(
+            f"UPDATE tasks SET {columns} WHERE request = ?", (*values.values(), request)
+        )
+
+    def _get(self, request: str) -> Task | None:
+        assert self._connection is not None
+        row = self._connection.execute(
+            "SELECT * FROM tasks WHERE request = ?", (request,)
+        ).fetchone()
+        return Task(*row) if row else None
+
+    def _require(self, request: str) -> Task:
+        task = self._get(request)
+        assert task is not None
+        return task
+
+    def _own(self) -> str:
+        if self._owner is None:
+            self._owner = _Owner(self._folder / "owners")
+        return self._owner.token
+
+    def _lives(self, owner: str) -> bool:
+        return bool(owner) and (owner == self._own() or _holds(self._folder / "owners", owner))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        """Lend `execute(sql, *values)`; what it does is stored together or not at all."""
+        with self._lock:
+            try:
+                connection = self._connection = self._connection or _open(self._folder)
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield lambda sql, *values: connection.execute(sql, values)
+                except BaseException:
+                    connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise SettingsError(
+                    f"The journal of tasks {self._folder / FILE} cannot be used ({error}); "
+                    "make room, or move it away if it is damaged."
+                ) from error
+
+
+def _open(folder: Path) -> sqlite3.Connection:
+    make_folder(folder)
+    make_folder(folder / "results", private=True)
+    make_folder(folder / "owners", private=True)
+    path = folder / FILE
+    try:
+        # sqlite gives its side files the mode of this one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise SettingsError(f"Cannot write {path} ({error.strerror}).") from error
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > _VERSION:
+        connection.close()
+        raise SettingsError(f"{path} was made by a newer Upscale Bridge; update this one.")
+    kinds = {"str": "TEXT", "int": "INTEGER", "float": "REAL", "State": "TEXT"}
+    columns = ", ".join(f"{field.name} {kinds[str(field.type)]} NOT NULL" for field in fields(Task))
+    connection.execute(f"CREATE TABLE IF NOT EXISTS tasks ({columns}, PRIMARY KEY (request))")
+    connection.execute("CREATE INDEX IF NOT EXISTS tickets ON tasks (ticket)")
+    connection.execute(f"PRAGMA user_version = {_VERSION}")
+    connection.execute("COMMIT")
+    return connection
+
+
+class _Owner:
+    """This process's lock: an open sqlite transaction, which works on every operating system."""
+
+    def __init__(self, folder: Path) -> None:
+        self.token = secrets.token_hex(8)
+        self._held = sqlite3.connect(
+            folder / self.token, isolation_level=None, check_same_thread=False
+        )
+        self._held.execute("BEGIN EXCLUSIVE")
+
+
+def _holds(folder: Path, token: str) -> bool:
+    """Tell whether another process still holds its lock; remove the file of one that does not."""
+    path = folder / token
+    if not path.exists():
+        return False
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        connection.close()
+    path.unlink(missing_ok=True)
+    return False

@@ -1,0 +1,141 @@
+"""The life of one task: claim, submit, follow, check, keep. One way for all providers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadReplyError, InvalidInputError, TransportError
+from .clock import backoff
+from .context import Context, Request
+from .follow import fetch, wait_for
+from .journal import Journal, Task
+from .progress import How
+from .submit import doubt, submit
+from .wire import Call, Done
+
+_OTHERS_SECONDS = 0.2
+_BROKEN_FILES = 3
+_SIGNATURES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a request."""
+
+    value: Any
+    """What `Request.accept` made of the result."""
+    task: Task
+    how: How
+    flagged: bool
+    """The service's detector calls the result not safe for work."""
+
+
+def live(context: Context) -> Outcome:
+    """Bring a request to its result; raises an `UpscaleError`, and then keeps what can be resumed.
+
+    Blocks; the same request in another thread or process is joined, not repeated.
+    """
+    try:
+        task, how = _claim(context)
+        context.view.how = how
+        done = submit(context, task) if task.state == "preparing" else None
+        if done is not None and not done.ticket:
+            # The answer is all there will ever be: first of all it goes into a file.
+            _keep(context, fetch(context, done.outputs[0], ""))
+        if context.task.state == "done":
+            return _reuse(context.request, context.journal, how)
+        return _finish(context, done, how)
+    finally:
+        context.journal.release(context.name)
+        context.journal.leave(context.name)
+
+
+def reuse(request: Request, journal: Journal, days: int) -> Outcome | None:
+    """Return the kept result of the same request, None when there is none; needs no network."""
+    name = request.task.request
+    return _reuse(request, journal, "reused") if journal.is_kept(name, days) else None
+
+
+def _claim(context: Context) -> tuple[Task, How]:
+    """Return the task when it is ours to prepare, or accepted, or done."""
+    how: How = "new"
+    while True:
+        task, ours = context.journal.claim(context.request.task, context.settings.result_days)
+        if ours:
+            return task, "new"
+        if task.state == "done":
+            return task, "joined" if how == "joined" else "reused"
+        if task.state == "running":
+            return task, "joined" if how == "joined" or task.owner else "resumed"
+        if task.state == "ambiguous":
+            if not _refuses_doubles(context) or not context.journal.retake(context.name):
+                raise doubt(context.operation.provider, context.name, task.reason)
+            return context.task, "resumed"
+        how = "joined"  # another node or program is about to submit the same
+        context.wait(_OTHERS_SECONDS)
+
+
+def _refuses_doubles(context: Context) -> bool:
+    """Tell whether the host promises that one Idempotency-Key makes one task.
+
+    No vendor does; our own server says so at /healthz.
+    """
+    if context.line.base_url == context.operation.provider.base_url:
+        return False
+    try:
+        reply = context.send(Call("GET", "/healthz"))
+        return reply.status == 200 and reply.json().get("idempotent_submits") is True
+    except (TransportError, BadReplyError):
+        return False
+
+
+def _finish(context: Context, done: Done | None, how: How) -> Outcome:
+    """Wait for the result, fetch it, have it checked, and keep it."""
+    ticket = context.task.ticket
+    for attempt in range(_BROKEN_FILES):
+        done = done or wait_for(context, ticket)
+        part = fetch(context, done.outputs[0], ticket)
+        try:
+            value = context.request.accept(part.read_bytes())
+        except BadReplyError as error:  # what the service made, though not what was asked for
+            raise _kept(context.request, error, _keep(context, part)) from error
+        except InvalidInputError as error:
+            if attempt + 1 == _BROKEN_FILES:
+                rejected = part.replace(part.with_suffix(".rejected"))
+                raise _kept(context.request, error, rejected) from error
+            part.unlink()
+            context.wait(backoff(attempt))
+            done = None
+        else:
+            _keep(context, part)
+            return Outcome(value, context.task, how, done.outputs[0].flagged)
+    raise AssertionError("unreachable")
+
+
+def _reuse(request: Request, journal: Journal, how: How) -> Outcome:
+    task = journal.get(request.task.request) or request.task
+    path = journal.results / task.result
+    try:
+        value = request.accept(path.read_bytes())
+    except (BadReplyError, InvalidInputError) as error:
+        raise _kept(request, error, path) from error
+    return Outcome(value, task, how, flagged=False)
+
+
+def _keep(context: Context, part: Path) -> Path:
+    """Give a result its final name and note it; returns the file."""
+    head = part.read_bytes()[:16]
+    suffix = next((end for sign, end in _SIGNATURES.items() if head.startswith(sign)), ".bin")
+    path = part.replace(context.journal.results / (context.name + suffix))
+    context.journal.finish(context.name, path.name)
+    return path
+
+
+def _kept(request: Request, error: Exception, path: Path) -> BadReplyError:
+    return BadReplyError(
+        f"{error} What {request.operation.provider.title} delivered is kept in {path}; a higher "
+        "attempt submits, and pays, again.",
+        provider=request.operation.provider.name,
+    )

@@ -1,0 +1,320 @@
+"""What the loop in `tasks` needs to know about a remote service and its operations."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, NoReturn
+
+from ..errors import AuthError, BadReplyError, InvalidInputError, ProviderError, QuotaError
+from ..params import Operation, param
+from ..pictures import Picture
+from .wire import Call, Done, Json, Reply, Source, Status, Ticket, table
+
+PRESET_EDGES = {"2k": 2048, "4k": 4096, "8k": 8192}
+"""Long edge in pixels that we take 2k, 4k and 8k to mean; no vendor defines them."""
+
+Way = Literal["base64", "data_uri", "url", "upload"]
+
+SHARED = ("when_too_large", "result_size", "when_unavailable", "attempt")
+"""Parameters of every remote operation that the service is not told."""
+
+
+def too_large_choice() -> Any:
+    """Declare what happens to an image beyond the limits of the service."""
+    return param(
+        "refuse",
+        "An image beyond the service's limits: refuse it before anything is sent, or fit it "
+        "(shrink it, and say so).",
+        choices=("refuse", "fit"),
+    )
+
+
+def size_choice() -> Any:
+    """Declare in which size results are returned."""
+    return param(
+        "as delivered",
+        "Return the result as the service made it, or resized to exactly the size that was asked "
+        "for.",
+        choices=("as delivered", "exact"),
+    )
+
+
+def unavailable_choice() -> Any:
+    """Declare what happens when the service cannot be used."""
+    return param(
+        "error",
+        "Without key, balance or network, or after the vendor ended the service: stop with an "
+        "error, or do the same on this machine. Never after a payment that is in doubt.",
+        choices=("error", "run locally"),
+    )
+
+
+def attempt_number() -> Any:
+    """Declare the number that makes the same request a new one."""
+    return param(
+        1,
+        "A finished result of the same image and settings is reused, and a task that is under way "
+        "is joined. Raise this number to submit, and pay, again.",
+        minimum=1,
+        maximum=1_000_000,
+    )
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A remote service: where it is and how it knows its customers."""
+
+    name: str
+    """Part of setting names, journal rows and environment variables: never changes."""
+    title: str
+    base_url: str
+    """The vendor's own address; settings may name another host."""
+    key_page: str
+    """Where a customer gets a key."""
+    auth_header: str = "Authorization"
+    auth_scheme: str = "Bearer "
+    first_poll: float = 1.0
+    """Seconds before the first look at a new task."""
+
+    @property
+    def key_variable(self) -> str:
+        """The environment variable of the key."""
+        return f"{self.name.upper()}_API_KEY"
+
+    @property
+    def url_variable(self) -> str:
+        """The environment variable of the base URL."""
+        return f"{self.name.upper()}_BASE_URL"
+
+    def refuse(self, reply: Reply, message: str, code: str = "") -> NoReturn:
+        """Raise what the status and the vendor's `code` of a refusal mean.
+
+        A `BadReplyError` says that it is unknown what the service did; every other error, that it
+        did nothing.
+        """
+        said = f": {' '.join(message.split())[:300]}" if message else ""
+        text = f"{self.title} answered HTTP {reply.status}{said}"
+        name, status = self.name, reply.status
+        if code in ("BILLING_BALANCE_NOT_ENOUGH",) or status == 402:
+            raise QuotaError(
+                f"{text}. Top up the balance at {self.key_page}.", provider=name, status=status
+            )
+        if code in ("MISSING_API_KEY", "INVALID_API_KEY") or status in (401, 403):
+            raise AuthError(
+                f"{text}. Check the key ({self.key_variable}, or `upscale-bridge keys set "
+                f"{self.name}`); keys are made at {self.key_page}.",
+                provider=name,
+                status=status,
+            )
+        if status == 429:
+            raise QuotaError(
+                f"{text}. Wait a while, or run fewer at once.", provider=name, status=status
+            )
+        if 300 <= status < 400 and status != 303:
+            raise ProviderError(
+                f"{text}, a redirect; set {self.url_variable} to the final address.",
+                provider=name,
+                status=status,
+            )
+        if 400 <= status < 500 and status != 408:
+            raise ProviderError(f"{text}.", provider=name, status=status)
+        raise BadReplyError(f"{text}.", provider=name, status=status)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a service takes and gives; None where nothing is documented."""
+
+    edge: int | None = None
+    """Longest side of the image that is sent, pixels."""
+    size: int | None = None
+    """Largest encoded image, bytes."""
+    result_edge: int | None = None
+    """Longest side of the result, pixels."""
+
+
+@dataclass(frozen=True)
+class Equivalent:
+    """How the same thing is done on this machine."""
+
+    model: str
+    """Name of a local model, empty for the one that ships."""
+    scale_factor: float
+    substitute: bool
+    """True when the service's model is another one."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Where to put a file, and the address under which the service finds it."""
+
+    call: Call
+    url: str
+
+
+class Uploads(ABC):
+    """How a service takes files before the submit; nothing of it is billed."""
+
+    @abstractmethod
+    def ask(self, picture: Picture) -> Call:
+        """Return the call that asks for a place."""
+
+    @abstractmethod
+    def read_place(self, reply: Reply, picture: Picture) -> Upload:
+        """Return the place."""
+
+    @abstractmethod
+    def post(self, picture: Picture) -> Call:
+        """Return the older call that sends the file at once."""
+
+    @abstractmethod
+    def read_posted(self, reply: Reply) -> str:
+        """Return the address of a posted file."""
+
+
+class RemoteOperation(Operation):
+    """An operation of a remote service; subclasses are frozen dataclasses like all operations."""
+
+    provider: ClassVar[Provider]
+    wire: ClassVar[Wire]
+    command: ClassVar[str]
+    """The shell's word for it."""
+    uploads: ClassVar[Uploads | None] = None
+    deprecated: ClassVar[bool] = False
+    retirement: ClassVar[str] = ""
+    """What the vendor announced about the end of this API, one sentence with its date."""
+
+    when_too_large: str
+    result_size: str
+    when_unavailable: str
+    attempt: int
+
+    @property
+    def limits(self) -> Limits:
+        """What the service documents for these parameters."""
+        return Limits()
+
+    @property
+    def image_address(self) -> str:
+        """The URL that the user gave in place of the image; empty when the image is sent."""
+        return ""
+
+    @abstractmethod
+    def ways(self) -> tuple[Way, ...]:
+        """Return how the image may travel, best first."""
+
+    def told(self) -> Json:
+        """Return the parameters that the service is told."""
+        values: Json = asdict(self)
+        return {name: value for name, value in values.items() if name not in SHARED}
+
+    @abstractmethod
+    def target(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size in pixels that is asked for, given that of the image."""
+
+    def keeps_aspect(self) -> bool:
+        """Tell whether the result shows the whole image in its own proportions."""
+        return True
+
+    def equivalent(self, width: int, height: int) -> Equivalent | None:
+        """Return how this machine does the same to an image, None when it cannot."""
+        factor = max(self.target(width, height)) / max(width, height)
+        return Equivalent("", factor, substitute=True)
+
+
+class Wire(ABC):
+    """Both halves of a service's wire format."""
+
+    # The client's half.
+
+    @abstractmethod
+    def submit(self, operation: Any, source: Source) -> Call:
+        """Return the paid call."""
+
+    @abstractmethod
+    def read_submit(self, reply: Reply) -> Ticket | Done:
+        """Return what was accepted.
+
+        Raises `BadReplyError` when it is unknown what the service did, another `ProviderError`
+        when it certainly accepted nothing.
+        """
+
+    @abstractmethod
+    def poll(self, ticket: str) -> Call:
+        """Return the call that asks for a task's status."""
+
+    @abstractmethod
+    def read_poll(self, reply: Reply) -> Status:
+        """Return the status; raises a `ProviderError`, of status 404 for an unknown task.
+
+        Status words that nobody documents are `Running`.
+        """
+
+    # The server's half.
+
+    @abstractmethod
+    def read_call(self, call: Call) -> tuple[RemoteOperation, Source] | None:
+        """Return what a submit asks for, None when the call is no submit of this wire.
+
+        Raises `InvalidInputError`. Numbers may come as texts.
+        """
+
+    @abstractmethod
+    def write_submit(self, accepted: Ticket | Done) -> Reply:
+        """Return the answer to a submit."""
+
+    @abstractmethod
+    def read_poll_call(self, call: Call) -> str | None:
+        """Return the ticket that a call asks about, None when it is no poll of this wire."""
+
+    @abstractmethod
+    def write_status(self, ticket: str, status: Status) -> Reply:
+        """Return the answer to a poll."""
+
+    @abstractmethod
+    def write_error(self, status: int, message: str) -> Reply:
+        """Return a refusal in the vendor's envelope, given what its HTTP status would be."""
+
+
+def preset_target(preset: str, width: int, height: int) -> tuple[int, int]:
+    """Return the size of an image enlarged to a preset, 2k, 4k or 8k; never smaller than it is."""
+    factor = max(PRESET_EDGES[preset] / max(width, height), 1.0)
+    return max(round(width * factor), 1), max(round(height * factor), 1)
+
+
+def make(operation: type[RemoteOperation], values: Json) -> RemoteOperation:
+    """Return the operation that a request's fields ask for; null and missing mean the default."""
+    taken = {}
+    for item in operation.params():
+        value = values.get(item.name)
+        if value is None:
+            continue
+        if isinstance(value, str) and item.kind in ("int", "float"):
+            try:
+                value = int(value) if item.kind == "int" else float(value)
+            except ValueError as error:
+                raise InvalidInputError(
+                    item.name, f"{item.name} must be a number; got {str(value)[:80]!r}."
+                ) from error
+        elif isinstance(value, int) and item.kind == "choice":
+            value = str(value)
+        taken[item.name] = value
+    return operation(**taken)
+
+
+def read_body(call: Call) -> Json:
+    """Return the JSON object that a submit carries, or raise `InvalidInputError`."""
+    try:
+        return table(json.loads(call.body))
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError("body", "The body must be a JSON object.") from error
+
+
+def required(body: Json, name: str) -> str:
+    """Return a text that a submit must carry, or raise `InvalidInputError`."""
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise InvalidInputError(name, f"{name} is required and must be a text.")
+    return value

@@ -1,0 +1,17 @@
+"""All remote operations."""
+
+from ..provider import Provider, RemoteOperation
+from .novita import NOVITA, NovitaUpscale, NovitaUpscaleToResolution
+from .novita_v2 import NovitaUpscaleV2
+from .photio import PHOTIO, PhotioUpscale
+from .wavespeed import WAVESPEED, WaveSpeedUpscale
+
+OPERATIONS: tuple[type[RemoteOperation], ...] = (
+    NovitaUpscale,
+    NovitaUpscaleToResolution,
+    NovitaUpscaleV2,
+    PhotioUpscale,
+    WaveSpeedUpscale,
+)
+
+PROVIDERS: tuple[Provider, ...] = (NOVITA, PHOTIO, WAVESPEED)

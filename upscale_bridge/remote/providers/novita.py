@@ -1,0 +1,317 @@
+"""Novita's asynchronous v3 API.
+
+Facts: https://novita.ai/docs/api-reference/model-apis-upscale, .../model-apis-image-upscaler,
+.../model-apis-task-result and .../basic-error-code. Both products are announced as retired
+(https://novita.ai/docs/changelog/07-07-26 and .../03-08-26); compatible hosts speak this on.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import parse_qs, quote, urlsplit
+
+from ...errors import BadReplyError, InvalidInputError
+from ...params import param
+from ..provider import (
+    PRESET_EDGES,
+    Equivalent,
+    Limits,
+    Provider,
+    RemoteOperation,
+    Way,
+    Wire,
+    attempt_number,
+    make,
+    preset_target,
+    read_body,
+    required,
+    size_choice,
+    too_large_choice,
+    unavailable_choice,
+)
+from ..wire import (
+    Call,
+    Done,
+    Failed,
+    Json,
+    Output,
+    Queued,
+    Reply,
+    Running,
+    Source,
+    Status,
+    Ticket,
+    answer,
+    listed,
+    post,
+    table,
+    whole,
+)
+
+NOVITA = Provider(
+    name="novita",
+    title="Novita",
+    base_url="https://api.novita.ai",
+    key_page="https://novita.ai/settings/key-management",
+)
+_RESULT = "/v3/async/task-result"
+_REASONS = {
+    400: "INVALID_REQUEST_BODY",
+    401: "INVALID_API_KEY",
+    403: "INVALID_API_KEY",
+    404: "TASK_NOT_FOUND",
+    429: "RATE_LIMIT_EXCEEDED",
+}
+
+
+class NovitaWire(Wire):
+    """What both v3 endpoints share: tickets, polls and errors."""
+
+    path: str
+
+    def read_submit(self, reply: Reply) -> Ticket | Done:
+        if not 200 <= reply.status < 300:
+            _refuse(reply)
+        ticket = reply.json().get("task_id")
+        if not isinstance(ticket, str) or not ticket:
+            raise BadReplyError("Novita's answer names no task_id.", provider="novita")
+        return Ticket(ticket)
+
+    def poll(self, ticket: str) -> Call:
+        return Call("GET", f"{_RESULT}?task_id={quote(ticket, safe='')}")
+
+    def read_poll(self, reply: Reply) -> Status:
+        if reply.status != 200:
+            _refuse(reply)
+        body = reply.json()
+        task = table(body.get("task"))
+        match str(task.get("status", "")).upper().removeprefix("TASK_STATUS_"):
+            case "SUCCEED" | "SUCCEEDED" | "SUCCESS":
+                return Done(tuple(_output(item) for item in listed(body.get("images"))))
+            case "FAILED" | "CANCELED" | "CANCELLED" | "TIMEOUT":
+                return Failed(str(task.get("reason") or "no reason given"))
+            case "QUEUED":
+                return Queued()
+        percent = whole(task.get("progress_percent"))
+        return Running(min(percent, 100) / 100 if percent > 0 else None)
+
+    def write_submit(self, accepted: Ticket | Done) -> Reply:
+        if not isinstance(accepted, Ticket):
+            raise TypeError("this API answers a submit with a ticket only")
+        return answer({"task_id": accepted.id})
+
+    def read_poll_call(self, call: Call) -> str | None:
+        parts = urlsplit(call.url)
+        if call.method != "GET" or parts.path != _RESULT:
+            return None
+        return parse_qs(parts.query).get("task_id", [""])[0]
+
+    def write_status(self, ticket: str, status: Status) -> Reply:
+        words = {Queued: "QUEUED", Running: "PROCESSING", Done: "SUCCEED", Failed: "FAILED"}
+        fraction = status.fraction or 0 if isinstance(status, Running) else 0
+        outputs = status.outputs if isinstance(status, Done) else ()
+        return answer(
+            {
+                "extra": {"enable_nsfw_detection": False},
+                "task": {
+                    "task_id": ticket,
+                    "task_type": "UPSCALE",
+                    "status": "TASK_STATUS_" + words[type(status)],
+                    "reason": status.reason if isinstance(status, Failed) else "",
+                    "eta": 0,
+                    "progress_percent": 100 if outputs else round(100 * fraction),
+                },
+                "images": [_image(output) for output in outputs],
+                "videos": [],  # official clients iterate over it
+            }
+        )
+
+    def write_error(self, status: int, message: str) -> Reply:
+        reason = _REASONS.get(status, "CREATE_TASK_FAILED")
+        body = {"code": status, "reason": reason, "message": message, "metadata": {}}
+        return answer(body, 403 if status == 401 else status)
+
+    def read_call(self, call: Call) -> tuple[RemoteOperation, Source] | None:
+        if call.method != "POST" or urlsplit(call.url).path != self.path:
+            return None
+        return self.read_fields(read_body(call))
+
+    @abstractmethod
+    def read_fields(self, body: Json) -> tuple[RemoteOperation, Source]:
+        """Return what the body of a submit asks for."""
+
+
+class UpscaleWire(NovitaWire):
+    """POST /v3/async/upscale."""
+
+    path = "/v3/async/upscale"
+
+    def submit(self, operation: NovitaUpscale, source: Source) -> Call:
+        extra: Json = {"response_image_type": operation.response_image_type}
+        if operation.enable_nsfw_detection:
+            extra["enable_nsfw_detection"] = True
+        request = {
+            "model_name": operation.model_name,
+            "image_base64": source.text,
+            "scale_factor": operation.scale_factor,
+        }
+        return post(self.path, {"extra": extra, "request": request})
+
+    def read_fields(self, body: Json) -> tuple[RemoteOperation, Source]:
+        request, extra = table(body.get("request")), table(body.get("extra"))
+        image = required(request, "image_base64")
+        for name in ("model_name", "scale_factor"):
+            if request.get(name) is None:
+                raise InvalidInputError(name, f"request.{name} is required.")
+        operation = make(NovitaUpscale, {"response_image_type": "png", **extra, **request})
+        return operation, Source("base64", image)
+
+
+class ResolutionWire(NovitaWire):
+    """POST /v3/async/image-upscaler."""
+
+    path = "/v3/async/image-upscaler"
+
+    def submit(self, operation: NovitaUpscaleToResolution, source: Source) -> Call:
+        return post(
+            self.path,
+            {
+                "image": source.text,
+                "resolution": operation.resolution,
+                "output_format": operation.output_format,
+            },
+        )
+
+    def read_fields(self, body: Json) -> tuple[RemoteOperation, Source]:
+        image = required(body, "image")
+        # The vendor's defaults where the request says nothing.
+        values = {"resolution": "4k", "output_format": "jpeg"}
+        values |= {name: body[name] for name in values if body.get(name)}
+        kind = "data_uri" if image.startswith("data:") else "url"
+        return make(NovitaUpscaleToResolution, values), Source(kind, image)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class NovitaUpscale(RemoteOperation):
+    """Enlarge images by a factor with Novita's v3 upscale API, or a host that speaks it."""
+
+    title: ClassVar[str] = "Novita Upscale"
+    provider: ClassVar[Provider] = NOVITA
+    wire: ClassVar[Wire] = UpscaleWire()
+    command: ClassVar[str] = "novita"
+    retirement: ClassVar[str] = "Novita ended its Upscale API on 2026-07-22 and names no successor"
+
+    model_name: str = param(
+        "RealESRGAN_x4plus_anime_6B",
+        "The model: anime and drawings (RealESRGAN_x4plus_anime_6B), smooth photos "
+        "(RealESRNet_x4plus), sharp photos (4x-UltraSharp).",
+        choices=("RealESRGAN_x4plus_anime_6B", "RealESRNet_x4plus", "4x-UltraSharp"),
+    )
+    scale_factor: float = param(
+        2.0,
+        "Size of the result relative to the input.",
+        above=1.0,
+        maximum=4.0,
+        step=0.25,
+    )
+    response_image_type: str = param(
+        "png",
+        "File format in which the result travels; png loses nothing.",
+        choices=("png", "webp", "jpeg"),
+    )
+    enable_nsfw_detection: bool = param(
+        False, "Have the service check the image (costs a little more); info tells what it found."
+    )
+    when_too_large: str = too_large_choice()
+    result_size: str = size_choice()
+    when_unavailable: str = unavailable_choice()
+    attempt: int = attempt_number()
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(edge=2048, size=30_000_000)
+
+    def ways(self) -> tuple[Way, ...]:
+        return ("base64",)
+
+    def target(self, width: int, height: int) -> tuple[int, int]:
+        return round(width * self.scale_factor), round(height * self.scale_factor)
+
+    def equivalent(self, width: int, height: int) -> Equivalent:
+        return Equivalent(self.model_name, self.scale_factor, substitute=False)
+
+
+@dataclass(frozen=True)
+class NovitaUpscaleToResolution(RemoteOperation):
+    """Enlarge images to 2k, 4k or 8k with Novita's image-upscaler API, or a host that speaks it."""
+
+    title: ClassVar[str] = "Novita Upscale to Resolution"
+    provider: ClassVar[Provider] = NOVITA
+    wire: ClassVar[Wire] = ResolutionWire()
+    command: ClassVar[str] = "novita-resolution"
+    retirement: ClassVar[str] = (
+        "Novita ended its Image Upscaling API on 2026-08-19 and names no successor"
+    )
+
+    resolution: str = param(
+        "4k", "Size of the result; 4k is a long edge of about 4096 px.", choices=("2k", "4k", "8k")
+    )
+    output_format: str = param(
+        "png",
+        "File format in which the result travels; png loses nothing.",
+        choices=("jpeg", "png", "webp"),
+    )
+    image_url: str = param(
+        "",
+        "Address under which the service finds the image, in place of the image input: this API "
+        "documents no other way.",
+    )
+    send_data_uri: bool = param(
+        False,
+        "Send the image itself as a data URI. Not documented by Novita; our own server takes it.",
+    )
+    when_too_large: str = too_large_choice()
+    result_size: str = size_choice()
+    when_unavailable: str = unavailable_choice()
+    attempt: int = attempt_number()
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(edge=PRESET_EDGES[self.resolution])
+
+    @property
+    def image_address(self) -> str:
+        return self.image_url
+
+    def ways(self) -> tuple[Way, ...]:
+        return ("data_uri",) if self.send_data_uri else ("url",)
+
+    def target(self, width: int, height: int) -> tuple[int, int]:
+        return preset_target(self.resolution, width, height)
+
+
+def _refuse(reply: Reply) -> None:
+    try:
+        body = reply.json()
+    except BadReplyError:
+        body = {}
+    NOVITA.refuse(reply, str(body.get("message") or ""), str(body.get("reason") or ""))
+
+
+def _output(item: object) -> Output:
+    fields = table(item)
+    found = fields.get("nsfw_detection_result")
+    flagged = bool(table(found).get("valid")) if isinstance(found, dict) else found is True
+    return Output(url=str(fields.get("image_url") or ""), flagged=flagged)
+
+
+def _image(output: Output) -> Json:
+    kind = urlsplit(output.url).path.rpartition(".")[2]
+    return {
+        "image_url": output.url,
+        "image_url_ttl": "3600",  # a text, as the vendor sends it
+        "image_type": kind,
+        "nsfw_detection_result": None,
+    }

@@ -1,0 +1,261 @@
+"""Novita's deprecated v2 API, which mirrors the parameters of the WebUI's Extras tab.
+
+Facts: https://novita.ai/docs/api-reference/model-apis-upscale-v2-deprecated; the progress reply
+as in novita-client 0.5.3. Errors arrive as HTTP 200 with a code other than 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import parse_qs, quote, urlsplit
+
+from ...errors import AuthError, BadReplyError, ProviderError, QuotaError
+from ...params import param
+from ..provider import (
+    Equivalent,
+    Limits,
+    Provider,
+    RemoteOperation,
+    Way,
+    Wire,
+    attempt_number,
+    make,
+    read_body,
+    required,
+    size_choice,
+    too_large_choice,
+    unavailable_choice,
+)
+from ..wire import (
+    Call,
+    Done,
+    Failed,
+    Json,
+    Output,
+    Queued,
+    Reply,
+    Running,
+    Source,
+    Status,
+    Ticket,
+    answer,
+    listed,
+    post,
+    table,
+    whole,
+)
+from .novita import NOVITA
+
+_SUBMIT, _PROGRESS = "/v2/upscale", "/v2/progress"
+_MODES = ("by factor", "to size")  # resize_mode 0 and 1 (novita-client 0.5.3)
+_REFUSALS = {1, 2, 3, 4, 6, 7, 8, 10}  # codes that say that nothing was begun
+_CODES = {400: 6, 401: 4, 402: 7, 403: 4, 404: 3, 429: 5, 504: 9}
+_LOCAL_MODELS = {  # the WebUI's names of models that we know under their files' names
+    "R-ESRGAN 4x+": "RealESRGAN_x4plus",
+    "R-ESRGAN 4x+ Anime6B": "RealESRGAN_x4plus_anime_6B",
+    "R-ESRGAN 2x+": "RealESRGAN_x2plus",
+    "R-ESRGAN General 4xV3": "realesr-general-x4v3",
+    "R-ESRGAN General WDN 4xV3": "realesr-general-wdn-x4v3",
+    "R-ESRGAN AnimeVideo": "realesr-animevideov3",
+    "ESRGAN_4x": "ESRGAN_4x",
+    "4x-UltraSharp": "4x-UltraSharp",
+}
+
+
+class V2Wire(Wire):
+    """POST /v2/upscale and GET /v2/progress."""
+
+    def submit(self, operation: NovitaUpscaleV2, source: Source) -> Call:
+        by_factor = operation.resize_mode == _MODES[0]
+        body: Json = {
+            "image": source.text,
+            "upscaler_1": operation.upscaler_1,
+            "resize_mode": 0 if by_factor else 1,
+            "upscaling_resize": operation.upscaling_resize if by_factor else None,
+            "upscaling_resize_w": None if by_factor else operation.upscaling_resize_w,
+            "upscaling_resize_h": None if by_factor else operation.upscaling_resize_h,
+            "upscaling_crop": None if by_factor else operation.upscaling_crop,
+            "upscaler_2": operation.upscaler_2 or None,
+            "extras_upscaler_2_visibility": operation.extras_upscaler_2_visibility,
+            "gfpgan_visibility": operation.gfpgan_visibility,
+            "codeformer_visibility": operation.codeformer_visibility,
+            "codeformer_weight": operation.codeformer_weight,
+            "img_expire_ttl": operation.img_expire_ttl or None,
+        }
+        return post(_SUBMIT, body)
+
+    def read_submit(self, reply: Reply) -> Ticket | Done:
+        ticket = _data(reply).get("task_id")
+        if not isinstance(ticket, str) or not ticket:
+            raise BadReplyError("Novita's answer names no task_id.", provider="novita")
+        return Ticket(ticket)
+
+    def poll(self, ticket: str) -> Call:
+        return Call("GET", f"{_PROGRESS}?task_id={quote(ticket, safe='')}")
+
+    def read_poll(self, reply: Reply) -> Status:
+        data = _data(reply)
+        match whole(data.get("status"), default=1):
+            case 0:
+                return Queued()
+            case 2:
+                return Done(tuple(Output(url=str(url)) for url in listed(data.get("imgs"))))
+            case 3:
+                return Failed(str(data.get("failed_reason") or "no reason given"))
+            case 4:
+                return Failed(str(data.get("failed_reason") or "the service ran out of time"))
+        try:
+            done = float(str(data.get("progress")))
+        except ValueError:
+            return Running()
+        return Running(min(done, 100) / 100 if done > 0 else None)
+
+    def read_call(self, call: Call) -> tuple[RemoteOperation, Source] | None:
+        if call.method != "POST" or urlsplit(call.url).path != _SUBMIT:
+            return None
+        body = read_body(call)
+        image = required(body, "image")
+        by_size = whole(body.get("resize_mode")) == 1
+        operation = make(NovitaUpscaleV2, {**body, "resize_mode": _MODES[by_size]})
+        return operation, Source("base64", image)
+
+    def write_submit(self, accepted: Ticket | Done) -> Reply:
+        if not isinstance(accepted, Ticket):
+            raise TypeError("this API answers a submit with a ticket only")
+        return answer({"code": 0, "msg": "", "data": {"task_id": accepted.id, "warn": ""}})
+
+    def read_poll_call(self, call: Call) -> str | None:
+        parts = urlsplit(call.url)
+        if call.method != "GET" or parts.path != _PROGRESS:
+            return None
+        return parse_qs(parts.query).get("task_id", [""])[0]
+
+    def write_status(self, ticket: str, status: Status) -> Reply:
+        numbers = {Queued: 0, Running: 1, Done: 2, Failed: 3}
+        fraction = status.fraction or 0 if isinstance(status, Running) else 0
+        outputs = status.outputs if isinstance(status, Done) else ()
+        data = {
+            "status": numbers[type(status)],
+            "progress": 100 if outputs else round(100 * fraction),  # official clients want an int
+            "eta_relative": 0,
+            "imgs": [output.url for output in outputs],
+            "info": "",
+            "failed_reason": status.reason if isinstance(status, Failed) else "",
+            "current_images": None,
+            "enable_nsfw_detection": False,
+        }
+        return answer({"code": 0, "msg": "", "data": data})
+
+    def write_error(self, status: int, message: str) -> Reply:
+        return answer({"code": _CODES.get(status, -1), "msg": message, "data": None})
+
+
+@dataclass(frozen=True)
+class NovitaUpscaleV2(RemoteOperation):
+    """Enlarge images with Novita's deprecated v2 upscale API, or a host that speaks it."""
+
+    title: ClassVar[str] = "Novita Upscale V2"
+    provider: ClassVar[Provider] = NOVITA
+    wire: ClassVar[Wire] = V2Wire()
+    command: ClassVar[str] = "novita-v2"
+    deprecated: ClassVar[bool] = True
+    retirement: ClassVar[str] = "Novita calls its Upscale V2 API deprecated and to be removed"
+
+    upscaler_1: str = param("R-ESRGAN 4x+", "Name of the upscaler, as the WebUI spells it.")
+    resize_mode: str = param(
+        "by factor", "Enlarge by upscaling_resize, or to the width and height.", choices=_MODES
+    )
+    upscaling_resize: float = param(
+        2.0,
+        "Size of the result relative to the input, when resizing by factor.",
+        minimum=1.0,
+        maximum=8.0,
+        step=0.25,
+    )
+    upscaling_resize_w: int = param(
+        1024, "Width in pixels, when resizing to size.", minimum=1, maximum=2048, step=8
+    )
+    upscaling_resize_h: int = param(
+        1024, "Height in pixels, when resizing to size.", minimum=1, maximum=2048, step=8
+    )
+    upscaling_crop: bool = param(
+        True, "When resizing to size: fill width and height and crop what stands out."
+    )
+    upscaler_2: str = param("", "Name of a second upscaler that is blended in; empty for none.")
+    extras_upscaler_2_visibility: float = param(
+        0.0, "Share of the second upscaler in the result.", minimum=0.0, maximum=1.0, step=0.05
+    )
+    gfpgan_visibility: float = param(
+        0.0, "Share of faces restored by GFPGAN.", minimum=0.0, maximum=1.0, step=0.05
+    )
+    codeformer_visibility: float = param(
+        0.0, "Share of faces restored by CodeFormer.", minimum=0.0, maximum=1.0, step=0.05
+    )
+    codeformer_weight: float = param(
+        0.0,
+        "How true CodeFormer stays to the face: 0 changes most, 1 least.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+    )
+    img_expire_ttl: int = param(
+        0,
+        "Seconds for which the service keeps the result; 0 leaves it to the service.",
+        minimum=0,
+        maximum=604800,
+    )
+    when_too_large: str = too_large_choice()
+    result_size: str = size_choice()
+    when_unavailable: str = unavailable_choice()
+    attempt: int = attempt_number()
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(result_edge=2048)
+
+    def ways(self) -> tuple[Way, ...]:
+        return ("base64",)
+
+    def target(self, width: int, height: int) -> tuple[int, int]:
+        if self.resize_mode == _MODES[0]:
+            return round(width * self.upscaling_resize), round(height * self.upscaling_resize)
+        wanted = self.upscaling_resize_w, self.upscaling_resize_h
+        if self.upscaling_crop:
+            return wanted
+        factor = max(wanted[0] / width, wanted[1] / height)
+        return round(width * factor), round(height * factor)
+
+    def keeps_aspect(self) -> bool:
+        return self.resize_mode == _MODES[0] or not self.upscaling_crop
+
+    def equivalent(self, width: int, height: int) -> Equivalent | None:
+        blended = self.upscaler_2 and self.extras_upscaler_2_visibility
+        if blended or self.gfpgan_visibility or self.codeformer_visibility:
+            return None
+        if not self.keeps_aspect():
+            return None
+        factor = max(self.target(width, height)) / max(width, height)
+        return Equivalent(
+            _LOCAL_MODELS.get(self.upscaler_1, self.upscaler_1), factor, substitute=False
+        )
+
+
+def _data(reply: Reply) -> Json:
+    """Return the data of a good answer; a null code is in the documented example of one."""
+    if reply.status != 200:
+        NOVITA.refuse(reply, "")
+    body = reply.json()
+    code, message = whole(body.get("code")), str(body.get("msg") or "")
+    if code == 0:
+        return table(body.get("data"))
+    text = f"Novita answered code {code}: {' '.join(message.split())[:300]}"
+    if code == 3:
+        raise ProviderError(text, provider="novita", status=404)
+    if code == 4:
+        raise AuthError(f"{text}. Check the key ({NOVITA.key_variable}).", provider="novita")
+    if code == 7:
+        raise QuotaError(f"{text}. Top up the balance.", provider="novita", status=402)
+    if code in _REFUSALS:
+        raise ProviderError(text, provider="novita", status=400)
+    raise BadReplyError(text, provider="novita", status=500)

@@ -1,0 +1,184 @@
+"""From an image to a ticket: upload, and the paid call, which is sent once.
+
+It is sent again only when it is certain that nothing was accepted: no connection, the image not
+handed over whole, or HTTP 429. After anything else that is no clear answer, the task is ambiguous.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+
+from ..errors import (
+    AmbiguousSubmitError,
+    BadReplyError,
+    InvalidInputError,
+    ProviderError,
+    RetiredError,
+    StoppedError,
+    TransportError,
+)
+from ..pictures import Picture
+from .clock import backoff, retry_after
+from .context import LARGEST_REPLY, TRIES, Context
+from .journal import Task
+from .provider import Provider
+from .wire import Call, Done, Reply, Source
+
+_READ_SECONDS = 300.0  # synchronous APIs answer when the image is done
+
+
+def submit(context: Context, task: Task) -> Done | None:
+    """Submit a task of ours; return the result when the answer holds it already.
+
+    The journal knows the ticket when this returns. Raises a `ProviderError` or `TransportError`
+    when certainly nothing was accepted, else `AmbiguousSubmitError`.
+    """
+    context.show("uploading")
+    call = context.operation.wire.submit(context.operation, _source(context, task))
+    call = replace(call, headers={**call.headers, "Idempotency-Key": context.name})
+    until = context.clock.monotonic() + context.settings.task_seconds
+    attempt = 0
+    while True:
+        context.show("submitting")
+        reply = _send_paid(context, call, last=attempt + 1 >= TRIES)
+        if reply is None:
+            pause = backoff(attempt)
+        elif reply.status != 429:
+            return _read_accepted(context, reply)
+        else:
+            context.journal.end_submit(context.name)
+            asked = retry_after(reply.headers, context.clock.now())
+            pause = 0.5 + backoff(attempt) if asked is None else asked
+            if context.clock.monotonic() + pause > until:
+                return _read_accepted(context, reply)
+        context.show("waiting")
+        context.wait(pause)
+        attempt += 1
+
+
+def doubt(provider: Provider, request: str, reason: str) -> AmbiguousSubmitError:
+    """Return what the user has to know about a task that may have been accepted."""
+    title, name = provider.title, request[:12]
+    return AmbiguousSubmitError(
+        f"{reason} Nobody knows whether {title} accepted (and bills) this task, so it is not "
+        f"submitted again. Look for it in your account at {title}. If it is there, `upscale-bridge "
+        f"tasks resume {name} --ticket ITS_ID` fetches it; if not, `upscale-bridge tasks forget "
+        f"{name}`, or a higher attempt, submits it anew."
+    )
+
+
+def _source(context: Context, task: Task) -> Source:
+    """Return the image as the submit carries it; upload it first where that is the way."""
+    operation, picture = context.operation, context.request.picture
+    if operation.image_address:
+        return Source("url", operation.image_address)
+    if picture is None:
+        raise InvalidInputError("image", "There is no image to send; connect one.")
+    for way in operation.ways():
+        if way == "base64":
+            return Source("base64", base64.b64encode(picture.data).decode())
+        if way == "data_uri":
+            text = base64.b64encode(picture.data).decode()
+            return Source("data_uri", f"data:{picture.mime};base64,{text}")
+        if way == "upload":
+            url = task.upload or _upload(context, picture)
+            if url:
+                context.journal.keep_upload(context.name, url)
+                return Source("url", url)
+    raise InvalidInputError(
+        "image_url",
+        f"{operation.title} takes an image only by its address. Give its public address in "
+        "image_url, or switch on send_data_uri (not documented by the vendor; our own server "
+        "takes it), or use an operation that sends the image.",
+    )
+
+
+def _upload(context: Context, picture: Picture) -> str:
+    """Return the address of the uploaded image, empty when the host takes no uploads."""
+    operation = context.operation
+    uploads = operation.uploads
+    assert uploads is not None
+    reply = context.send_patiently(uploads.ask(picture))
+    if reply.status in (404, 405):
+        reply = context.send_patiently(uploads.post(picture))
+        return "" if reply.status in (404, 405) else uploads.read_posted(reply)
+    place = uploads.read_place(reply, picture)
+    placed = context.send_patiently(place.call)
+    if placed.status == 403:  # the ticket's signature may have expired
+        place = uploads.read_place(context.send_patiently(uploads.ask(picture)), picture)
+        placed = context.send_patiently(place.call)
+    if not 200 <= placed.status < 300:
+        operation.provider.refuse(placed, "the image could not be uploaded")
+    return place.url
+
+
+def _send_paid(context: Context, call: Call, *, last: bool) -> Reply | None:
+    """Send the paid call; None when nothing arrived and it may be sent again."""
+    context.check()
+    if not context.journal.begin_submit(context.name):
+        raise StoppedError("Another program took this task over; run again to join it.")
+    try:
+        return context.line.send(
+            call, stop=context.check, limit=LARGEST_REPLY, read_seconds=_READ_SECONDS, once=True
+        )
+    except TransportError as error:
+        if error.sent:
+            raise _ambiguous(context, str(error)) from error
+        context.journal.end_submit(context.name)
+        if last:
+            raise TransportError(
+                f"{error} Nothing was sent and nothing is billed; check the connection, the proxy "
+                f"or {context.operation.provider.url_variable}.",
+                sent=False,
+            ) from error
+        return None
+    except BadReplyError as error:
+        raise _ambiguous(context, str(error)) from error
+    except StoppedError:  # raised only while the body is on its way
+        context.journal.end_submit(context.name)
+        raise
+    except BaseException as error:
+        raise _ambiguous(context, f"{type(error).__name__} during the submit.") from error
+
+
+def _read_accepted(context: Context, reply: Reply) -> Done | None:
+    """Store what the service accepted, or raise why it did not."""
+    try:
+        accepted = context.operation.wire.read_submit(reply)
+    except BadReplyError as error:
+        raise _ambiguous(context, str(error)) from error
+    except ProviderError as error:
+        context.journal.end_submit(context.name)
+        raise _explained(context, error) from error
+    ticket = accepted.ticket if isinstance(accepted, Done) else accepted.id
+    if ticket:
+        context.journal.accept(context.name, ticket)
+    return accepted if isinstance(accepted, Done) else None
+
+
+def _ambiguous(context: Context, reason: str) -> AmbiguousSubmitError:
+    context.journal.doubt(context.name, reason)
+    return doubt(context.operation.provider, context.name, reason)
+
+
+def _explained(context: Context, error: ProviderError) -> ProviderError:
+    """Say what an unknown address means: an API that has ended, or the wrong host."""
+    operation, provider = context.operation, context.operation.provider
+    if error.status not in (404, 410):
+        return error
+    if context.line.base_url != provider.base_url:
+        return ProviderError(
+            f"{error} This host may not offer the API; check {provider.url_variable}.",
+            provider=provider.name,
+            status=error.status,
+        )
+    if not operation.retirement:
+        return error
+    return RetiredError(
+        f"{operation.retirement}. Name your own server or a compatible host in "
+        f"{provider.url_variable}, set when_unavailable to run locally, or use Local ESRGAN "
+        "Upscale with the model of the same name.",
+        provider=provider.name,
+        status=error.status,
+    )

@@ -1,0 +1,155 @@
+"""An HTTP exchange and the state of a task, as plain data.
+
+Providers build a `Call` and read a `Reply`, and the other way round on the server's side; nothing
+here sends anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..errors import BadReplyError
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One HTTP request, without the key."""
+
+    method: Literal["GET", "POST", "PUT"]
+    url: str
+    """A path that starts with "/" and belongs to the provider's base URL, or a whole address."""
+    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One HTTP answer."""
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Names in lower case."""
+
+    def json(self) -> Json:
+        """Return the body as an object, or raise `BadReplyError`.
+
+        Where a name stands twice the last one counts, as in most parsers.
+        """
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise BadReplyError(
+                f"The answer (HTTP {self.status}) is not JSON.", status=self.status
+            ) from error
+        if not isinstance(found, dict):
+            raise BadReplyError(
+                f"The answer (HTTP {self.status}) is not a JSON object.", status=self.status
+            )
+        return found
+
+
+def post(url: str, body: Json, **headers: str) -> Call:
+    """Return a POST of JSON."""
+    data = json.dumps(body, separators=(",", ":")).encode()
+    return Call("POST", url, data, {"Content-Type": "application/json", **headers})
+
+
+def answer(body: Json, status: int = 200) -> Reply:
+    """Return a reply of JSON."""
+    data = json.dumps(body, separators=(",", ":")).encode()
+    return Reply(status, data, {"content-type": "application/json"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """The image as a submit carries it."""
+
+    kind: Literal["base64", "data_uri", "url"]
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Output:
+    """One result of a task: where it lies, or the file itself."""
+
+    url: str = field(default="", repr=False)
+    """The address, perhaps signed and short-lived; to be used byte for byte."""
+    data: bytes = field(default=b"", repr=False)
+    flagged: bool = False
+    """The service's detector calls it not safe for work."""
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The service has accepted the task and not begun."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """The service works on the task."""
+
+    fraction: float | None = None
+    """How much is done, 0..1, where the service tells it."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """The task has succeeded."""
+
+    outputs: tuple[Output, ...]
+    ticket: str = ""
+    """The task's id where a submit's answer holds the result already and names one."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The task has failed for good."""
+
+    reason: str
+    code: str = ""
+
+
+Status = Queued | Running | Done | Failed
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """The service's id of a task that it has accepted."""
+
+    id: str
+
+
+def whole(value: object, default: int = 0) -> int:
+    """Return a number that may come as a text ("3600") or be missing."""
+    try:
+        return int(float(str(value)))
+    except (ValueError, OverflowError):
+        return default
+
+
+def listed(value: object) -> list[Any]:
+    """Return a list that may come as null."""
+    return value if isinstance(value, list) else []
+
+
+def table(value: object) -> Json:
+    """Return an object that may come as null."""
+    return value if isinstance(value, dict) else {}
+
+
+def read_base64(text: str) -> bytes:
+    """Decode base64 with or without a data URI's head, or raise `BadReplyError`."""
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (Base64Error, ValueError) as error:
+        raise BadReplyError("The answer's image is not base64.") from error
