@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import upscale_bridge
-from upscale_bridge import LocalUpscale, Monitor, Service, service
+from upscale_bridge import LocalUpscale, Monitor, Result, Service, service
 from upscale_bridge.errors import ModelNotFoundError, UnsupportedModelError
 from upscale_bridge.local import loader
 from upscale_bridge.local.library import SHIPPED_FOLDER

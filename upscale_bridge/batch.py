@@ -16,6 +16,7 @@ from . import codecs
 from .errors import InvalidInputError, SettingsError
 from .local.operation import LocalUpscale
 from .monitor import Monitor
+from .params import Operation
 from .service import Service
 
 STREAM = "-"
@@ -116,32 +117,42 @@ def plan_jobs(
 
 def run_job(
     job: Job,
-    operation: LocalUpscale,
+    operation: Operation,
     size: Size,
     output: Output,
     service: Service,
     monitor: Monitor,
 ) -> Done:
-    """Upscale one file, or skip it when its result is there already."""
+    """Upscale one file, or skip it when its result is there already.
+
+    `size` is for the local operation alone: it takes any factor.
+    """
     if isinstance(job.target, Path) and job.target.exists() and not output.overwrite:
         return Done(job, "skipped", {})
     name = str(job.source)
     decoded = codecs.decode(_read(job.source), name)
-    height, width = decoded.pixels.shape[:2]
-    factor = size.factor(width, height, operation.scale_factor)
-    result = service.run(
-        dataclasses.replace(operation, scale_factor=factor), decoded.pixels[None], monitor
-    )
+    bits = 8  # what services give back
+    if isinstance(operation, LocalUpscale):
+        height, width = decoded.pixels.shape[:2]
+        factor = size.factor(width, height, operation.scale_factor)
+        operation = dataclasses.replace(operation, scale_factor=factor)
+        bits = decoded.bits
+    result = service.run(operation, decoded.pixels[None], monitor)
     picture = codecs.encode(
         result.images[0],
         _format(job, output, decoded.format),
         quality=output.quality,
-        bits=decoded.bits,
+        bits=bits,
         icc=decoded.icc,
         exif=decoded.exif if output.metadata else None,
     )
-    _write(job.target, picture.data, overwrite=output.overwrite)
+    write(job.target, picture.data, overwrite=output.overwrite)
     return Done(job, "done", result.info, result.summary)
+
+
+def format_of(target: Path | str) -> str:
+    """Return the format that a file's name asks for; png when it asks for none."""
+    return _SUFFIXES.get(Path(target).suffix.lower(), "png")
 
 
 def _expand(name: str, recursive: bool) -> Iterator[tuple[Path | str, Path]]:
@@ -207,8 +218,8 @@ def _read(source: Path | str) -> bytes:
         ) from error
 
 
-def _write(target: Path | str, data: bytes, *, overwrite: bool) -> None:
-    """Write a file that appears only when it is complete."""
+def write(target: Path | str, data: bytes, *, overwrite: bool) -> None:
+    """Write a file, or to standard output; a file appears only when it is complete."""
     if isinstance(target, str):
         sys.stdout.buffer.write(data)
         return

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import exchange
 from .errors import (
@@ -18,8 +19,10 @@ from .errors import (
 )
 from .local.operation import SHIPPED_MODEL, LocalUpscale
 from .monitor import Monitor
+from .params import Operation, param
 from .remote.life import Outcome
 from .remote.provider import RemoteOperation
+from .remote.providers import OPERATIONS
 from .service import Result
 
 if TYPE_CHECKING:
@@ -29,6 +32,27 @@ if TYPE_CHECKING:
     from .service import Service
 
 Found = Outcome | UpscaleError
+KNOWN_HERE = "known here"
+
+
+@dataclass(frozen=True)
+class ResumeTask(Operation):
+    """Fetch the result of a remote task that was submitted before, here or elsewhere; free."""
+
+    title: ClassVar[str] = "Resume Upscale Task"
+
+    task_id: str = param("", "The service's id of the task, or its name in `tasks list`.")
+    made_by: str = param(
+        KNOWN_HERE,
+        "Which operation made the task, when another machine submitted it.",
+        choices=(
+            KNOWN_HERE,
+            "NovitaUpscale",
+            "NovitaUpscaleToResolution",
+            "NovitaUpscaleV2",
+            "WaveSpeedUpscale",
+        ),
+    )
 
 
 def run_remote(
@@ -66,25 +90,20 @@ def run_remote(
     return Result(batch, info, _summary(info))
 
 
-def resume(
-    service: Service,
-    name: str,
-    monitor: Monitor,
-    operation: type[RemoteOperation] | None = None,
-) -> Result:
-    """Return the result of a task by its ticket, or by the name that the journal has for it.
-
-    `operation` is needed for a ticket that this machine does not know.
-    """
+def resume(service: Service, operation: ResumeTask, monitor: Monitor) -> Result:
+    """Return the result of a task, as the service made it: transparency stays with its image."""
     started = time.monotonic()
+    kinds = {kind.__name__: kind for kind in OPERATIONS}
 
     def accept(task: Task) -> Callable[[bytes], Tensor]:
         return exchange.decode
 
-    outcome = service.client.resume(name, accept, monitor, operation)
+    outcome = service.client.resume(
+        operation.task_id, accept, monitor, kinds.get(operation.made_by)
+    )
     pixels = outcome.value
     info = {
-        "operation": outcome.task.operation,
+        "operation": kinds[outcome.task.operation].title,
         "input_size": (outcome.task.width, outcome.task.height),
         "tasks": [_describe(outcome)],
         "size": (pixels.shape[1], pixels.shape[0]),

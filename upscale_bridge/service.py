@@ -18,6 +18,7 @@ from .remote.provider import RemoteOperation
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .errand import ResumeTask
     from .local.devices import Memory
     from .local.engine import Engine
     from .local.library import Library
@@ -112,6 +113,12 @@ class Service:
         )
         pixels, report = self.engine.upscale(model, images, operation, monitor)
         return Result(pixels, report.as_dict(), report.summary)
+
+    def resume(self, operation: ResumeTask, monitor: Monitor | None = None) -> Result:
+        """Return the result of a remote task that was submitted before; costs nothing."""
+        from .errand import resume
+
+        return resume(self, operation, monitor or Monitor())
 
     def _wrap(self, descriptor: object) -> Model:
         from .local.loader import wrap_descriptor

@@ -179,7 +179,7 @@ def _flags(line):
 
 def test_defaults_stay():
     values = vars(cli._parser().parse_args(["local", "a.png"]))
-    del values["command"]
+    del values["command"], values["operation"]
     assert values == {
         "inputs": ["a.png"],
         "output": None,
@@ -194,7 +194,7 @@ def test_defaults_stay():
         "longest_edge": None,
         "device": "auto",
         "format": None,
-        "quality": 95,
+        "output_quality": 95,
         "suffix": "",
         "overwrite": False,
         "recursive": False,

@@ -7,9 +7,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
-from .errors import StoppedError
-from .monitor import Monitor
+from ..errors import StoppedError
+from ..monitor import Monitor
 
 
 class Terminal(Monitor):
@@ -18,30 +19,46 @@ class Terminal(Monitor):
     def __init__(self, files: int, *, quiet: bool) -> None:
         self._files = files
         self._live = sys.stderr.isatty() and not quiet
-        self._head = ""
         self.stopped = False
 
-    def begin(self, index: int, name: str) -> None:
-        """Go on to the next file."""
-        self._head = f"[{index + 1}/{self._files}] {Path(name).name}"
-        self.status("reading")
+    def lane(self, index: int, name: str) -> Monitor:
+        """Return the monitor of one file; several may be at work at the same time."""
+        return _Lane(self, f"[{index + 1}/{self._files}] {Path(name).name}")
 
     def check(self) -> None:
         if self.stopped:
             raise StoppedError
 
     def status(self, text: str) -> None:
-        self._show(text)
+        self.show(text)
 
     def notice(self, text: str) -> None:
         note(text)
 
     def progress(self, done: float, total: float) -> None:
-        self._show(f"{100 * done / total:3.0f} %")
+        self.show(f"{100 * done / total:3.0f} %")
 
-    def _show(self, text: str) -> None:
+    def show(self, text: str) -> None:
+        """Draw the line of progress."""
         if self._live:
-            print(f"\r\x1b[K{self._head} {text}", end="\r", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{text}", end="\r", file=sys.stderr, flush=True)
+
+
+class _Lane(Monitor):
+    """What a file shows: its name and either its status or how much is done."""
+
+    def __init__(self, terminal: Terminal, head: str) -> None:
+        self._terminal = terminal
+        self._head = head
+        self.check = terminal.check  # type: ignore[method-assign]
+        self.notice = terminal.notice  # type: ignore[method-assign]
+        self.status("reading")
+
+    def status(self, text: str) -> None:
+        self._terminal.show(f"{self._head} {text}")
+
+    def progress(self, done: float, total: float) -> None:
+        self.status(f"{100 * done / total:3.0f} %")
 
 
 @contextlib.contextmanager
@@ -63,3 +80,8 @@ def note(text: str) -> None:
     """Print one line below the progress."""
     clear = "\r\x1b[K" if sys.stderr.isatty() else ""
     print(clear + text, file=sys.stderr)
+
+
+def report_stream(*, picture_on_output: bool) -> TextIO:
+    """Return where a report goes: standard output, unless a picture goes there."""
+    return sys.stderr if picture_on_output else sys.stdout

@@ -1,0 +1,43 @@
+"""The command `upscale-bridge`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import UpscaleError
+from . import keys, models, tasks, upscale
+from .common import fail
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, or the `exit_code` of what went wrong."""
+    args = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO if args.verbose else logging.ERROR, format="%(message)s")
+    try:
+        status: int = args.command(args)
+    except UpscaleError as error:
+        return fail(error, args)
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        return status
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="upscale-bridge",
+        description="Upscale images on this machine or through remote services.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    upscale.add_commands(commands)
+    models.add_commands(commands)
+    tasks.add_commands(commands)
+    keys.add_commands(commands)
+    return parser

@@ -1,0 +1,174 @@
+"""`upscale-bridge local`, and one command for each remote operation."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TextIO
+
+from .. import batch
+from ..errors import AuthError, MissingKeyError, QuotaError, StoppedError, UpscaleError
+from ..local.operation import LocalUpscale
+from ..monitor import Monitor
+from ..params import Operation
+from ..remote.providers import OPERATIONS
+from .common import add_common, add_model_folders, add_params, make_service, values
+from .terminal import Terminal, interruptible, note, report_stream
+
+_Results = Generator[tuple[batch.Job, Callable[[], batch.Done]], None, None]
+_HOPELESS = (AuthError, MissingKeyError, QuotaError)  # would meet every other picture too
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands that upscale files."""
+    local = _add(commands, "local", LocalUpscale, "upscale files on this machine")
+    size = local.add_argument_group("size, instead of --scale")
+    for name in ("--width", "--height", "--longest-edge"):
+        size.add_argument(name, type=_positive, metavar="PX")
+    for operation in OPERATIONS:
+        about = f"upscale files through {operation.provider.title}"
+        remote = _add(commands, operation.command, operation, about)
+        remote.set_defaults(width=None, height=None, longest_edge=None)
+
+
+def _add(
+    commands: Any, name: str, operation: type[Operation], about: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=about, description=operation.__doc__
+    )
+    parser.set_defaults(command=_run, operation=operation)
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="files, folders, patterns, or -")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", help="a folder, a file for one input, or -"
+    )
+    add_params(parser, operation)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps or xpu")
+    parser.add_argument("--format", choices=("png", "jpeg", "webp", "tiff"))
+    parser.add_argument(
+        "--quality",
+        dest="output_quality",
+        type=_quality,
+        default=95,
+        metavar="N",
+        help="of JPEG and WebP files, 1 to 100",
+    )
+    parser.add_argument("--suffix", default="", help="put behind the names of the results")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there")
+    parser.add_argument("--recursive", action="store_true", help="look into folders of folders")
+    parser.add_argument("--strip-metadata", action="store_true", help="drop EXIF from the results")
+    add_model_folders(parser)
+    add_common(parser)
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    operation = args.operation(**values(args, args.operation))
+    output = batch.Output(
+        args.format, args.output_quality, args.suffix, args.overwrite, not args.strip_metadata
+    )
+    size = batch.Size(args.width, args.height, args.longest_edge)
+    jobs = batch.plan_jobs(args.inputs, args.output, output, recursive=args.recursive)
+    service = make_service(args)
+    shown = Terminal(len(jobs), quiet=args.json)
+
+    def work(job: batch.Job, monitor: Monitor) -> batch.Done:
+        return batch.run_job(job, operation, size, output, service, monitor)
+
+    with interruptible(shown):
+        workers = 1
+        if not isinstance(operation, LocalUpscale):
+            workers = service.client.settings().concurrency
+        elif args.overwrite or any(
+            isinstance(job.target, str) or not job.target.exists() for job in jobs
+        ):  # one message about a missing model, not one for every picture
+            service.library.load(operation.model, shown, may_download=operation.download)
+        failures = _report(args, _results(jobs, work, shown, workers))
+    if len(failures) > 1:
+        note(f"{len(failures)} of {len(jobs)} pictures failed; their reasons stand above.")
+    return failures[0].exit_code if failures else 0
+
+
+def _results(
+    jobs: Sequence[batch.Job],
+    work: Callable[[batch.Job, Monitor], batch.Done],
+    shown: Terminal,
+    workers: int,
+) -> _Results:
+    """Yield each job with what returns its result, in order, `workers` at the same time."""
+
+    def one(index: int, job: batch.Job) -> batch.Done:
+        shown.check()
+        return work(job, shown.lane(index, str(job.source)))
+
+    if workers == 1:
+        for index, job in enumerate(jobs):
+            yield job, partial(one, index, job)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(one, index, job) for index, job in enumerate(jobs)]
+        try:
+            for job, future in zip(jobs, futures, strict=True):
+                yield job, future.result
+        finally:
+            shown.stopped = True
+            for future in futures:
+                future.cancel()
+
+
+def _report(args: argparse.Namespace, results: _Results) -> list[UpscaleError]:
+    """Say what became of each picture and return what went wrong."""
+    failures: list[UpscaleError] = []
+    with contextlib.closing(results):
+        for job, result in results:
+            try:
+                done = result()
+            except (StoppedError, *_HOPELESS):
+                raise
+            except UpscaleError as error:
+                failures.append(error)
+                _say_failure(args, job, error)
+            else:
+                _say_done(args, done)
+    return failures
+
+
+def _say_done(args: argparse.Namespace, done: batch.Done) -> None:
+    source, target = str(done.job.source), str(done.job.target)
+    if args.json:
+        fields = {"file": source, "output": target, "status": done.status, **done.info}
+        print(json.dumps(fields), file=_stream(done.job))
+    elif done.status == "skipped":
+        note(f"{source}: skipped, {target} exists (--overwrite replaces it)")
+    else:
+        note(f"{source} -> {target}: {done.summary}")
+
+
+def _say_failure(args: argparse.Namespace, job: batch.Job, error: UpscaleError) -> None:
+    if args.json:
+        fields = {"file": str(job.source), "status": "failed"}
+        fields |= {"error": type(error).__name__, "message": str(error)}
+        print(json.dumps(fields), file=_stream(job))
+    else:
+        note(f"{job.source}: FAILED: {error}")
+
+
+def _stream(job: batch.Job) -> TextIO:
+    """Return where JSON goes: standard output, unless the picture goes there."""
+    return report_stream(picture_on_output=job.target == batch.STREAM)
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a number of pixels, 1 or more, is needed, not {text!r}")
+    return int(text)
+
+
+def _quality(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 to 100 is needed, not {text!r}")
+    return int(text)
