@@ -1,8 +1,27 @@
 """The ComfyUI adapter: one thin node class per Operation."""
 
+from . import routes
 from .local import LocalESRGANUpscale
+from .remote import (
+    NovitaUpscale,
+    NovitaUpscaleToResolution,
+    NovitaUpscaleV2,
+    PhotioUpscale,
+    ResumeUpscaleTask,
+    WaveSpeedUpscale,
+)
 
-NODES = (LocalESRGANUpscale,)
+NODES = (
+    LocalESRGANUpscale,
+    NovitaUpscale,
+    NovitaUpscaleToResolution,
+    NovitaUpscaleV2,
+    PhotioUpscale,
+    WaveSpeedUpscale,
+    ResumeUpscaleTask,
+)
 
 NODE_CLASS_MAPPINGS = {node.__name__: node for node in NODES}
 NODE_DISPLAY_NAME_MAPPINGS = {node.__name__: node.OPERATION.title for node in NODES}
+
+routes.register()

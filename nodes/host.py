@@ -5,15 +5,19 @@ ComfyUI's modules are imported inside the functions, so that the pack imports an
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..upscale_bridge.errors import OutOfMemoryError, StoppedError, UpscaleError
+from ..upscale_bridge.keys import Keys
 from ..upscale_bridge.monitor import Monitor
 from ..upscale_bridge.service import Service
 
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("upscale_bridge")  # the pack's own name here is its folder's path
 
+T = TypeVar("T")
+
+_LOOK_SECONDS = 0.1
 _PREVIEW_SECONDS = 0.5
 _PREVIEW_SIDE = 512
 
@@ -31,7 +38,20 @@ _PREVIEW_SIDE = 512
 @lru_cache(maxsize=1)
 def service() -> Service:
     """Return the service with ComfyUI's folders and memory manager."""
-    return Service(model_folders, _memory)
+    return Service(model_folders, _memory, keys())
+
+
+@lru_cache(maxsize=1)
+def keys() -> Keys:
+    """Return the keys, which lie in a folder of the user folder that ComfyUI serves to nobody."""
+    return Keys(_private_folder)
+
+
+def _private_folder() -> Path:
+    import folder_paths
+
+    # The rule of get_system_user_directory, which ComfyUI before 0.3.65 does not have.
+    return Path(folder_paths.get_user_directory()) / "__upscale_bridge"
 
 
 def model_folders() -> list[Path]:
@@ -117,6 +137,74 @@ class ComfyMonitor(Monitor):
         if time.monotonic() - self._shown > _PREVIEW_SECONDS:
             self._bar.update_absolute(self._done, 1000, _preview(tile))
             self._shown = time.monotonic()
+
+
+class Mailbox(Monitor):
+    """What an operation on a thread of its own has to say, kept until the node reads it."""
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._latest: dict[str, tuple[Any, ...]] = {}
+        self._notices: list[str] = []
+
+    def check(self) -> None:
+        if self.stopped.is_set():
+            raise StoppedError
+
+    def status(self, text: str) -> None:
+        self._keep("status", text)
+
+    def notice(self, text: str) -> None:
+        with self._lock:
+            self._notices.append(text)
+
+    def progress(self, done: float, total: float) -> None:
+        self._keep("progress", done, total)
+
+    def preview(self, tile: torch.Tensor) -> None:
+        self._keep("preview", tile)
+
+    def deliver(self, monitor: Monitor) -> None:
+        """Hand over what came since the last time."""
+        with self._lock:
+            latest, self._latest = self._latest, {}
+            notices, self._notices = self._notices, []
+        for text in notices:
+            monitor.notice(text)
+        for name, arguments in latest.items():
+            getattr(monitor, name)(*arguments)
+
+    def _keep(self, name: str, *arguments: Any) -> None:
+        with self._lock:
+            self._latest[name] = arguments
+
+
+async def on_own_thread(work: Callable[[Monitor], T]) -> T:
+    """Return what `work` returns; other nodes run meanwhile.
+
+    ComfyUI runs all nodes of a prompt in one event loop, which any other node may block: the work
+    must not need the loop. A stop leaves the thread at once; it ends by itself.
+    """
+    mailbox, shown = Mailbox(), ComfyMonitor()
+    future: Future[T] = Future()
+
+    def carry_out() -> None:
+        try:
+            future.set_result(work(mailbox))
+        except BaseException as error:  # handed to the node
+            future.set_exception(error)
+
+    threading.Thread(target=carry_out, daemon=True).start()
+    try:
+        while not future.done():
+            shown.check()
+            mailbox.deliver(shown)
+            await asyncio.sleep(_LOOK_SECONDS)
+    finally:  # also when ComfyUI cancels the node because another one failed
+        mailbox.stopped.set()
+    mailbox.deliver(shown)
+    return future.result()
 
 
 def _show_text(text: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from ..upscale_bridge.params import Operation, Param
 
 _TYPES = {"int": "INT", "float": "FLOAT", "bool": "BOOLEAN", "text": "STRING"}
+_FINEST = 0.001
 
 
 def widgets(operation: type[Operation]) -> dict[str, tuple[Any, dict[str, Any]]]:
@@ -21,10 +22,12 @@ def widget(item: Param, choices: list[str] | None = None) -> tuple[Any, dict[str
         return (list(choices if choices is not None else item.choices), options)
     if item.minimum is not None:
         options["min"] = item.minimum
+    if item.above is not None:
+        options["min"] = item.above + _FINEST
     if item.maximum is not None:
         options["max"] = item.maximum
     if item.step is not None:
         options["step"] = item.step
     if item.kind == "float":
-        options["round"] = 0.001  # finer than the step, so that 1.333 can be typed
+        options["round"] = _FINEST  # finer than the step, so that 1.333 can be typed
     return (_TYPES[item.kind], options)

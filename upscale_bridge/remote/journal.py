@@ -207,11 +207,17 @@ class Journal:
             (self.results / task.result).unlink(missing_ok=True)
 
     def sweep(self, days: int) -> None:
-        """Remove what finished more than `days` ago."""
-        limit = self._clock.now() - days * _DAY
+        """Remove what finished more than `days` ago, and what dead processes left behind."""
+        now = self._clock.now()
         for task in self.all():
-            if task.finished and task.finished < limit:
+            if task.finished and task.finished < now - days * _DAY:
                 self.forget(task.request)
+        for part in self.results.glob("*.part"):
+            if part.stat().st_mtime < now - _DAY:
+                part.unlink(missing_ok=True)
+        for owner in (self._folder / "owners").iterdir():
+            if owner.name.isalnum():  # else a side file of sqlite
+                self._lives(owner.name)
 
     def typical_seconds(self, operation: str) -> float | None:
         """Return the median time from submit to result of an operation's last tasks."""

@@ -1,0 +1,124 @@
+"""The nodes of remote services; they upscale while other nodes run."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..upscale_bridge.errand import ResumeTask
+from ..upscale_bridge.remote import providers
+from ..upscale_bridge.remote.provider import RemoteOperation
+from . import host, images
+from .inputs import widgets
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class RemoteUpscale:
+    """What all remote nodes share; each names its operation."""
+
+    OPERATION: ClassVar[type[RemoteOperation]]
+    CATEGORY = "Upscale Bridge"
+    FUNCTION = "upscale"
+    RETURN_TYPES = ("IMAGE", "MASK", "STRING")
+    RETURN_NAMES = ("image", "mask", "info")
+    OUTPUT_TOOLTIPS = (
+        "The enlarged images; RGBA in, RGBA out.",
+        "The mask input in the size of the result, else what is transparent in the result.",
+        "JSON: task ids, whether new, joined, resumed or reused, times and sizes; no key.",
+    )
+
+    def __init_subclass__(cls) -> None:
+        cls.DESCRIPTION = cls.OPERATION.__doc__
+        cls.DEPRECATED = cls.OPERATION.deprecated
+        cls.SEARCH_ALIASES = ["upscale api", "remote upscale", cls.OPERATION.provider.name]
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
+        """Describe the inputs."""
+        return {
+            "required": {
+                "image": ("IMAGE", {"tooltip": "Images, with or without alpha."}),
+                **widgets(cls.OPERATION),
+            },
+            "optional": {
+                "mask": ("MASK", {"tooltip": "Resized to the result by Lanczos; not sent."}),
+            },
+        }
+
+    async def upscale(
+        self, image: Tensor, mask: Tensor | None = None, **values: Any
+    ) -> tuple[Tensor, Tensor, str]:
+        """Run the operation; ComfyUI awaits this with the widgets' values."""
+        with host.translated():
+            operation = self.OPERATION(**values)
+            pixels = images.to_images(image)
+            result = await host.on_own_thread(partial(host.service().run, operation, pixels))
+            if mask is None:
+                masks = images.split_alpha(result.images)
+            else:
+                masks = images.fit_masks(images.to_masks(mask), result.images)[..., 0]
+            host.ComfyMonitor().status(result.summary)
+            outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
+            return *outputs, json.dumps(result.info)
+
+
+class NovitaUpscale(RemoteUpscale):
+    """Novita Upscale."""
+
+    OPERATION = providers.NovitaUpscale
+
+
+class NovitaUpscaleToResolution(RemoteUpscale):
+    """Novita Upscale to Resolution."""
+
+    OPERATION = providers.NovitaUpscaleToResolution
+
+
+class NovitaUpscaleV2(RemoteUpscale):
+    """Novita Upscale V2."""
+
+    OPERATION = providers.NovitaUpscaleV2
+
+
+class PhotioUpscale(RemoteUpscale):
+    """Photio Upscale."""
+
+    OPERATION = providers.PhotioUpscale
+
+
+class WaveSpeedUpscale(RemoteUpscale):
+    """WaveSpeed Upscale."""
+
+    OPERATION = providers.WaveSpeedUpscale
+
+
+class ResumeUpscaleTask:
+    """Resume Upscale Task."""
+
+    OPERATION = ResumeTask
+    CATEGORY = "Upscale Bridge"
+    FUNCTION = "resume"
+    DESCRIPTION = ResumeTask.__doc__
+    SEARCH_ALIASES: ClassVar = ["fetch upscale result", "recover paid upscale"]
+    RETURN_TYPES = ("IMAGE", "STRING")
+    RETURN_NAMES = ("image", "info")
+    OUTPUT_TOOLTIPS = (
+        "The result as the service made it.",
+        "JSON: task id, times and sizes; no key.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
+        """Describe the inputs."""
+        return {"required": widgets(cls.OPERATION)}
+
+    async def resume(self, **values: Any) -> tuple[Tensor, str]:
+        """Fetch the result; ComfyUI awaits this with the widgets' values."""
+        with host.translated():
+            operation = self.OPERATION(**values)
+            result = await host.on_own_thread(partial(host.service().resume, operation))
+            host.ComfyMonitor().status(result.summary)
+            return host.to_intermediate(result.images), json.dumps(result.info)
