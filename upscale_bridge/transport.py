@@ -1,22 +1,20 @@
 """The only module that speaks HTTP; proxies and certificates are taken from the environment.
 
-`download` fetches weights; a `Line` leads to one remote API.
+A `Line` leads to one remote API; `get` is for public files.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from .addresses import Resolve, check_result_url, resolve
-from .errors import BadReplyError, DownloadError, TransportError
+from .errors import BadReplyError, TransportError
 from .keys import Secret
-from .monitor import Monitor
-from .remote.wire import Call, Reply
+from .remote.wire import Call, Reply, whole
 
 if TYPE_CHECKING:
     import requests
@@ -24,109 +22,25 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 _BLOCK = 1 << 18
-_TRIES = 4
-_LARGEST = 8 << 30
 _MOST_REDIRECTS = 3
 _SLOWEST_UPLOAD = 50_000  # bytes per second
 _CONNECTIONS = 64
 
 
-def download(
-    url: str, target: Path, monitor: Monitor, *, size: int | None = None, sha256: str | None = None
-) -> None:
-    """Fetch `url` into `target`, which appears only when it is complete and checked.
+@contextmanager
+def get(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
+    """Lend the answer to a GET of a public address, to be read as a stream.
 
-    An interrupted download leaves `target` + ".part" and goes on there the next time. `size` in
-    bytes and `sha256` are checked when known. Raises `DownloadError` or what `monitor` raises.
+    What goes wrong inside, and an HTTP error that `raise_for_status` finds, is a `TransportError`.
     """
-    part = target.with_name(target.name + ".part")
-    try:
-        for attempt in range(_TRIES):
-            try:
-                _fetch(url, part, monitor, size or _LARGEST)
-                break
-            except TransportError:
-                # Whatever arrived is kept; go on from there unless nothing comes any more.
-                if attempt == _TRIES - 1 or not part.exists():
-                    raise
-        _verify(part, size, sha256)
-        part.replace(target)
-    except TransportError as error:
-        raise DownloadError(
-            f"{error} Check the connection or the proxy, or fetch {_public(url)} by other means "
-            f"and put the file into {target.parent}."
-        ) from error
-    except OSError as error:
-        raise DownloadError(
-            f"Cannot write {target} ({error.strerror}); free some space or choose another folder."
-        ) from error
-
-
-def _fetch(url: str, part: Path, monitor: Monitor, limit: int) -> None:
-    """Append to `part` what it lacks."""
     import requests
 
-    done = part.stat().st_size if part.exists() else 0
-    if done >= limit:
-        return
-    headers = {"Accept-Encoding": "identity"}  # lengths and ranges are those of the file itself
-    if done:
-        headers["Range"] = f"bytes={done}-"
+    seconds = (_CONNECT_SECONDS, _READ_SECONDS)
     with (
         _translated(url),
-        requests.get(
-            url, headers=headers, stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS)
-        ) as reply,
+        requests.get(url, headers=headers, stream=True, timeout=seconds) as reply,
     ):
-        if done and reply.status_code == requests.codes.requested_range_not_satisfiable:
-            part.unlink()  # it is longer than the file; begin again
-            _fetch(url, part, monitor, limit)
-            return
-        reply.raise_for_status()
-        resumed = reply.status_code == requests.codes.partial_content
-        with part.open("ab" if resumed else "wb") as file:
-            _copy(reply, file, monitor, done if resumed else 0, limit)
-
-
-def _copy(
-    reply: requests.Response, file: BinaryIO, monitor: Monitor, done: int, limit: int
-) -> None:
-    total = done + int(reply.headers.get("Content-Length") or 0)
-    for block in reply.iter_content(_BLOCK):
-        monitor.check()
-        done += len(block)
-        if done > limit:
-            raise DownloadError(
-                f"{_host(reply.url)} sends more than the expected {limit} bytes; "
-                "it is not the file that the catalogue describes."
-            )
-        file.write(block)
-        monitor.progress(min(done, max(total, done)), max(total, done))
-        monitor.status(f"downloading {done / 1e6:.1f}/{max(total, done) / 1e6:.1f} MB")
-    if done < total:
-        raise TransportError(f"The connection to {_host(reply.url)} broke off.", sent=True)
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _verify(part: Path, size: int | None, sha256: str | None) -> None:
-    if size is not None and part.stat().st_size != size:
-        found = part.stat().st_size
-        part.unlink()
-        raise DownloadError(
-            f"{part.stem} has {found} bytes instead of {size}; it was thrown away, try again later."
-        )
-    if sha256 is not None:
-        digest = hashlib.sha256()
-        with part.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        if digest.hexdigest() != sha256:
-            part.unlink()
-            raise DownloadError(
-                f"{part.stem} is not the expected file (its SHA-256 is {digest.hexdigest()}, "
-                f"not {sha256}); it was thrown away, fetch it from a source that you trust."
-            )
+        yield reply
 
 
 class Line:
@@ -199,7 +113,7 @@ class Line:
                     url = _next(url, reply.headers["Location"])
                     continue
                 if reply.status_code == 200:
-                    total = int(reply.headers.get("Content-Length") or 0)
+                    total = whole(reply.headers.get("Content-Length"))
                     with target.open("wb") as file:
                         for block in _blocks(reply, stop, limit):
                             file.write(block)
@@ -208,7 +122,7 @@ class Line:
                         os.fsync(file.fileno())
                 return int(reply.status_code)
         raise TransportError(
-            f"{_host(url)} redirects more than {_MOST_REDIRECTS} times.", sent=True
+            f"{host_of(url)} redirects more than {_MOST_REDIRECTS} times.", sent=True
         )
 
     def _open(
@@ -270,18 +184,18 @@ def _session() -> requests.Session:
 
 def _blocks(reply: requests.Response, stop: Callable[[], None], limit: int) -> Iterator[bytes]:
     """Yield a body of at most `limit` bytes; raise `TransportError` unless it is complete."""
-    total = int(reply.headers.get("Content-Length") or 0)
+    total = whole(reply.headers.get("Content-Length"))
     done = 0
     for block in reply.iter_content(_BLOCK):
         stop()
         done += len(block)
         if done > limit:
             raise BadReplyError(
-                f"{_host(reply.url)} sends more than {limit / 1e6:.0f} MB; it is not read further."
+                f"{host_of(reply.url)} sends more than {limit / 1e6:.0f} MB; reading stopped there."
             )
         yield block
     if done < total and "Content-Encoding" not in reply.headers:
-        raise TransportError(f"The connection to {_host(reply.url)} broke off.", sent=True)
+        raise TransportError(f"The connection to {host_of(reply.url)} broke off.", sent=True)
 
 
 def _next(url: str, location: str) -> str:
@@ -303,28 +217,19 @@ def _translated(url: str, sent: Callable[[], bool] | None = None) -> Iterator[No
         yield
     except requests.exceptions.HTTPError as error:
         status = error.response.status_code
-        raise TransportError(f"{_host(url)} answered HTTP {status}.", sent=True) from error
+        raise TransportError(f"{host_of(url)} answered HTTP {status}.", sent=True) from error
     except requests.exceptions.ConnectTimeout as error:
         cause = error if sent is None else None
-        raise TransportError(f"{_host(url)} does not answer.", sent=False) from cause
+        raise TransportError(f"{host_of(url)} does not answer.", sent=False) from cause
     except requests.exceptions.RequestException as error:
         kind = type(error).__name__
         raise TransportError(
-            f"Cannot reach {_host(url)} ({kind}).", sent=sent is None or sent()
+            f"Cannot reach {host_of(url)} ({kind}).", sent=sent is None or sent()
         ) from (error if sent is None else None)
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
     """Return the host alone: a signed URL's query is a secret."""
     from urllib.parse import urlsplit
 
     return urlsplit(url).hostname or "the server"
-
-
-def _public(url: str) -> str:
-    """Return the address without what may be secret: user, password, query."""
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host, query="", fragment="").geturl()

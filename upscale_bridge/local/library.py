@@ -14,10 +14,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
+from ..downloads import download
 from ..errors import ModelNotFoundError
 from ..monitor import Monitor
 from ..settings import home, make_folder
-from ..transport import download
 from .catalogue import ModelSpec, catalogue, find_spec
 from .loader import EXTENSIONS, Model, load_model
 from .operation import SHIPPED_MODEL

@@ -8,14 +8,13 @@ download, so that a crash at any moment neither loses a result nor pays twice.
               (none)           |-> ambiguous
 
 One sqlite file serves all processes of the user. A process that prepares or submits a task owns
-it; a lock that the operating system drops with the process shows whether the owner still lives.
+it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from typing import Any, Literal
 from ..errors import InvalidInputError, SettingsError
 from ..settings import make_folder
 from .clock import Clock
+from .owners import Owners
 
 State = Literal["preparing", "submitting", "running", "done", "failed", "ambiguous", "expired"]
 
@@ -79,7 +79,7 @@ class Journal:
         self._clock = clock or Clock()
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._owner: _Owner | None = None
+        self._owners = Owners(folder / "owners")
 
     @property
     def results(self) -> Path:
@@ -96,7 +96,9 @@ class Journal:
         with self._transaction() as execute:
             found = self._get(wanted.request)
             if found is not None and not self._is_over(found, days):
-                if found.state not in ("preparing", "submitting") or self._lives(found.owner):
+                if found.state not in ("preparing", "submitting") or self._owners.lives(
+                    found.owner
+                ):
                     return found, False
                 if found.state == "submitting":
                     reason = "The program ended while it submitted."
@@ -105,14 +107,14 @@ class Journal:
             execute("DELETE FROM tasks WHERE request = ?", wanted.request)
             upload = found.upload if found is not None else ""
             row = {name: getattr(wanted, name) for name in _COLUMNS}
-            row |= {"owner": self._own(), "created": self._clock.now(), "upload": upload}
+            row |= {"owner": self._owners.own(), "created": self._clock.now(), "upload": upload}
             marks = ", ".join("?" * len(_COLUMNS))
             execute(f"INSERT INTO tasks VALUES ({marks})", *row.values())
             return self._require(wanted.request), True
 
     def retake(self, request: str) -> bool:
         """Make an ambiguous task ours to submit again; for hosts that refuse to do it twice."""
-        return self._change(request, ("ambiguous",), state="preparing", owner=self._own())
+        return self._change(request, ("ambiguous",), state="preparing", owner=self._owners.own())
 
     def begin_submit(self, request: str) -> bool:
         """Note that the paid call is about to be sent; False when the task is not ours any more."""
@@ -140,7 +142,7 @@ class Journal:
             execute(
                 "DELETE FROM tasks WHERE request = ? AND state = 'preparing' AND owner = ?",
                 request,
-                self._own(),
+                self._owners.own(),
             )
 
     def leave(self, request: str) -> None:
@@ -215,9 +217,7 @@ class Journal:
         for part in self.results.glob("*.part"):
             if part.stat().st_mtime < now - _DAY:
                 part.unlink(missing_ok=True)
-        for owner in (self._folder / "owners").iterdir():
-            if owner.name.isalnum():  # else a side file of sqlite
-                self._lives(owner.name)
+        self._owners.sweep()
 
     def typical_seconds(self, operation: str) -> float | None:
         """Return the median time from submit to result of an operation's last tasks."""
@@ -245,7 +245,7 @@ class Journal:
             task = self._get(request)
             if task is None or (states is not None and task.state not in states):
                 return False
-            if mine and task.owner != self._own():
+            if mine and task.owner != self._owners.own():
                 return False
             self._update(request, **values)
             return True
@@ -268,14 +268,6 @@ class Journal:
         task = self._get(request)
         assert task is not None
         return task
-
-    def _own(self) -> str:
-        if self._owner is None:
-            self._owner = _Owner(self._folder / "owners")
-        return self._owner.token
-
-    def _lives(self, owner: str) -> bool:
-        return bool(owner) and (owner == self._own() or _holds(self._folder / "owners", owner))
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Any]:
@@ -322,30 +314,3 @@ def _open(folder: Path) -> sqlite3.Connection:
     connection.execute(f"PRAGMA user_version = {_VERSION}")
     connection.execute("COMMIT")
     return connection
-
-
-class _Owner:
-    """This process's lock: an open sqlite transaction, which works on every operating system."""
-
-    def __init__(self, folder: Path) -> None:
-        self.token = secrets.token_hex(8)
-        self._held = sqlite3.connect(
-            folder / self.token, isolation_level=None, check_same_thread=False
-        )
-        self._held.execute("BEGIN EXCLUSIVE")
-
-
-def _holds(folder: Path, token: str) -> bool:
-    """Tell whether another process still holds its lock; remove the file of one that does not."""
-    path = folder / token
-    if not path.exists():
-        return False
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
-    try:
-        connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError:
-        return True
-    finally:
-        connection.close()
-    path.unlink(missing_ok=True)
-    return False

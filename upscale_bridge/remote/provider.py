@@ -8,58 +8,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, NoReturn
 
 from ..errors import AuthError, BadReplyError, InvalidInputError, ProviderError, QuotaError
-from ..params import Operation, param
+from ..params import Operation
 from ..pictures import Picture
+from .choices import SHARED
 from .wire import Call, Done, Json, Reply, Source, Status, Ticket, table
 
 PRESET_EDGES = {"2k": 2048, "4k": 4096, "8k": 8192}
 """Long edge in pixels that we take 2k, 4k and 8k to mean; no vendor defines them."""
 
 Way = Literal["base64", "data_uri", "url", "upload"]
-
-SHARED = ("when_too_large", "result_size", "when_unavailable", "attempt")
-"""Parameters of every remote operation that the service is not told."""
-
-
-def too_large_choice() -> Any:
-    """Declare what happens to an image beyond the limits of the service."""
-    return param(
-        "refuse",
-        "An image beyond the service's limits: refuse it before anything is sent, or fit it "
-        "(shrink it, and say so).",
-        choices=("refuse", "fit"),
-    )
-
-
-def size_choice() -> Any:
-    """Declare in which size results are returned."""
-    return param(
-        "as delivered",
-        "Return the result as the service made it, or resized to exactly the size that was asked "
-        "for.",
-        choices=("as delivered", "exact"),
-    )
-
-
-def unavailable_choice() -> Any:
-    """Declare what happens when the service cannot be used."""
-    return param(
-        "error",
-        "Without key, balance or network, or after the vendor ended the service: stop with an "
-        "error, or do the same on this machine. Never after a payment that is in doubt.",
-        choices=("error", "run locally"),
-    )
-
-
-def attempt_number() -> Any:
-    """Declare the number that makes the same request a new one."""
-    return param(
-        1,
-        "A finished result of the same image and settings is reused, and a task that is under way "
-        "is joined. Raise this number to submit, and pay, again.",
-        minimum=1,
-        maximum=1_000_000,
-    )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from ...errors import BadReplyError, InvalidInputError
 from ...params import param
+from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
 from ..provider import (
     PRESET_EDGES,
     Equivalent,
@@ -22,14 +23,10 @@ from ..provider import (
     RemoteOperation,
     Way,
     Wire,
-    attempt_number,
     make,
     preset_target,
     read_body,
     required,
-    size_choice,
-    too_large_choice,
-    unavailable_choice,
 )
 from ..wire import (
     Call,

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from ...errors import AuthError, BadReplyError, ProviderError, QuotaError
 from ...params import param
+from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
 from ..provider import (
     Equivalent,
     Limits,
@@ -19,13 +20,9 @@ from ..provider import (
     RemoteOperation,
     Way,
     Wire,
-    attempt_number,
     make,
     read_body,
     required,
-    size_choice,
-    too_large_choice,
-    unavailable_choice,
 )
 from ..wire import (
     Call,

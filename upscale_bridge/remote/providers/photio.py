@@ -13,19 +13,16 @@ from urllib.parse import urlsplit
 
 from ...errors import BadReplyError
 from ...params import param
+from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
 from ..provider import (
     Limits,
     Provider,
     RemoteOperation,
     Way,
     Wire,
-    attempt_number,
     make,
     read_body,
     required,
-    size_choice,
-    too_large_choice,
-    unavailable_choice,
 )
 from ..wire import (
     Call,

@@ -16,6 +16,7 @@ from uuid import uuid4
 from ...errors import BadReplyError
 from ...params import param
 from ...pictures import Picture
+from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
 from ..provider import (
     PRESET_EDGES,
     Limits,
@@ -25,14 +26,10 @@ from ..provider import (
     Uploads,
     Way,
     Wire,
-    attempt_number,
     make,
     preset_target,
     read_body,
     required,
-    size_choice,
-    too_large_choice,
-    unavailable_choice,
 )
 from ..wire import (
     Call,
