@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
-from .errors import SettingsError, TransportError
+from .errors import BadReplyError, SettingsError
 
 Resolve = Callable[[str], list[str]]
 """Returns all IP addresses of a host name; raises OSError when there are none."""
@@ -49,14 +49,14 @@ def check_base_url(url: str, variable: str, look_up: Resolve = resolve) -> str:
     return url.rstrip("/")
 
 
-def check_result_url(url: str, base_url: str, look_up: Resolve = resolve) -> None:
-    """Raise `TransportError` unless `url`, which a service named, may be fetched.
+def check_named_url(url: str, base_url: str, look_up: Resolve = resolve) -> None:
+    """Raise `BadReplyError` unless `url`, which a service named, may be used.
 
-    A public service must not make us fetch from this machine or its private network.
+    A public service must not send us to this machine or its private network.
     """
     parts, base = _split(url), urlsplit(base_url)
     if parts is None:
-        raise _refusal("which is no http address")
+        raise _refusal("that is not http")
     if origin(url) == origin(base_url):
         return
     if is_private(base.hostname or "", look_up):
@@ -93,5 +93,5 @@ def _is_global(address: str) -> bool:
     return (mapped or ip).is_global
 
 
-def _refusal(what: str) -> TransportError:
-    return TransportError(f"The service names a result {what}; it is not fetched.", sent=True)
+def _refusal(what: str) -> BadReplyError:
+    return BadReplyError(f"The service names an address {what}; it is not used.")

@@ -6,12 +6,13 @@ A `Line` leads to one remote API; `get` is for public files.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .addresses import Resolve, check_result_url, resolve
+from .addresses import Resolve, check_named_url, resolve
 from .errors import BadReplyError, TransportError
 from .keys import Secret
 from .remote.wire import Call, Reply, whole
@@ -24,6 +25,7 @@ _READ_SECONDS = 60
 _BLOCK = 1 << 18
 _MOST_REDIRECTS = 3
 _SLOWEST_UPLOAD = 50_000  # bytes per second
+_SLOWEST_DOWNLOAD = 5_000
 _CONNECTIONS = 64
 
 
@@ -68,18 +70,22 @@ class Line:
 
         `stop` is called often and may raise; answers longer than `limit` bytes are refused.
         `once` is for calls that must not arrive twice: their connection is new, so that no old
-        one can break while it is used. Raises `TransportError`, whose `sent` is False as long as
-        a part of the body was not handed over, since nobody can have accepted it then.
+        one can break while it is used, and once the body is handed over `stop` is not called any
+        more, so that the answer is not lost. Raises `TransportError`, whose `sent` is False as
+        long as a part of the body was not handed over: nobody can have accepted it then.
         """
         body = _Body(call.body, stop)
         session = _session() if once else self._pooled
-        url = self.base_url + call.url if call.url.startswith("/") else call.url
+        url = self.base_url + call.url
+        if not call.url.startswith("/"):
+            url = call.url
+            check_named_url(url, self.base_url, self._look_up)
         try:
             with (
                 _translated(url, lambda: body.complete),
                 self._open(session, call, url, body, read_seconds) as reply,
             ):
-                data = b"".join(_blocks(reply, stop, limit))
+                data = b"".join(_blocks(reply, _never if once else stop, limit, read_seconds))
                 headers = {name.lower(): value for name, value in reply.headers.items()}
                 return Reply(reply.status_code, self._key.scrub(data), headers)
         finally:
@@ -99,11 +105,12 @@ class Line:
         """Fetch a result into the file `target` and return the HTTP status; without 200, no file.
 
         The key is not sent. At most three redirects are followed, each of them checked. Raises
-        `TransportError` for an address that may not be fetched, and when the file does not arrive
-        whole. `progress` is told the bytes so far and in total (0: unknown).
+        `BadReplyError` for an address that may not be fetched and for more than `limit` bytes,
+        `TransportError` when the file does not arrive whole. `progress` is told the bytes so far
+        and in total (0: unknown).
         """
         for _ in range(_MOST_REDIRECTS + 1):
-            check_result_url(url, self.base_url, self._look_up)
+            check_named_url(url, self.base_url, self._look_up)
             call = Call("GET", url)
             with (
                 _translated(url, lambda: True),
@@ -115,15 +122,13 @@ class Line:
                 if reply.status_code == 200:
                     total = whole(reply.headers.get("Content-Length"))
                     with target.open("wb") as file:
-                        for block in _blocks(reply, stop, limit):
+                        for block in _blocks(reply, stop, limit, read_seconds):
                             file.write(block)
                             progress(file.tell(), total)
                         file.flush()
                         os.fsync(file.fileno())
                 return int(reply.status_code)
-        raise TransportError(
-            f"{host_of(url)} redirects more than {_MOST_REDIRECTS} times.", sent=True
-        )
+        raise BadReplyError(f"{host_of(url)} redirects more than {_MOST_REDIRECTS} times.")
 
     def _open(
         self, session: requests.Session, call: Call, url: str, body: _Body, read_seconds: float
@@ -135,7 +140,8 @@ class Line:
             headers[self._header] = self._scheme + self._key.reveal()
         request = requests.Request(call.method, url, headers, data=body if call.body else None)
         prepared = session.prepare_request(request)
-        prepared.url = url  # requests would rewrite escapes, and a signature may cover them
+        if url.isascii() and url.isprintable() and " " not in url:
+            prepared.url = url  # requests would rewrite escapes, and a signature may cover them
         options = session.merge_environment_settings(url, {}, True, None, None)
         seconds = read_seconds + len(call.body) / _SLOWEST_UPLOAD
         return session.send(
@@ -160,7 +166,8 @@ class _Body:
             yield block
 
     def read(self, size: int = -1) -> bytes:
-        self._stop()
+        if not self.complete:
+            self._stop()
         end = len(self._view) if size < 0 else min(self._at + size, len(self._view))
         block = bytes(self._view[self._at : end])
         self._at = end
@@ -182,10 +189,15 @@ def _session() -> requests.Session:
     return session
 
 
-def _blocks(reply: requests.Response, stop: Callable[[], None], limit: int) -> Iterator[bytes]:
-    """Yield a body of at most `limit` bytes; raise `TransportError` unless it is complete."""
+def _blocks(
+    reply: requests.Response, stop: Callable[[], None], limit: int, patience: float
+) -> Iterator[bytes]:
+    """Yield a body of at most `limit` bytes; raise `TransportError` unless it is complete.
+
+    It may take `patience` seconds, and longer only while it comes at a reasonable speed.
+    """
     total = whole(reply.headers.get("Content-Length"))
-    done = 0
+    done, began = 0, time.monotonic()
     for block in reply.iter_content(_BLOCK):
         stop()
         done += len(block)
@@ -193,9 +205,15 @@ def _blocks(reply: requests.Response, stop: Callable[[], None], limit: int) -> I
             raise BadReplyError(
                 f"{host_of(reply.url)} sends more than {limit / 1e6:.0f} MB; reading stopped there."
             )
+        if time.monotonic() - began > patience + done / _SLOWEST_DOWNLOAD:
+            raise TransportError(f"{host_of(reply.url)} sends too slowly.", sent=True)
         yield block
     if done < total and "Content-Encoding" not in reply.headers:
         raise TransportError(f"The connection to {host_of(reply.url)} broke off.", sent=True)
+
+
+def _never() -> None:
+    """Do not stop."""
 
 
 def _next(url: str, location: str) -> str:

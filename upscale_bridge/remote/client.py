@@ -109,6 +109,7 @@ class Client:
         settings = self.settings()
         found: list[Outcome | UpscaleError | None] = []
         for request in requests:
+            monitor.check()
             try:
                 found.append(reuse(request, self.journal, settings.result_days))
             except UpscaleError as error:
@@ -163,7 +164,7 @@ class Client:
         except MissingKeyError as error:
             return [error] * len(requests)
         first_poll = operation.provider.first_poll
-        if self._is_private(line.base_url):
+        if line.base_url != operation.provider.base_url and self._is_private(line.base_url):
             first_poll = min(first_poll, _PRIVATE_FIRST_POLL)
         contexts = [
             Context(

@@ -106,6 +106,8 @@ def _fetch(context: Context, output: Output, ticket: str, part: Path) -> Path:
             status = context.line.fetch(
                 output.url, part, stop=context.check, progress=progress, limit=LARGEST_RESULT
             )
+        except BadReplyError as error:
+            raise _unfetched(context, ticket, error) from error
         except TransportError as error:
             problem = error
         else:
