@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent
 CORE = ROOT / "upscale_bridge"
 OWNERS = {  # who may import a third-party package
     "requests": {"transport"},
+    "urllib3": {"transport"},
     "spandrel": {"local.loader"},
     "spandrel_extra_arches": {"local.loader"},
     "safetensors": {"local.loader"},

@@ -198,7 +198,7 @@ def _blocks(
     """
     total = whole(reply.headers.get("Content-Length"))
     done, began = 0, time.monotonic()
-    for block in reply.iter_content(_BLOCK):
+    for block in _arriving(reply):
         stop()
         done += len(block)
         if done > limit:
@@ -210,6 +210,16 @@ def _blocks(
         yield block
     if done < total and "Content-Encoding" not in reply.headers:
         raise TransportError(f"The connection to {host_of(reply.url)} broke off.", sent=True)
+
+
+def _arriving(reply: requests.Response) -> Iterator[bytes]:
+    """Yield what has arrived, however little, so that the caller sees a slow body as slow."""
+    read1 = getattr(reply.raw, "read1", None)
+    if read1 is None:  # urllib3 1.26
+        yield from reply.iter_content(1024)
+        return
+    while block := read1(_BLOCK, decode_content=True):
+        yield block
 
 
 def _never() -> None:
@@ -230,6 +240,7 @@ def _translated(url: str, sent: Callable[[], bool] | None = None) -> Iterator[No
     puts whole addresses, signatures included, into its messages.
     """
     import requests
+    import urllib3
 
     try:
         yield
@@ -239,7 +250,7 @@ def _translated(url: str, sent: Callable[[], bool] | None = None) -> Iterator[No
     except requests.exceptions.ConnectTimeout as error:
         cause = error if sent is None else None
         raise TransportError(f"{host_of(url)} does not answer.", sent=False) from cause
-    except requests.exceptions.RequestException as error:
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         kind = type(error).__name__
         raise TransportError(
             f"Cannot reach {host_of(url)} ({kind}).", sent=sent is None or sent()

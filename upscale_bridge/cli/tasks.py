@@ -45,7 +45,7 @@ def add_commands(commands: Any) -> None:
 def _list(args: argparse.Namespace) -> int:
     tasks = Service().client.journal.all()
     if args.json:
-        hidden = ("owner", "upload")
+        hidden = ("key", "owner", "upload")
         rows = [{k: v for k, v in asdict(task).items() if k not in hidden} for task in tasks]
         print(json.dumps(rows))
         return 0

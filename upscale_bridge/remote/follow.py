@@ -131,7 +131,7 @@ def _resume_hint(ticket: str) -> str:
 def _failed(context: Context, ticket: str, status: Failed) -> TaskFailedError:
     title = context.operation.provider.title
     code = f" (code {status.code})" if status.code else ""
-    reason = " ".join(status.reason.split())[:300]
+    reason = " ".join(status.reason.split())[:300].rstrip(".")
     text = (
         f"{title} says that task {ticket} failed{code}: {reason}. Change the image or the "
         "settings; running again submits a new task."

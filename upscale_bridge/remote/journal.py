@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -51,6 +52,8 @@ class Task:
     height: int = 0
     """Size of the image that was sent, pixels."""
     state: State = "preparing"
+    key: str = ""
+    """The Idempotency-Key of the submit; a new row of the same request has a new one."""
     owner: str = ""
     """The process that prepares, submits or waits; empty when it left."""
     ticket: str = ""
@@ -108,6 +111,7 @@ class Journal:
             upload = found.upload if found is not None else ""
             row = {name: getattr(wanted, name) for name in _COLUMNS}
             row |= {"owner": self._owners.own(), "created": self._clock.now(), "upload": upload}
+            row["key"] = secrets.token_hex(16)
             marks = ", ".join("?" * len(_COLUMNS))
             execute(f"INSERT INTO tasks VALUES ({marks})", *row.values())
             return self._require(wanted.request), True

@@ -51,7 +51,7 @@ class Provider:
         A `BadReplyError` says that it is unknown what the service did; every other error, that it
         did nothing.
         """
-        said = f": {' '.join(message.split())[:300]}" if message else ""
+        said = f": {' '.join(message.split())[:300].rstrip('.')}" if message else ""
         text = f"{self.title} answered HTTP {reply.status}{said}"
         name, status = self.name, reply.status
         if code in ("BILLING_BALANCE_NOT_ENOUGH",) or status == 402:

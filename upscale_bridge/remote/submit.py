@@ -36,7 +36,7 @@ def submit(context: Context, task: Task) -> Done | None:
     """
     context.show("uploading")
     call = context.operation.wire.submit(context.operation, _source(context, task))
-    call = replace(call, headers={**call.headers, "Idempotency-Key": context.name})
+    call = replace(call, headers={**call.headers, "Idempotency-Key": task.key})
     until = context.clock.monotonic() + context.settings.task_seconds
     attempt = 0
     while True:
