@@ -140,9 +140,10 @@ def _run_here(
 
 
 def _is_unavailable(found: Sequence[Found]) -> bool:
-    """Tell whether every failure means that nothing was, or is, at the service."""
+    """Tell whether every failure means that the service cannot be used and has accepted nothing."""
     return all(
-        isinstance(outcome, (Outcome, MissingKeyError, RetiredError, QuotaError))
+        isinstance(outcome, (Outcome, MissingKeyError))
+        or (isinstance(outcome, (RetiredError, QuotaError)) and not outcome.ticket)
         or (isinstance(outcome, TransportError) and not outcome.sent)
         for outcome in found
     )

@@ -68,7 +68,7 @@ class TransportError(UpscaleError):
 
 
 class ProviderError(UpscaleError):
-    """A remote service refused; nothing was accepted and nothing is billed."""
+    """A remote service refused a call."""
 
     exit_code = 6
 
@@ -78,6 +78,8 @@ class ProviderError(UpscaleError):
         """The provider's name, for example novita."""
         self.status = status
         """The HTTP status of the answer, 0 when unknown."""
+        self.ticket = ""
+        """The task that the call was about; empty when the service has accepted nothing."""
 
 
 class AuthError(ProviderError):

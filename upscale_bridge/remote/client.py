@@ -142,7 +142,7 @@ class Client:
         if task.state in ("failed", "expired"):
             raise TaskFailedError(task.reason, ticket=task.ticket)
         if task.state == "ambiguous":
-            raise doubt(kind.provider, task.request, task.reason)
+            raise doubt(kind, task.request, task.reason)
         (outcome,) = self.run([Request(task, kind(), None, accept(task))], monitor)
         if isinstance(outcome, UpscaleError):
             raise outcome

@@ -112,4 +112,4 @@ class Context:
     def pause(self, reply: Reply, attempt: int) -> float:
         """Return the seconds before the next try: the service's own, else growing ones."""
         asked = retry_after(reply.headers, self.clock.now())
-        return backoff(attempt) if asked is None else min(asked, _LONGEST_PAUSE)
+        return backoff(attempt) if asked is None else min(max(asked, 0.5), _LONGEST_PAUSE)

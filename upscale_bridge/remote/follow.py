@@ -28,8 +28,8 @@ _FETCHES = 6
 def wait_for(context: Context, ticket: str) -> Done:
     """Poll until the task is done; queued time has a deadline of its own.
 
-    Raises `TaskFailedError`, `TaskTimeoutError`, `TaskLostError`, `AuthError` or `StoppedError`;
-    the journal keeps the ticket.
+    Raises a `TaskError`, `StoppedError`, or a `ProviderError` that names the ticket; the journal
+    keeps it.
     """
     settings, clock = context.settings, context.clock
     spent = {"queued": 0.0, "running": 0.0}
@@ -88,9 +88,13 @@ def _look(context: Context, ticket: str) -> tuple[Status | None, float | None]:
     except (TransportError, BadReplyError):
         return None, 0.0
     except ProviderError as error:
-        if error.status != 404:
-            raise
-        return None, None
+        if error.status == 404:
+            return None, None
+        if error.status in TRANSIENT:  # inside an HTTP 200
+            return None, backoff(0)
+        error.ticket = ticket
+        error.args = (f"{error} Task {ticket} is not affected: {_resume_hint(ticket)}.",)
+        raise
 
 
 def _fetch(context: Context, output: Output, ticket: str, part: Path) -> Path:

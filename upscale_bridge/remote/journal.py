@@ -63,7 +63,7 @@ class Task:
     result: str = ""
     """Name of the file in the result folder."""
     reason: str = ""
-    """Why it failed or is ambiguous, one sentence."""
+    """Why it failed, or why it is or was ambiguous, one sentence."""
     created: float = 0.0
     submitted: float = 0.0
     finished: float = 0.0
@@ -103,12 +103,14 @@ class Journal:
                     found.owner
                 ):
                     return found, False
-                if found.state == "submitting":
-                    reason = "The program ended while it submitted."
+                if found.state == "submitting" or found.reason:
+                    reason = found.reason or "The program ended while it submitted."
                     self._update(found.request, state="ambiguous", owner="", reason=reason)
                     return self._require(found.request), False
             execute("DELETE FROM tasks WHERE request = ?", wanted.request)
-            upload = found.upload if found is not None else ""
+            upload = ""
+            if found is not None and found.state == "preparing":
+                upload = found.upload
             row = {name: getattr(wanted, name) for name in _COLUMNS}
             row |= {"owner": self._owners.own(), "created": self._clock.now(), "upload": upload}
             row["key"] = secrets.token_hex(16)
@@ -141,13 +143,15 @@ class Journal:
         )
 
     def release(self, request: str) -> None:
-        """Forget a task of ours that was not submitted."""
+        """Forget a task of ours that was not submitted; one that was ambiguous stays so."""
         with self._transaction() as execute:
-            execute(
-                "DELETE FROM tasks WHERE request = ? AND state = 'preparing' AND owner = ?",
-                request,
-                self._owners.own(),
-            )
+            task = self._get(request)
+            if task is None or task.state != "preparing" or task.owner != self._owners.own():
+                return
+            if task.reason:
+                self._update(request, state="ambiguous", owner="")
+            else:
+                execute("DELETE FROM tasks WHERE request = ?", request)
 
     def leave(self, request: str) -> None:
         """Note that nobody waits for a running task any more."""

@@ -71,7 +71,7 @@ def _claim(context: Context) -> tuple[Task, How]:
             return task, "joined" if how == "joined" or task.owner else "resumed"
         if task.state == "ambiguous":
             if not _refuses_doubles(context) or not context.journal.retake(context.name):
-                raise doubt(context.operation.provider, context.name, task.reason)
+                raise doubt(context.operation, context.name, task.reason)
             return context.task, "resumed"
         how = "joined"  # another node or program is about to submit the same
         context.wait(_OTHERS_SECONDS)

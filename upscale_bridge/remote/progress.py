@@ -67,7 +67,9 @@ def fraction(view: View, now: float, typical: float) -> float:
     if view.phase == "done":
         return 1.0
     if view.phase == "downloading":
-        return _DOWNLOAD + (1 - _DOWNLOAD) * (view.received / view.total if view.total else 0.0)
+        return _DOWNLOAD + (1 - _DOWNLOAD) * min(
+            view.received / view.total if view.total else 0.0, 1.0
+        )
     start = _STARTS[view.phase]
     if view.phase != "running":
         return start

@@ -184,6 +184,9 @@ class RemoteOperation(Operation):
 class Wire(ABC):
     """Both halves of a service's wire format."""
 
+    has_tickets: ClassVar[bool] = True
+    """False where the answer to a submit is all that there ever is."""
+
     # The client's half.
 
     @abstractmethod
@@ -241,12 +244,15 @@ def preset_target(preset: str, width: int, height: int) -> tuple[int, int]:
     return max(round(width * factor), 1), max(round(height * factor), 1)
 
 
+_CLIENT_ONLY = (*SHARED, "image_url", "send_data_uri")  # never part of a body
+
+
 def make(operation: type[RemoteOperation], values: Json) -> RemoteOperation:
     """Return the operation that a request's fields ask for; null and missing mean the default."""
     taken = {}
     for item in operation.params():
         value = values.get(item.name)
-        if value is None:
+        if value is None or item.name in _CLIENT_ONLY:
             continue
         if isinstance(value, str) and item.kind in ("int", "float"):
             try:

@@ -22,7 +22,7 @@ from ..pictures import Picture
 from .clock import backoff, retry_after
 from .context import LARGEST_REPLY, TRIES, Context
 from .journal import Task
-from .provider import Provider
+from .provider import RemoteOperation
 from .wire import Call, Done, Reply, Source
 
 _READ_SECONDS = 300.0  # synchronous APIs answer when the image is done
@@ -49,7 +49,7 @@ def submit(context: Context, task: Task) -> Done | None:
         else:
             context.journal.end_submit(context.name)
             asked = retry_after(reply.headers, context.clock.now())
-            pause = 0.5 + backoff(attempt) if asked is None else asked
+            pause = 0.5 + backoff(attempt) if asked is None else max(asked, 0.5)
             if context.clock.monotonic() + pause > until:
                 return _read_accepted(context, reply)
         context.show("waiting")
@@ -57,14 +57,20 @@ def submit(context: Context, task: Task) -> Done | None:
         attempt += 1
 
 
-def doubt(provider: Provider, request: str, reason: str) -> AmbiguousSubmitError:
+def doubt(
+    operation: RemoteOperation | type[RemoteOperation], request: str, reason: str
+) -> AmbiguousSubmitError:
     """Return what the user has to know about a task that may have been accepted."""
-    title, name = provider.title, request[:12]
+    title, name = operation.provider.title, request[:12]
+    fetch = (
+        f"If it is there, `upscale-bridge tasks resume {name} --ticket ITS_ID` fetches it; if not, "
+        if operation.wire.has_tickets
+        else "This API has no way to fetch a result later; "
+    )
     return AmbiguousSubmitError(
         f"{reason} Nobody knows whether {title} accepted (and bills) this task, so it is not "
-        f"submitted again. Look for it in your account at {title}. If it is there, `upscale-bridge "
-        f"tasks resume {name} --ticket ITS_ID` fetches it; if not, `upscale-bridge tasks forget "
-        f"{name}`, or a higher attempt, submits it anew."
+        f"submitted again. Look for it in your account at {title}. {fetch}`upscale-bridge tasks "
+        f"forget {name}`, or a higher attempt, submits it anew."
     )
 
 
@@ -159,7 +165,7 @@ def _read_accepted(context: Context, reply: Reply) -> Done | None:
 
 def _ambiguous(context: Context, reason: str) -> AmbiguousSubmitError:
     context.journal.doubt(context.name, reason)
-    return doubt(context.operation.provider, context.name, reason)
+    return doubt(context.operation, context.name, reason)
 
 
 def _explained(context: Context, error: ProviderError) -> ProviderError:

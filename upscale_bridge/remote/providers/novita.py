@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import ClassVar
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -305,7 +306,7 @@ def _output(item: object) -> Output:
 
 
 def _image(output: Output) -> Json:
-    kind = urlsplit(output.url).path.rpartition(".")[2]
+    kind = PurePosixPath(urlsplit(output.url).path).suffix.lstrip(".")
     return {
         "image_url": output.url,
         "image_url_ttl": "3600",  # a text, as the vendor sends it

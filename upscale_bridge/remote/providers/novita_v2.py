@@ -106,7 +106,9 @@ class V2Wire(Wire):
             done = float(str(data.get("progress")))
         except ValueError:
             return Running()
-        return Running(min(done, 100) / 100 if done > 0 else None)
+        if done <= 0:
+            return Running()
+        return Running(done if done < 1 else min(done, 100) / 100)  # both are met with
 
     def read_call(self, call: Call) -> tuple[RemoteOperation, Source] | None:
         if call.method != "POST" or urlsplit(call.url).path != _SUBMIT:
@@ -139,7 +141,7 @@ class V2Wire(Wire):
             "imgs": [output.url for output in outputs],
             "info": "",
             "failed_reason": status.reason if isinstance(status, Failed) else "",
-            "current_images": None,
+            "current_images": [],
             "enable_nsfw_detection": False,
         }
         return answer({"code": 0, "msg": "", "data": data})
@@ -241,18 +243,22 @@ class NovitaUpscaleV2(RemoteOperation):
 def _data(reply: Reply) -> Json:
     """Return the data of a good answer; a null code is in the documented example of one."""
     if reply.status != 200:
-        NOVITA.refuse(reply, "")
+        try:
+            fields = reply.json()
+        except BadReplyError:
+            fields = {}
+        NOVITA.refuse(reply, str(fields.get("msg") or fields.get("message") or ""))
     body = reply.json()
     code, message = whole(body.get("code")), str(body.get("msg") or "")
     if code == 0:
         return table(body.get("data"))
-    text = f"Novita answered code {code}: {' '.join(message.split())[:300]}"
+    text = f"Novita answered code {code}: {' '.join(message.split())[:300].rstrip('.')}."
     if code == 3:
         raise ProviderError(text, provider="novita", status=404)
     if code == 4:
-        raise AuthError(f"{text}. Check the key ({NOVITA.key_variable}).", provider="novita")
+        raise AuthError(f"{text} Check the key ({NOVITA.key_variable}).", provider="novita")
     if code == 7:
-        raise QuotaError(f"{text}. Top up the balance.", provider="novita", status=402)
+        raise QuotaError(f"{text} Top up the balance.", provider="novita", status=402)
     if code in _REFUSALS:
         raise ProviderError(text, provider="novita", status=400)
     raise BadReplyError(text, provider="novita", status=500)

@@ -52,6 +52,8 @@ _PATH = "/v1/inference/upscale"
 class PhotioWire(Wire):
     """POST /v1/inference/upscale."""
 
+    has_tickets = False
+
     def submit(self, operation: PhotioUpscale, source: Source) -> Call:
         return post(
             _PATH,

@@ -108,7 +108,8 @@ class WaveSpeedWire(Wire):
         body = read_body(call)
         image = required(body, "image")
         # The vendor's defaults where the request says nothing.
-        values = {"target_resolution": "4k", "output_format": "jpeg", **body, "model": model}
+        given = {name: value for name, value in body.items() if value is not None}
+        values = {"target_resolution": "4k", "output_format": "jpeg", **given, "model": model}
         kind = "data_uri" if image.startswith("data:") else "url"
         return make(WaveSpeedUpscale, values), Source(kind, image)  # type: ignore[arg-type]
 
