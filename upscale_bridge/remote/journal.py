@@ -18,6 +18,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -34,6 +35,7 @@ FILE = "journal.sqlite3"
 _DAY = 86_400
 _VERSION = 1
 _SHORTEST_NAME = 6
+_WAL_TRIES = 250
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,8 @@ class Journal:
 
         Raises `InvalidInputError` when several do.
         """
+        if not name:
+            return None
         with self._transaction() as execute:
             rows = execute("SELECT * FROM tasks WHERE ticket = ?", name).fetchall()
             if not rows and len(name) >= _SHORTEST_NAME and name.isalnum():
@@ -219,9 +223,14 @@ class Journal:
     def sweep(self, days: int) -> None:
         """Remove what finished more than `days` ago, and what dead processes left behind."""
         now = self._clock.now()
-        for task in self.all():
-            if task.finished and task.finished < now - days * _DAY:
-                self.forget(task.request)
+        with self._transaction() as execute:
+            old = (now - days * _DAY,)
+            where = "WHERE finished > 0 AND finished < ?"
+            names = execute(f"SELECT result FROM tasks {where}", *old).fetchall()
+            execute(f"DELETE FROM tasks {where}", *old)
+        for (name,) in names:
+            if name:
+                (self.results / name).unlink(missing_ok=True)
         for part in self.results.glob("*.part"):
             if part.stat().st_mtime < now - _DAY:
                 part.unlink(missing_ok=True)
@@ -232,7 +241,7 @@ class Journal:
         with self._transaction() as execute:
             rows = execute(
                 "SELECT finished - submitted FROM tasks WHERE operation = ? AND state = 'done' "
-                "AND submitted > 0 ORDER BY finished DESC LIMIT 9",
+                "AND submitted > 0 AND finished > submitted ORDER BY finished DESC LIMIT 9",
                 operation,
             ).fetchall()
         times = sorted(float(row[0]) for row in rows)
@@ -308,7 +317,7 @@ def _open(folder: Path) -> sqlite3.Connection:
     except OSError as error:
         raise SettingsError(f"Cannot write {path} ({error.strerror}).") from error
     connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+    _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("BEGIN IMMEDIATE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -322,3 +331,15 @@ def _open(folder: Path) -> sqlite3.Connection:
     connection.execute(f"PRAGMA user_version = {_VERSION}")
     connection.execute("COMMIT")
     return connection
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file over once; sqlite does not wait for others that do the same just now."""
+    for attempt in range(_WAL_TRIES):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if attempt + 1 == _WAL_TRIES:
+                raise
+            time.sleep(0.02)

@@ -87,7 +87,8 @@ class NovitaWire(Wire):
         task = table(body.get("task"))
         match str(task.get("status", "")).upper().removeprefix("TASK_STATUS_"):
             case "SUCCEED" | "SUCCEEDED" | "SUCCESS":
-                return Done(tuple(_output(item) for item in listed(body.get("images"))))
+                outputs = map(_output, listed(body.get("images")))
+                return Done(tuple(output for output in outputs if output.url))
             case "FAILED" | "CANCELED" | "CANCELLED" | "TIMEOUT":
                 return Failed(str(task.get("reason") or "no reason given"))
             case "QUEUED":

@@ -47,7 +47,7 @@ from .novita import NOVITA
 _SUBMIT, _PROGRESS = "/v2/upscale", "/v2/progress"
 _MODES = ("by factor", "to size")  # resize_mode 0 and 1 (novita-client 0.5.3)
 _REFUSALS = {1, 2, 3, 4, 6, 7, 8, 10}  # codes that say that nothing was begun
-_CODES = {400: 6, 401: 4, 402: 7, 403: 4, 404: 3, 429: 5, 504: 9}
+_CODES = {400: 6, 401: 4, 402: 7, 403: 4, 404: 3, 409: 6, 504: 9}
 _LOCAL_MODELS = {  # the WebUI's names of models that we know under their files' names
     "R-ESRGAN 4x+": "RealESRGAN_x4plus",
     "R-ESRGAN 4x+ Anime6B": "RealESRGAN_x4plus_anime_6B",
@@ -97,7 +97,7 @@ class V2Wire(Wire):
             case 0:
                 return Queued()
             case 2:
-                return Done(tuple(Output(url=str(url)) for url in listed(data.get("imgs"))))
+                return Done(tuple(Output(url=str(url)) for url in listed(data.get("imgs")) if url))
             case 3:
                 return Failed(str(data.get("failed_reason") or "no reason given"))
             case 4:
@@ -106,7 +106,7 @@ class V2Wire(Wire):
             done = float(str(data.get("progress")))
         except ValueError:
             return Running()
-        if done <= 0:
+        if not done > 0:  # NaN included
             return Running()
         return Running(done if done < 1 else min(done, 100) / 100)  # both are met with
 
@@ -147,7 +147,8 @@ class V2Wire(Wire):
         return answer({"code": 0, "msg": "", "data": data})
 
     def write_error(self, status: int, message: str) -> Reply:
-        return answer({"code": _CODES.get(status, -1), "msg": message, "data": None})
+        body = {"code": _CODES.get(status, -1), "msg": message, "data": None}
+        return answer(body, 429 if status == 429 else 200)  # there is no code for a rate limit
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,11 @@ class PhotioWire(Wire):
 
     def read_submit(self, reply: Reply) -> Ticket | Done:
         if reply.status != 200:
-            PHOTIO.refuse(reply, reply.body[:300].decode("utf-8", "replace"))
+            try:
+                said = str(reply.json().get("body") or "")
+            except BadReplyError:
+                said = ""
+            PHOTIO.refuse(reply, said)
         fields = reply.json()
         status, body = whole(fields.get("status_code"), default=200), fields.get("body")
         if status != 200:

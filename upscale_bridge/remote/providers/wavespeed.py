@@ -277,6 +277,7 @@ def _status(data: Json) -> Status:
             tuple(
                 Output(o.url, o.data, flagged=index < len(flags) and flags[index] is True)
                 for index, o in enumerate(outputs)
+                if o.url or o.data
             )
         )
     if word in _FAILED and code != _STILL_RUNNING:
@@ -288,10 +289,11 @@ def _output(item: object) -> Output:
     """Read a URL, an object that holds one, or naked base64."""
     if isinstance(item, dict):
         item = item.get("url") or item.get("download_url") or ""
-    text = str(item)
-    if text.startswith(("http://", "https://")):
-        return Output(url=text)
-    return Output(data=read_base64(text))
+    if not isinstance(item, str):
+        return Output()
+    if item.startswith(("http://", "https://")):
+        return Output(url=item)
+    return Output(data=read_base64(item))
 
 
 def _file_name(picture: Picture) -> str:
