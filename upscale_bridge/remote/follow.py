@@ -9,6 +9,7 @@ from typing import Literal
 from ..errors import (
     BadReplyError,
     ProviderError,
+    SettingsError,
     TaskError,
     TaskFailedError,
     TaskLostError,
@@ -66,14 +67,25 @@ def fetch(context: Context, output: Output, ticket: str) -> Path:
     A result that cannot be fetched at its address any more is asked for once more.
     """
     part = context.journal.results / f"{context.name}.{secrets.token_hex(4)}.part"
-    if output.data:
-        part.write_bytes(output.data)
-        return part
     try:
+        if output.data:
+            part.write_bytes(output.data)
+            return part
         return _fetch(context, output, ticket, part)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise unwritable(part, error) from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def unwritable(path: Path, error: OSError) -> SettingsError:
+    """Return what to do when a result cannot be written."""
+    return SettingsError(
+        f"Cannot write {path} ({error.strerror}). Free some space and run again: the result is "
+        "still at the service."
+    )
 
 
 def _look(context: Context, ticket: str) -> tuple[Status | None, float | None]:

@@ -84,6 +84,7 @@ class Journal:
         self._clock = clock or Clock()
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._active: set[str] = set()
         self._owners = Owners(folder / "owners")
 
     @property
@@ -101,9 +102,8 @@ class Journal:
         with self._transaction() as execute:
             found = self._get(wanted.request)
             if found is not None and not self._is_over(found, days):
-                if found.state not in ("preparing", "submitting") or self._owners.lives(
-                    found.owner
-                ):
+                begun = found.state in ("preparing", "submitting")
+                if not begun or self._is_worked_on(found):
                     return found, False
                 if found.state == "submitting" or found.reason:
                     reason = found.reason or "The program ended while it submitted."
@@ -118,11 +118,16 @@ class Journal:
             row["key"] = secrets.token_hex(16)
             marks = ", ".join("?" * len(_COLUMNS))
             execute(f"INSERT INTO tasks VALUES ({marks})", *row.values())
+            self._active.add(wanted.request)
             return self._require(wanted.request), True
 
     def retake(self, request: str) -> bool:
         """Make an ambiguous task ours to submit again; for hosts that refuse to do it twice."""
-        return self._change(request, ("ambiguous",), state="preparing", owner=self._owners.own())
+        own = self._owners.own()
+        if not self._change(request, ("ambiguous",), state="preparing", owner=own):
+            return False
+        self._active.add(request)
+        return True
 
     def begin_submit(self, request: str) -> bool:
         """Note that the paid call is about to be sent; False when the task is not ours any more."""
@@ -144,20 +149,23 @@ class Journal:
             request, ("submitting",), mine=True, state="ambiguous", reason=reason, owner=""
         )
 
-    def release(self, request: str) -> None:
-        """Forget a task of ours that was not submitted; one that was ambiguous stays so."""
+    def leave(self, request: str) -> None:
+        """Note that the thread that claimed a task works on it no more.
+
+        What was not submitted is forgotten, unless it was ambiguous before.
+        """
+        self._active.discard(request)
         with self._transaction() as execute:
             task = self._get(request)
-            if task is None or task.state != "preparing" or task.owner != self._owners.own():
+            if task is None or task.owner != self._owners.own():
                 return
-            if task.reason:
-                self._update(request, state="ambiguous", owner="")
-            else:
+            if task.state == "preparing" and not task.reason:
                 execute("DELETE FROM tasks WHERE request = ?", request)
-
-    def leave(self, request: str) -> None:
-        """Note that nobody waits for a running task any more."""
-        self._change(request, ("running",), mine=True, owner="")
+            elif task.state in ("preparing", "submitting"):
+                reason = task.reason or "The submit was not brought to its end."
+                self._update(request, state="ambiguous", owner="", reason=reason)
+            else:
+                self._update(request, owner="")
 
     def keep_upload(self, request: str, url: str) -> None:
         """Note where the image was uploaded."""
@@ -246,6 +254,12 @@ class Journal:
             ).fetchall()
         times = sorted(float(row[0]) for row in rows)
         return times[len(times) // 2] if times else None
+
+    def _is_worked_on(self, task: Task) -> bool:
+        """Tell whether a thread here, or another living process, is at a task."""
+        if task.owner == self._owners.own():
+            return task.request in self._active
+        return self._owners.lives(task.owner)
 
     def _is_over(self, task: Task, days: int) -> bool:
         """Tell whether a new request makes a new task of this one."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadReplyError, InvalidInputError, TransportError
+from ..errors import BadReplyError, InvalidInputError, SettingsError, TransportError
 from .clock import backoff
 from .context import Context, Request
-from .follow import fetch, wait_for
+from .follow import fetch, unwritable, wait_for
 from .journal import Journal, Task
 from .progress import How
 from .submit import doubt, submit
-from .wire import Call, Done
+from .wire import Call, Done, Output
 
 _OTHERS_SECONDS = 0.2
 _BROKEN_FILES = 3
@@ -37,18 +38,23 @@ def live(context: Context) -> Outcome:
 
     Blocks; the same request in another thread or process is joined, not repeated.
     """
+    task, how = _claim(context)
+    context.view.how = how
     try:
-        task, how = _claim(context)
-        context.view.how = how
         done = submit(context, task) if task.state == "preparing" else None
         if done is not None and not done.ticket:
-            # The answer is all there will ever be: first of all it goes into a file.
-            _keep(context, fetch(context, done.outputs[0], ""))
-        if context.task.state == "done":
+            return _take(context, done.outputs[0], how)
+        if task.state == "done":
             return _reuse(context.request, context.journal, how)
         return _finish(context, done, how)
     finally:
-        context.journal.release(context.name)
+        if task.state == "preparing":  # else it is, or was, another's
+            _leave(context)
+
+
+def _leave(context: Context) -> None:
+    # A journal that cannot be written has raised its own error before.
+    with contextlib.suppress(SettingsError):
         context.journal.leave(context.name)
 
 
@@ -91,6 +97,18 @@ def _refuses_doubles(context: Context) -> bool:
         return False
 
 
+def _take(context: Context, output: Output, how: How) -> Outcome:
+    """Keep and hand over an answer that is all there will ever be."""
+    try:
+        _keep(context, fetch(context, output, ""))
+    except SettingsError as error:  # a full disk must not cost the result as well
+        value = context.request.accept(output.data)
+        with contextlib.suppress(SettingsError):
+            context.journal.doubt(context.name, f"Its result was delivered but not kept: {error}")
+        return Outcome(value, context.task, how, output.flagged)
+    return _reuse(context.request, context.journal, how)
+
+
 def _finish(context: Context, done: Done | None, how: How) -> Outcome:
     """Wait for the result, fetch it, have it checked, and keep it."""
     ticket = context.task.ticket
@@ -126,9 +144,13 @@ def _reuse(request: Request, journal: Journal, how: How) -> Outcome:
 
 def _keep(context: Context, part: Path) -> Path:
     """Give a result its final name and note it; returns the file."""
-    head = part.read_bytes()[:16]
-    suffix = next((end for sign, end in _SIGNATURES.items() if head.startswith(sign)), ".bin")
-    path = part.replace(context.journal.results / (context.name + suffix))
+    try:
+        with part.open("rb") as file:
+            head = file.read(16)
+        suffix = next((end for sign, end in _SIGNATURES.items() if head.startswith(sign)), ".bin")
+        path = part.replace(context.journal.results / (context.name + suffix))
+    except OSError as error:
+        raise unwritable(part, error) from error
     context.journal.finish(context.name, path.name)
     return path
 

@@ -15,7 +15,9 @@ from ..errors import (
     InvalidInputError,
     ProviderError,
     RetiredError,
+    SettingsError,
     StoppedError,
+    TaskError,
     TransportError,
 )
 from ..pictures import Picture
@@ -159,8 +161,22 @@ def _read_accepted(context: Context, reply: Reply) -> Done | None:
         raise _explained(context, error) from error
     ticket = accepted.ticket if isinstance(accepted, Done) else accepted.id
     if ticket:
-        context.journal.accept(context.name, ticket)
+        _note(context, ticket)
     return accepted if isinstance(accepted, Done) else None
+
+
+def _note(context: Context, ticket: str) -> None:
+    """Store the ticket; if that fails the user has to."""
+    try:
+        context.journal.accept(context.name, ticket)
+    except SettingsError as error:
+        kind = type(context.operation).__name__
+        raise TaskError(
+            f"{context.operation.provider.title} accepted task {ticket}, but that could not be "
+            f"noted. {error} Write the id down: `upscale-bridge tasks resume {ticket} --made-by "
+            f"{kind} -o FILE`, or the node Resume Upscale Task, fetches its result.",
+            ticket=ticket,
+        ) from error
 
 
 def _ambiguous(context: Context, reason: str) -> AmbiguousSubmitError:
