@@ -166,6 +166,7 @@ class Client:
         first_poll = operation.provider.first_poll
         if line.base_url != operation.provider.base_url and self._is_private(line.base_url):
             first_poll = min(first_poll, _PRIVATE_FIRST_POLL)
+        halt = threading.Event()
         contexts = [
             Context(
                 request=request,
@@ -174,6 +175,7 @@ class Client:
                 settings=settings,
                 clock=self._clock,
                 stop=threading.Event(),
+                halt=halt,
                 view=View(since=self._clock.monotonic()),
                 first_poll=first_poll,
             )

@@ -53,6 +53,9 @@ class Context:
     settings: Settings
     clock: Clock
     stop: threading.Event
+    """Set when the user asked to stop."""
+    halt: threading.Event
+    """Set when nothing more of the batch is to be submitted."""
     view: View
     first_poll: float
     """Seconds before the first look at a new task, and the least between two."""

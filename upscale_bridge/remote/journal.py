@@ -20,7 +20,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,7 +57,7 @@ class Task:
     key: str = ""
     """The Idempotency-Key of the submit; a new row of the same request has a new one."""
     owner: str = ""
-    """The process that prepares, submits or waits; empty when it left."""
+    """The process that claimed it, for as long as it works on it."""
     ticket: str = ""
     """The service's id of the task."""
     upload: str = ""
@@ -102,9 +102,10 @@ class Journal:
         with self._transaction() as execute:
             found = self._get(wanted.request)
             if found is not None and not self._is_over(found, days):
-                begun = found.state in ("preparing", "submitting")
-                if not begun or self._is_worked_on(found):
+                if self._is_worked_on(found):
                     return found, False
+                if found.state not in ("preparing", "submitting"):
+                    return replace(found, owner=""), False
                 if found.state == "submitting" or found.reason:
                     reason = found.reason or "The program ended while it submitted."
                     self._update(found.request, state="ambiguous", owner="", reason=reason)

@@ -42,9 +42,10 @@ class Pool:
     ) -> list[Outcome | UpscaleError]:
         """Return what came of each task, in their order.
 
-        An error that would meet all others too (key, balance, end of the API) stops them; any
-        other ends its own task only. `typical` is how many seconds a task takes, for the progress
-        bar. Raises what `monitor.check` raises, at once; what was accepted can be resumed.
+        After an error that would meet all others too (key, balance, end of the API) nothing more
+        is submitted; any other ends its own task only. `typical` is how many seconds a task takes,
+        for the progress bar. Raises what `monitor.check` raises, at once; what was accepted can be
+        resumed.
         """
         self._close_at_exit()
         batch = _Batch(contexts)
@@ -87,7 +88,7 @@ class Pool:
             except UpscaleError as error:
                 batch.found[index] = error
                 if isinstance(error, _HALTING):
-                    batch.stop()
+                    context.halt.set()  # what is accepted already goes on
             except BaseException as error:  # a bug; raised again in the thread that called
                 batch.surprise = error
                 batch.stop()

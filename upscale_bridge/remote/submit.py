@@ -124,6 +124,8 @@ def _upload(context: Context, picture: Picture) -> str:
 def _send_paid(context: Context, call: Call, *, last: bool) -> Reply | None:
     """Send the paid call; None when nothing arrived and it may be sent again."""
     context.check()
+    if context.halt.is_set():
+        raise StoppedError
     if not context.journal.begin_submit(context.name):
         raise StoppedError("Another program took this task over; run again to join it.")
     try:
