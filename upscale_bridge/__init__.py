@@ -1,4 +1,4 @@
-"""Upscale images locally with any model that spandrel loads.
+"""Upscale images locally with any model that spandrel loads, or through remote services.
 
     from upscale_bridge import LocalUpscale, run
     result = run(LocalUpscale(scale_factor=2), images)   # images: [batch, height, width, channels]
@@ -9,8 +9,28 @@ Nothing heavy is imported until an operation runs.
 from .errors import UpscaleError
 from .local.operation import LocalUpscale
 from .monitor import Monitor
+from .remote.providers import (
+    NovitaUpscale,
+    NovitaUpscaleToResolution,
+    NovitaUpscaleV2,
+    PhotioUpscale,
+    WaveSpeedUpscale,
+)
 from .service import Result, Service, run
 
-__all__ = ["LocalUpscale", "Monitor", "Result", "Service", "UpscaleError", "__version__", "run"]
+__all__ = [
+    "LocalUpscale",
+    "Monitor",
+    "NovitaUpscale",
+    "NovitaUpscaleToResolution",
+    "NovitaUpscaleV2",
+    "PhotioUpscale",
+    "Result",
+    "Service",
+    "UpscaleError",
+    "WaveSpeedUpscale",
+    "__version__",
+    "run",
+]
 
 __version__ = "0.1.0"

@@ -73,15 +73,20 @@ class Param:
     def range(self) -> str:
         """The allowed numbers in words; empty when every number is allowed."""
         if self.above is not None:
-            return f"above {self.above:g} and at most {self.maximum:g}"
+            return f"above {_plain(self.above)} and at most {_plain(self.maximum)}"
         if self.minimum is not None and self.maximum is not None:
-            return f"from {self.minimum:g} to {self.maximum:g}"
-        return "" if self.minimum is None else f"of {self.minimum:g} or more"
+            return f"from {_plain(self.minimum)} to {_plain(self.maximum)}"
+        return "" if self.minimum is None else f"of {_plain(self.minimum)} or more"
 
     def _refusal(self, value: object, wanted: str) -> InvalidInputError:
         return InvalidInputError(
             self.name, f"{self.name} must be {wanted}; got {repr(value)[:80]}."
         )
+
+
+def _plain(number: float | None) -> str:
+    """Return a bound as a person writes it: 4, 0.25, 1000000."""
+    return "" if number is None else str(int(number)) if number == int(number) else str(number)
 
 
 def param(default: Value, help: str, **limits: Any) -> Any:

@@ -34,10 +34,10 @@ def wait_for(context: Context, ticket: str) -> Done:
     """
     settings, clock = context.settings, context.clock
     spent = {"queued": 0.0, "running": 0.0}
-    phase: Literal["queued", "running"] = "queued"
-    delay, misses = context.first_poll, 0
-    before = clock.monotonic()
-    context.show(phase)
+    phase: Literal["queued", "running"] = "running"  # until the service says otherwise
+    delay = 0.0 if context.view.how == "resumed" else context.first_poll
+    misses, before = 0, clock.monotonic()
+    context.show("queued")
     while True:
         context.wait(delay)
         delay = max(context.first_poll, min(delay * _GROWTH, _SLOWEST_POLL))
@@ -83,8 +83,8 @@ def fetch(context: Context, output: Output, ticket: str) -> Path:
 def unwritable(path: Path, error: OSError) -> SettingsError:
     """Return what to do when a result cannot be written."""
     return SettingsError(
-        f"Cannot write {path} ({error.strerror}). Free some space and run again: the result is "
-        "still at the service."
+        f"Cannot write {path} ({error.strerror}); free some space, or move the data folder, and "
+        "run again."
     )
 
 

@@ -15,3 +15,13 @@ OPERATIONS: tuple[type[RemoteOperation], ...] = (
 )
 
 PROVIDERS: tuple[Provider, ...] = (NOVITA, PHOTIO, WAVESPEED)
+
+__all__ = [
+    "OPERATIONS",
+    "PROVIDERS",
+    "NovitaUpscale",
+    "NovitaUpscaleToResolution",
+    "NovitaUpscaleV2",
+    "PhotioUpscale",
+    "WaveSpeedUpscale",
+]

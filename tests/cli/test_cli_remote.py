@@ -1,0 +1,201 @@
+"""The commands that speak to services, against the stand-in; and tasks and keys."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from tests.fakes import faults
+from tests.fakes.service import FakeService
+from upscale_bridge import cli
+from upscale_bridge.remote.providers import OPERATIONS
+
+KEY = "sk-only-for-tests-0123456789"
+COMMANDS = {
+    "novita": (48, 32),
+    "novita-resolution": (128, 85),
+    "novita-v2": (48, 32),
+    "photio": (48, 32),
+    "wavespeed": (128, 85),
+}
+
+
+@pytest.fixture
+def service(tmp_path, monkeypatch):
+    """The stand-in, set as every provider's host, and a working folder with three pictures."""
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    for index, colour in enumerate(("orange", "teal", "navy")):
+        Image.new("RGB", (24, 16), colour).save(f"in/{index}.png")
+    with FakeService(key=KEY) as fake:
+        for name in ("NOVITA", "PHOTIO", "WAVESPEED"):
+            monkeypatch.setenv(f"{name}_BASE_URL", fake.base_url)
+            monkeypatch.setenv(f"{name}_API_KEY", KEY)
+        yield fake
+
+
+def flags(command):
+    return ["--send-data-uri"] if command == "novita-resolution" else []
+
+
+def size(path):
+    with Image.open(path) as image:
+        image.load()
+        return image.size
+
+
+@pytest.mark.parametrize(("command", "wanted"), COMMANDS.items())
+def test_every_service_has_a_command(run, service, command, wanted):
+    status, out, err = run(command, "in/0.png", "-o", "big.png", *flags(command))
+    assert (status, out) == (0, "")
+    assert "in/0.png -> big.png: 24 x 16 -> " in Path(err).as_posix()
+    assert size("big.png") == wanted
+    assert len(service.tasks) == 1
+
+
+def test_folder_goes_through_side_by_side_and_is_reported_in_order(run, service):
+    status, out, _ = run("novita", "in", "-o", "out", "--json")
+    reports = [json.loads(line) for line in out.splitlines()]
+    assert status == 0
+    assert [Path(report["file"]).name for report in reports] == ["0.png", "1.png", "2.png"]
+    assert [report["tasks"][0]["how"] for report in reports] == ["new"] * 3
+    for index, colour in enumerate(("orange", "teal", "navy")):
+        with Image.open(f"out/{index}.png") as image:
+            assert image.getpixel((5, 5)) == Image.new("RGB", (1, 1), colour).getpixel((0, 0))
+
+
+def test_second_run_costs_nothing(run, service):
+    run("novita", "in", "-o", "out")
+    status, out, _ = run("novita", "in", "-o", "out", "--overwrite", "--json")
+    assert status == 0
+    assert [json.loads(line)["tasks"][0]["how"] for line in out.splitlines()] == ["reused"] * 3
+    assert len(service.tasks) == 3
+
+
+def test_one_failure_does_not_stop_the_others(run, service):
+    service.faults["submit"].append(faults.refused("moderation"))
+    status, _, err = run("novita", "in", "-o", "out")
+    assert status == 6
+    assert err.count("FAILED") == 1
+    assert len(list(Path("out").iterdir())) == 2
+
+
+def test_refused_key_is_said_once(run, service, monkeypatch):
+    monkeypatch.setenv("NOVITA_API_KEY", "sk-another-one-0123456789")
+    status, _, err = run("novita", "in", "-o", "out")
+    assert status == 6
+    assert err.count("AuthError") == 1
+    assert "sk-another" not in err
+
+
+def test_missing_key_names_the_ways_to_set_one(run, service, monkeypatch):
+    monkeypatch.delenv("WAVESPEED_API_KEY")
+    monkeypatch.delenv("WAVESPEED_BASE_URL")
+    status, _, err = run("wavespeed", "in/0.png", "-o", "big.png")
+    assert status == 3
+    for way in ("WAVESPEED_API_KEY", "keys set wavespeed", "ComfyUI", "keys.json", "https://"):
+        assert way in err
+
+
+def test_picture_on_standard_output_leaves_the_report_to_standard_error(service, monkeypatch):
+    written = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", written)
+    assert cli.main(["photio", "in/0.png", "-o", "-", "--json"]) == 0
+    with Image.open(io.BytesIO(written.buffer.getvalue())) as image:
+        assert image.size == (48, 32)
+
+
+def test_tasks_are_listed_resumed_and_forgotten(run, service):
+    assert run("tasks")[2] == "No tasks.\n"
+    run("novita", "in/0.png", "-o", "big.png")
+    (row,) = json.loads(run("tasks", "--json")[1])
+    assert (row["operation"], row["state"]) == ("NovitaUpscale", "done")
+    assert row["ticket"] in run("tasks", "list")[1]
+    status, _, err = run("tasks", "resume", row["ticket"], "-o", "again.png")
+    assert (status, size("again.png")) == (0, (48, 32))
+    assert "again.png" in err
+    assert run("tasks", "forget", row["request"][:12])[0] == 0
+    assert json.loads(run("tasks", "--json")[1]) == []
+
+
+def test_task_in_doubt_is_resumed_by_the_id_that_its_user_found(run, service):
+    service.faults["submit"].append(faults.drop_answer())
+    status, _, err = run("novita", "in/0.png", "-o", "big.png")
+    assert status == 7
+    name = err.split("tasks resume ")[1].split()[0]
+    ticket = service.tasks[0].id
+    status, out, _ = run("tasks", "resume", name, "--ticket", ticket, "-o", "big.png", "--json")
+    assert (status, json.loads(out)["tasks"][0]["id"]) == (0, ticket)
+    assert size("big.png") == (48, 32)
+    assert len(service.tasks) == 1
+
+
+def test_task_of_another_machine_needs_its_operation(run, service, monkeypatch, tmp_path):
+    run("novita", "in/0.png", "-o", "big.png")
+    monkeypatch.setenv("UPSCALE_BRIDGE_HOME", str(tmp_path / "elsewhere"))
+    ticket = service.tasks[0].id
+    status, _, err = run("tasks", "resume", ticket, "-o", "b.png")
+    assert status == 2
+    assert "which operation made it" in err
+    arguments = ("tasks", "resume", ticket, "--made-by", "NovitaUpscale", "-o", "b.png")
+    assert run(*arguments)[0] == 0
+    assert size("b.png") == (48, 32)
+
+
+def test_unknown_task_cannot_be_forgotten(run, service):
+    status, _, err = run("tasks", "forget", "abcdef123456")
+    assert status == 2
+    assert "There is no task abcdef123456" in err
+
+
+def test_key_is_read_without_showing_it(run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(KEY + "\n"))
+    status, out, err = run("keys", "set", "photio")
+    assert (status, out) == (0, "")
+    (row,) = [row for row in json.loads(run("keys", "--json")[1]) if row["set"]]
+    assert (row["name"], row["from"], row["hint"]) == ("photio", "file", "..6789")
+    assert KEY not in err + run("keys", "list")[1]
+    assert run("keys", "remove", "photio")[0] == 0
+    assert not any(row["set"] for row in json.loads(run("keys", "--json")[1]))
+
+
+def test_key_is_asked_for_on_a_terminal(run, monkeypatch):
+    asked = []
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or KEY)
+    assert run("keys", "set", "novita")[0] == 0
+    assert asked == ["Key for novita (not shown): "]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("\n", "No key was entered"), ("short\n", "at least 8")]
+)
+def test_what_is_no_key_is_refused(run, monkeypatch, text, said):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    status, _, err = run("keys", "set", "novita")
+    assert status == 2
+    assert said in err
+
+
+def test_key_is_never_an_argument(run):
+    status, _, err = run("keys", "set", "novita", KEY)
+    assert status == 2
+    assert "unrecognized arguments" in err
+
+
+def test_environment_comes_before_the_file(run, monkeypatch):
+    monkeypatch.setenv("NOVITA_API_KEY", KEY)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("sk-from-the-file-0123456789\n"))
+    assert "NOVITA_API_KEY is set and comes first" in run("keys", "set", "novita")[2]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_parameter_is_a_flag(run, operation):
+    shown = " ".join(run(operation.command, "--help")[1].split())
+    names = {"quality": "--service-quality", "scale_factor": "--scale"}
+    for item in operation.params():
+        assert names.get(item.name, "--" + item.name.replace("_", "-")) in shown
