@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from upscale_bridge import LocalUpscale, errors
+from upscale_bridge import errors
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-NODE = "LocalESRGANUpscale"
+EXAMPLES = ROOT / "example_workflows"
+UI = sorted(EXAMPLES.glob("*.json"))
+API = sorted((EXAMPLES / "api").glob("*.json"))
 
 
 def tables():
@@ -19,6 +21,9 @@ def tables():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+NODES = tables().NODES
 
 
 def test_tables_are_drawn_from_the_declarations():
@@ -44,29 +49,77 @@ def test_links_lead_to_files(page):
         assert (ROOT / page).parent.joinpath(target).exists(), target
 
 
-def test_api_workflow_names_every_parameter():
-    workflow = json.loads((ROOT / "example_workflows/api/local_upscale.json").read_text("utf-8"))
-    (node,) = [node for node in workflow.values() if node["class_type"] == NODE]
-    values = {key: value for key, value in node["inputs"].items() if not isinstance(value, list)}
-    assert LocalUpscale(**values)
-    assert set(values) == {item.name for item in LocalUpscale.params()}
+def nodes_of(workflow):
+    """Return (class id, values in order, whether inputs are connected) of our nodes in it."""
+    if "nodes" in workflow:
+        for node in workflow["nodes"]:
+            if node["type"] in NODES:
+                names = [entry["name"] for entry in node["inputs"] if "widget" in entry]
+                values = dict(zip(names, node["widgets_values"], strict=True))
+                links = {entry["name"] for entry in node["inputs"] if entry.get("link") is not None}
+                yield node["type"], values, links
+        return
+    for node in workflow.values():
+        if node["class_type"] in NODES:
+            inputs = node["inputs"]
+            links = {name for name, value in inputs.items() if isinstance(value, list)}
+            values = {name: value for name, value in inputs.items() if name not in links}
+            yield node["class_type"], values, links
 
 
-def test_ui_workflow_holds_the_values_in_the_order_of_the_widgets():
-    workflow = json.loads((ROOT / "example_workflows/local_upscale.json").read_text("utf-8"))
-    (node,) = [node for node in workflow["nodes"] if node["type"] == NODE]
-    names = [item.name for item in LocalUpscale.params()]
-    assert [entry["name"] for entry in node["inputs"] if "widget" in entry] == names
-    assert LocalUpscale(**dict(zip(names, node["widgets_values"], strict=True)))
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_every_workflow_has_a_thumbnail():
-    for workflow in (ROOT / "example_workflows").glob("*.json"):
-        assert workflow.with_suffix(".jpg").exists()
+def test_every_node_has_an_example_a_thumbnail_and_a_help_page():
+    for operation in NODES.values():
+        name = operation.title.lower().replace(" ", "_").replace("local_esrgan", "local")
+        assert EXAMPLES / f"{name}.json" in UI
+    assert (len(UI), len(API)) == (len(NODES), len(NODES))
+    for path in UI:
+        assert path.with_suffix(".jpg").exists()
+        assert (EXAMPLES / "api" / path.name) in API
+    for name in NODES:
+        assert (ROOT / "web" / "docs" / name / "en.md").exists()
 
 
-def test_every_node_has_a_help_page():
-    assert (ROOT / "web" / "docs" / NODE / "en.md").exists()
+def test_each_node_is_listed():
+    for name, operation in NODES.items():
+        assert f"| **{operation.title}** (`{name}`) |" in README
+
+
+@pytest.mark.parametrize("path", UI + API, ids=lambda path: path.relative_to(EXAMPLES).as_posix())
+def test_workflow_holds_every_parameter_in_order(path):
+    found = list(nodes_of(read(path)))
+    assert found
+    for name, values, links in found:
+        operation = NODES[name]
+        assert list(values) == [item.name for item in operation.params()]
+        assert operation(**values)
+        assert links == ({"image"} if name != "ResumeUpscaleTask" else set())
+
+
+@pytest.mark.parametrize("path", UI, ids=lambda path: path.name)
+def test_both_formats_of_a_workflow_say_the_same(path):
+    ui, api = read(path), read(EXAMPLES / "api" / path.name)
+    assert list(nodes_of(ui)) == list(nodes_of(api))
+    types = {str(node["id"]): node["type"] for node in ui["nodes"]}
+    assert types == {key: node["class_type"] for key, node in api.items()}
+
+
+@pytest.mark.parametrize("path", UI + API, ids=lambda path: path.relative_to(EXAMPLES).as_posix())
+def test_workflow_has_only_widgets_that_may_be_shared(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"https?://|api_key|Bearer|sk-|/home/|/tmp/", text)
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_help_page_names_every_parameter_and_is_short(name):
+    text = (ROOT / "web" / "docs" / name / "en.md").read_text(encoding="utf-8")
+    for item in NODES[name].params():
+        assert f"**{item.name}**" in text
+    assert len(text.splitlines()) <= 70
+    assert text.startswith(f"# {NODES[name].title}\n")
 
 
 def test_version_stands_the_same_in_both_places():

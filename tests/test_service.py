@@ -203,9 +203,14 @@ def test_public_names_stay():
     assert set(upscale_bridge.__all__) == {
         "LocalUpscale",
         "Monitor",
+        "NovitaUpscale",
+        "NovitaUpscaleToResolution",
+        "NovitaUpscaleV2",
+        "PhotioUpscale",
         "Result",
         "Service",
         "UpscaleError",
+        "WaveSpeedUpscale",
         "__version__",
         "run",
     }

@@ -9,13 +9,18 @@ from urllib.parse import SplitResult, urlsplit
 
 from .errors import BadReplyError, SettingsError
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # leads to the IPv4 address in its last bits
+
 Resolve = Callable[[str], list[str]]
 """Returns all IP addresses of a host name; raises OSError when there are none."""
 
 
 def resolve(host: str) -> list[str]:
     """Ask the operating system for the addresses of `host`."""
-    return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None)]
+    try:
+        return [str(entry[4][0]) for entry in socket.getaddrinfo(host, None)]
+    except UnicodeError as error:  # a name that cannot be one
+        raise OSError(f"{host!r} is no host name") from error
 
 
 def is_private(host: str, look_up: Resolve = resolve) -> bool:
@@ -36,7 +41,7 @@ def check_base_url(url: str, variable: str, look_up: Resolve = resolve) -> str:
     Plain http would show the key to everyone on the way, so it must stay in a private network.
     """
     parts = _split(url)
-    if parts is None or parts.query or parts.fragment or parts.username or parts.password:
+    if parts is None or any(sign in url for sign in "?#@"):
         raise SettingsError(
             f"{variable} must be an address such as https://host:port, without user, query or "
             "fragment."
@@ -79,6 +84,9 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def _split(url: str) -> SplitResult | None:
+    """Return the parts of an http address that every parser reads in the same way, else None."""
+    if "\\" in url or " " in url or not url.isprintable():
+        return None
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 (raises when it is no number)
@@ -89,8 +97,14 @@ def _split(url: str) -> SplitResult | None:
 
 def _is_global(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)  # ::ffff:10.0.0.1 leads to 10.0.0.1
-    return (mapped or ip).is_global
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip in _NAT64:
+            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        elif ip.ipv4_mapped is not None:  # ::ffff:10.0.0.1 leads to 10.0.0.1
+            ip = ip.ipv4_mapped
+        elif ip.is_site_local:
+            return False
+    return ip.is_global and not ip.is_multicast
 
 
 def _refusal(what: str) -> BadReplyError:

@@ -135,7 +135,7 @@ def _checked(text: str, place: str) -> Secret:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        text = path.read_text("utf-8")
+        data = path.read_bytes()
         if os.name == "posix" and path.stat().st_mode & 0o077:
             log.warning("%s could be read by others; its mode is now 0600.", path)
             path.chmod(0o600)
@@ -144,8 +144,11 @@ def _read(path: Path) -> dict[str, str]:
     except OSError as error:
         raise SettingsError(f"Cannot read {path} ({error.strerror}).") from error
     try:
-        found = json.loads(text)
-        return {str(name): str(key) for name, key in found.items()}
-    except (ValueError, AttributeError):
+        found = json.loads(data.decode("utf-8"))
+        kept = {name: key for name, key in found.items() if key is not None}
+        if not all(isinstance(key, str) for key in kept.values()):
+            raise ValueError
+        return kept
+    except (ValueError, AttributeError, RecursionError):
         # The parser's own words would show what stands in the file.
         raise SettingsError(f'{path} must hold JSON such as {{"novita": "key"}}.') from None

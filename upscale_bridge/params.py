@@ -73,7 +73,8 @@ class Param:
     def range(self) -> str:
         """The allowed numbers in words; empty when every number is allowed."""
         if self.above is not None:
-            return f"above {_plain(self.above)} and at most {_plain(self.maximum)}"
+            most = "" if self.maximum is None else f" and at most {_plain(self.maximum)}"
+            return f"above {_plain(self.above)}{most}"
         if self.minimum is not None and self.maximum is not None:
             return f"from {_plain(self.minimum)} to {_plain(self.maximum)}"
         return "" if self.minimum is None else f"of {_plain(self.minimum)} or more"
@@ -84,9 +85,9 @@ class Param:
         )
 
 
-def _plain(number: float | None) -> str:
+def _plain(number: float) -> str:
     """Return a bound as a person writes it: 4, 0.25, 1000000."""
-    return "" if number is None else str(int(number)) if number == int(number) else str(number)
+    return str(int(number)) if number == int(number) else str(number)
 
 
 def param(default: Value, help: str, **limits: Any) -> Any:

@@ -49,12 +49,14 @@ def load_settings(host: Mapping[str, object] | None = None) -> Settings:
 
     The environment has the base URLs alone (NOVITA_BASE_URL, ...). Raises `SettingsError`.
     """
-    values = {**_read_file(), **_read_environment(), **(host or {})}
+    file, chosen = _read_file(), {**_read_environment(), **(host or {})}
+    values = {**file, **chosen}
     known = {item.name for item in Settings.params()}
     try:
         return Settings(**{name: value for name, value in values.items() if name in known})  # type: ignore[arg-type]
     except InvalidInputError as error:
-        raise SettingsError(f"{error} Mend it in {home() / FILE}.") from error
+        place = "the host's settings" if error.name in chosen else str(home() / FILE)
+        raise SettingsError(f"{error} Mend it in {place}.") from error
 
 
 def environment(name: str) -> str:
@@ -102,7 +104,7 @@ def _read_file() -> dict[str, object]:
         found = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"Cannot read {path} ({error}); mend or remove it.") from error
     if not isinstance(found, dict):
         raise SettingsError(f"{path} must hold a JSON object; mend or remove it.")

@@ -24,9 +24,9 @@ _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 _BLOCK = 1 << 18
 _MOST_REDIRECTS = 3
+_REDIRECTS = {301, 302, 303, 307, 308}
 _SLOWEST_UPLOAD = 50_000  # bytes per second
 _SLOWEST_DOWNLOAD = 5_000
-_CONNECTIONS = 64
 
 
 @contextmanager
@@ -55,7 +55,7 @@ class Line:
         self.base_url = base_url
         self._header, self._scheme, self._key = header, scheme, key
         self._look_up = look_up
-        self._pooled = _session()
+        self._pooled = _make_session()
 
     def send(
         self,
@@ -75,7 +75,7 @@ class Line:
         long as a part of the body was not handed over: nobody can have accepted it then.
         """
         body = _Body(call.body, stop)
-        session = _session() if once else self._pooled
+        session = _make_session() if once else self._pooled
         url = self.base_url + call.url
         if not call.url.startswith("/"):
             url = call.url
@@ -116,7 +116,7 @@ class Line:
                 _translated(url, lambda: True),
                 self._open(self._pooled, call, url, _Body(b"", stop), read_seconds) as reply,
             ):
-                if reply.is_redirect:
+                if reply.status_code in _REDIRECTS and "Location" in reply.headers:
                     url = _next(url, reply.headers["Location"])
                     continue
                 if reply.status_code == 200:
@@ -140,8 +140,7 @@ class Line:
             headers[self._header] = self._scheme + self._key.reveal()
         request = requests.Request(call.method, url, headers, data=body if call.body else None)
         prepared = session.prepare_request(request)
-        if url.isascii() and url.isprintable() and " " not in url:
-            prepared.url = url  # requests would rewrite escapes, and a signature may cover them
+        prepared.url = url  # requests would rewrite escapes as well
         options = session.merge_environment_settings(url, {}, True, None, None)
         seconds = read_seconds + len(call.body) / _SLOWEST_UPLOAD
         return session.send(
@@ -175,18 +174,10 @@ class _Body:
         return block
 
 
-def _session() -> requests.Session:
-    """Return a session without cookies, retries of its own, and passwords of a netrc file."""
-    from http.cookiejar import DefaultCookiePolicy
+def _make_session() -> requests.Session:
+    from .sessions import Session  # imports requests, hence late
 
-    import requests
-
-    session = requests.Session()
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.auth = lambda request: request
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=_CONNECTIONS))
-    return session
+    return Session()
 
 
 def _blocks(
@@ -229,7 +220,10 @@ def _never() -> None:
 def _next(url: str, location: str) -> str:
     from urllib.parse import urljoin
 
-    return urljoin(url, location)
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise BadReplyError(f"{host_of(url)} redirects to what is no address.") from None
 
 
 @contextmanager

@@ -310,10 +310,10 @@ class Journal:
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield lambda sql, *values: connection.execute(sql, values)
+                    connection.execute("COMMIT")
                 except BaseException:
-                    connection.execute("ROLLBACK")
+                    connection.rollback()
                     raise
-                connection.execute("COMMIT")
             except sqlite3.Error as error:
                 raise SettingsError(
                     f"The journal of tasks {self._folder / FILE} cannot be used ({error}); "

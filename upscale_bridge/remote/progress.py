@@ -50,11 +50,12 @@ def _describe(view: View, now: float) -> str:
     if view.phase == "done":
         return view.how if view.how in ("reused", "joined", "resumed") else "done"
     head = f"{view.how}, " if view.how in ("joined", "resumed") else ""
+    received, whole, known = view.received, view.total, view.fraction  # another thread writes
     if view.phase == "downloading":
-        total = f"/{view.total / 1e6:.1f}" if view.total else ""
-        return f"{head}downloading {view.received / 1e6:.1f}{total} MB"
-    if view.phase == "running" and view.fraction is not None:
-        return f"{head}running {100 * view.fraction:.0f} %"
+        total = f"/{whole / 1e6:.1f}" if whole else ""
+        return f"{head}downloading {received / 1e6:.1f}{total} MB"
+    if view.phase == "running" and known is not None:
+        return f"{head}running {100 * known:.0f} %"
     return f"{head}{view.phase} {now - view.since:.0f} s"
 
 

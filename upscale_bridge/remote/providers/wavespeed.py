@@ -66,6 +66,7 @@ _MODELS = (
 )
 _DONE = {"completed", "succeeded", "success", "done"}
 _FAILED = {"failed", "error", "cancelled", "canceled", "timeout", "deleted"}
+_REFUSALS = {1200, 1400, 1401, 1402}  # content, parameters, image address (docs/error-codes)
 _STILL_RUNNING = 5004  # sync mode's patience ended; the task goes on (docs/sync-mode)
 
 
@@ -263,7 +264,8 @@ def _data(reply: Reply) -> Json:
     body = reply.json()
     code = whole(body.get("code"), default=200)
     if not 200 <= code < 300:
-        WAVESPEED.refuse(Reply(code), str(body.get("message") or ""))
+        status = 400 if code in _REFUSALS else code
+        WAVESPEED.refuse(Reply(status), str(body.get("message") or ""))
     return table(body.get("data"))
 
 

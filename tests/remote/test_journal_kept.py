@@ -1,0 +1,299 @@
+"""What the journal keeps: results, names, and the tasks of programs that died."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from upscale_bridge.errors import InvalidInputError, SettingsError
+from upscale_bridge.remote.journal import FILE, Journal, Task
+
+ROOT = Path(__file__).parents[2]
+DAY = 86_400
+ONE = Task("a1b2c3d4e5", "novita", "https://api.novita.ai", "NovitaUpscale", "{}", 20, 10)
+TWO = replace(ONE, request="a1b2c3ffff")
+PROGRAM = """
+import sys
+from pathlib import Path
+from upscale_bridge.remote.journal import Journal, Task
+
+journal = Journal(Path(sys.argv[1]))
+task = Task("a1b2c3d4e5", "novita", "https://api.novita.ai", "NovitaUpscale", "{}", 20, 10)
+journal.claim(task, 7)
+journal.keep_upload(task.request, "https://a.example/1")
+if sys.argv[2] != "preparing":
+    journal.begin_submit(task.request)
+if sys.argv[2] == "retaken":
+    journal.doubt(task.request, "It broke.")
+    journal.retake(task.request)
+if sys.argv[2] == "running":
+    journal.accept(task.request, "t-1")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+class Clock:
+    """A time that only tests move."""
+
+    time = 1_700_000_000.0
+
+    def now(self):
+        return self.time
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def journal(tmp_path, clock):
+    return Journal(tmp_path, clock)
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Start a program that brings `ONE` into a state and waits."""
+    started = []
+
+    def start(state):
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path), state]
+        pipe = subprocess.PIPE
+        running = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
+        started.append(running)
+        assert running.stdout.readline() == "ready\n"
+        return running
+
+    yield start
+    for running in started:
+        running.kill()
+        running.communicate()
+
+
+def kill(program):
+    """End a program as a crash does: without a last word."""
+    program.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+    program.wait()
+
+
+def running(journal, task=ONE, ticket="t-1"):
+    assert journal.claim(task, 7)[1]
+    assert journal.begin_submit(task.request)
+    journal.accept(task.request, ticket)
+
+
+def finished(journal, task=ONE, ticket="t-1", name="a.png"):
+    running(journal, task, ticket)
+    (journal.results / name).write_bytes(b"a picture")
+    journal.finish(task.request, name)
+
+
+# --- programs that live and die
+
+
+def test_unsubmitted_task_of_a_dead_program_is_taken_over(journal, program):
+    theirs = program("preparing")
+    task, ours = journal.claim(ONE, 7)
+    assert not ours
+    kill(theirs)
+    again, ours = journal.claim(ONE, 7)
+    assert ours
+    assert again.owner != task.owner
+    assert again.upload == "https://a.example/1"
+    assert journal.begin_submit(ONE.request)
+
+
+def test_submit_of_a_dead_program_is_in_doubt(journal, program):
+    theirs = program("submitting")
+    task, ours = journal.claim(ONE, 7)
+    assert (task.state, ours) == ("submitting", False)
+    kill(theirs)
+    for _ in range(2):
+        task, ours = journal.claim(ONE, 7)
+        assert (task.state, task.owner, ours) == ("ambiguous", "", False)
+        assert task.reason.endswith(".")
+    assert not journal.begin_submit(ONE.request)
+
+
+def test_doubt_outlives_the_program_that_tried_again(journal, program):
+    kill(program("retaken"))
+    task, ours = journal.claim(ONE, 7)
+    assert (task.state, task.reason, ours) == ("ambiguous", "It broke.", False)
+
+
+def test_accepted_task_of_a_dead_program_keeps_its_ticket(journal, program):
+    kill(program("running"))
+    task, ours = journal.claim(ONE, 7)
+    assert (task.state, task.ticket, ours) == ("running", "t-1", False)
+
+
+def test_sweep_leaves_the_living_alone_and_buries_the_dead(journal, program, tmp_path):
+    journal.claim(TWO, 7)
+    theirs = program("submitting")
+    journal.sweep(7)
+    assert journal.claim(ONE, 7)[0].state == "submitting"
+    kill(theirs)
+    journal.sweep(7)
+    assert journal.claim(ONE, 7)[0].state == "ambiguous"
+    assert journal.claim(TWO, 7)[0].state == "preparing"
+    assert [path.name for path in (tmp_path / "owners").iterdir() if path.name.isalnum()] == [
+        journal.get(TWO.request).owner
+    ]
+
+
+# --- results
+
+
+def test_result_is_reused_as_long_as_it_is_kept(journal, clock):
+    assert not journal.is_kept(ONE.request, 7)
+    finished(journal)
+    assert journal.is_kept(ONE.request, 7)
+    task, ours = journal.claim(ONE, 7)
+    assert (task.state, task.result, ours) == ("done", "a.png", False)
+    clock.time += 7 * DAY
+    assert journal.is_kept(ONE.request, 7)
+    clock.time += 1
+    assert not journal.is_kept(ONE.request, 7)
+    assert journal.is_kept(ONE.request, 8)
+    task, ours = journal.claim(ONE, 7)
+    assert ours
+    assert (task.ticket, task.result, task.finished) == ("", "", 0.0)
+
+
+def test_result_whose_file_is_gone_is_not_kept(journal):
+    finished(journal)
+    (journal.results / "a.png").unlink()
+    assert not journal.is_kept(ONE.request, 7)
+    assert journal.claim(ONE, 7)[1]
+    finished(journal, TWO)
+    journal.forget(TWO.request)
+    assert (journal.get(TWO.request), list(journal.results.iterdir())) == (None, [])
+
+
+def test_upload_of_a_task_that_failed_is_not_used_again(journal):
+    """Perhaps the service could not reach it any more; a new one cannot fail for ever."""
+    journal.claim(ONE, 7)
+    journal.keep_upload(ONE.request, "https://a.example/1")
+    assert journal.get(ONE.request).upload == "https://a.example/1"
+    journal.begin_submit(ONE.request)
+    journal.accept(ONE.request, "t-1")
+    journal.fail(ONE.request, "why")
+    assert journal.claim(ONE, 7)[0].upload == ""
+
+
+def test_sweep_removes_what_is_old_with_its_file(journal, clock):
+    finished(journal, ONE, "t-1", "a.png")
+    clock.time += 3 * DAY
+    finished(journal, TWO, "t-2", "b.png")
+    running(journal, replace(ONE, request="c"), "t-3")
+    clock.time += 5 * DAY
+    journal.sweep(7)
+    assert {task.request for task in journal.all()} == {TWO.request, "c"}
+    assert [path.name for path in journal.results.iterdir()] == ["b.png"]
+
+
+def test_sweep_removes_abandoned_parts_only(journal, clock):
+    journal.claim(ONE, 7)
+    for name, age in (("old.part", 2 * DAY), ("new.part", 60), ("old.rejected", 2 * DAY)):
+        path = journal.results / name
+        path.touch()
+        os.utime(path, (clock.time - age,) * 2)
+    journal.sweep(7)
+    assert {p.name for p in journal.results.iterdir()} == {"new.part", "old.rejected"}
+
+
+def test_sweep_does_not_remove_a_task_that_began_anew(journal, clock, monkeypatch):
+    """Another program may claim, and pay for, a task while this one sweeps."""
+    finished(journal)
+    clock.time += 8 * DAY
+    seen = journal.all()
+    running(journal, ONE, "t-2")
+    monkeypatch.setattr(journal, "all", lambda: seen)
+    journal.sweep(7)
+    assert journal.get(ONE.request).ticket == "t-2"
+
+
+# --- names and times
+
+
+def test_tasks_are_found_by_ticket_and_by_the_beginning_of_their_name(journal):
+    running(journal, ONE, "t-1")
+    running(journal, TWO, "t 2/ü")
+    assert journal.find("t-1").request == ONE.request
+    assert journal.find("t 2/ü").request == TWO.request
+    assert journal.find("a1b2c3d4").request == ONE.request
+    assert journal.find(TWO.request).ticket == "t 2/ü"
+    names = ("a1b2c", "*", "a1b2c?????", "a1b2c3d4e5f", "t-", "none00")
+    assert [journal.find(name) for name in names] == [None] * 6
+
+
+def test_names_of_several_tasks_are_refused(journal):
+    running(journal, ONE, "t-1")
+    running(journal, TWO, "t-1")
+    for name in ("a1b2c3", "t-1"):
+        with pytest.raises(InvalidInputError, match=f"Several tasks are called {name}; give more"):
+            journal.find(name)
+
+
+def test_empty_name_is_no_task(journal):
+    """A task that has no ticket yet is not called nothing."""
+    journal.claim(ONE, 7)
+    assert journal.find("") is None
+
+
+def test_tasks_are_listed_with_the_newest_first(journal, clock):
+    for number in range(3):
+        journal.claim(replace(ONE, request=str(number)), 7)
+        clock.time += 1
+    assert [task.request for task in journal.all()] == ["2", "1", "0"]
+
+
+def test_attached_task_is_resumed(journal):
+    journal.attach(replace(ONE, state="running", ticket="t-9"))
+    task, ours = journal.claim(ONE, 7)
+    assert (task.ticket, task.state, ours) == ("t-9", "running", False)
+
+
+def test_typical_time_is_the_median_of_the_last_ones(journal, clock):
+    assert journal.typical_seconds("NovitaUpscale") is None
+    for number, seconds in enumerate([500, 500, 500, 9, 1, 8, 2, 7, 3, 6, 4, 5]):
+        running(journal, replace(ONE, request=str(number)))
+        clock.time += seconds
+        journal.finish(str(number), f"{number}.png")
+    assert journal.typical_seconds("NovitaUpscale") == 5
+    assert journal.typical_seconds("PhotioUpscale") is None
+
+
+def test_typical_time_is_positive_though_the_clock_was_set_back(journal, clock):
+    running(journal)
+    clock.time -= 3600
+    journal.finish(ONE.request, "a.png")
+    found = journal.typical_seconds("NovitaUpscale")
+    assert found is None or found > 0
+
+
+# --- the file
+
+
+def test_journal_is_written_ahead_and_survives_its_reader(journal, tmp_path, clock):
+    running(journal)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+    assert Journal(tmp_path, clock).get(ONE.request) == journal.get(ONE.request)
+
+
+def test_file_of_a_newer_version_is_left_alone(journal, tmp_path, clock):
+    running(journal)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(SettingsError, match="was made by a newer Upscale Bridge; update this one"):
+        Journal(tmp_path, clock).claim(TWO, 7)
+    assert [task.request for task in journal.all()] == [ONE.request]

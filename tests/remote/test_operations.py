@@ -1,0 +1,280 @@
+"""What users have saved in workflows and scripts stays valid."""
+
+import math
+
+import pytest
+
+from upscale_bridge.errors import InvalidInputError
+from upscale_bridge.remote.provider import SHARED, Equivalent, Limits
+from upscale_bridge.remote.providers import OPERATIONS, PROVIDERS
+from upscale_bridge.remote.providers.novita import NovitaUpscale, NovitaUpscaleToResolution
+from upscale_bridge.remote.providers.novita_v2 import NovitaUpscaleV2
+from upscale_bridge.remote.providers.photio import PhotioUpscale
+from upscale_bridge.remote.providers.wavespeed import WaveSpeedUpscale
+
+NAMES = [
+    ("NovitaUpscale", "Novita Upscale", "novita", "novita", False),
+    (
+        "NovitaUpscaleToResolution",
+        "Novita Upscale to Resolution",
+        "novita-resolution",
+        "novita",
+        False,
+    ),
+    ("NovitaUpscaleV2", "Novita Upscale V2", "novita-v2", "novita", True),
+    ("PhotioUpscale", "Photio Upscale", "photio", "photio", False),
+    ("WaveSpeedUpscale", "WaveSpeed Upscale", "wavespeed", "wavespeed", False),
+]
+OURS = [
+    ("when_too_large", "choice", "refuse", ("refuse", "fit")),
+    ("result_size", "choice", "as delivered", ("as delivered", "exact")),
+    ("when_unavailable", "choice", "error", ("error", "run locally")),
+    ("attempt", "int", 1, (1, 1_000_000)),
+]
+PRESETS, FORMATS = ("2k", "4k", "8k"), ("jpeg", "png", "webp")
+NEGATIVE = "worst quality, low quality, illustration, 3d, 2d, painting, cartoons, sketch"
+SHARE = (0.0, 1.0)
+PARAMETERS = {
+    NovitaUpscale: [
+        (
+            "model_name",
+            "choice",
+            "RealESRGAN_x4plus_anime_6B",
+            ("RealESRGAN_x4plus_anime_6B", "RealESRNet_x4plus", "4x-UltraSharp"),
+        ),
+        ("scale_factor", "float", 2.0, ("above", 1.0, 4.0)),
+        ("response_image_type", "choice", "png", ("png", "webp", "jpeg")),
+        ("enable_nsfw_detection", "bool", False, None),
+    ],
+    NovitaUpscaleToResolution: [
+        ("resolution", "choice", "4k", PRESETS),
+        ("output_format", "choice", "png", FORMATS),
+        ("image_url", "text", "", None),
+        ("send_data_uri", "bool", False, None),
+    ],
+    NovitaUpscaleV2: [
+        ("upscaler_1", "text", "R-ESRGAN 4x+", None),
+        ("resize_mode", "choice", "by factor", ("by factor", "to size")),
+        ("upscaling_resize", "float", 2.0, (1.0, 8.0)),
+        ("upscaling_resize_w", "int", 1024, (1, 2048)),
+        ("upscaling_resize_h", "int", 1024, (1, 2048)),
+        ("upscaling_crop", "bool", True, None),
+        ("upscaler_2", "text", "", None),
+        ("extras_upscaler_2_visibility", "float", 0.0, SHARE),
+        ("gfpgan_visibility", "float", 0.0, SHARE),
+        ("codeformer_visibility", "float", 0.0, SHARE),
+        ("codeformer_weight", "float", 0.0, SHARE),
+        ("img_expire_ttl", "int", 0, (0, 604800)),
+    ],
+    PhotioUpscale: [
+        ("upscale_by", "choice", "2", ("2", "4")),
+        ("prompt", "text", "", None),
+        ("negative_prompt", "text", NEGATIVE, None),
+        ("quality", "choice", "LOW", ("LOW", "MIDDLE", "HIGH")),
+        ("denoising_strength", "float", 0.2, SHARE),
+        ("image_url", "text", "", None),
+    ],
+    WaveSpeedUpscale: [
+        (
+            "model",
+            "choice",
+            "wavespeed-ai/image-upscaler",
+            (
+                "wavespeed-ai/image-upscaler",
+                "wavespeed-ai/seedvr2/image",
+                "wavespeed-ai/ultimate-image-upscaler",
+            ),
+        ),
+        ("target_resolution", "choice", "4k", PRESETS),
+        ("creativity", "float", 0.0, (-2.0, 2.0)),
+        ("output_format", "choice", "png", FORMATS),
+        ("enable_base64_output", "bool", False, None),
+        ("enable_sync_mode", "bool", False, None),
+        ("image_url", "text", "", None),
+    ],
+}
+EVERY = [(kind, item) for kind in OPERATIONS for item in kind.params()]
+
+
+def shape(item):
+    limits = item.choices or None
+    if item.kind in ("int", "float"):
+        limits = (item.minimum, item.maximum)
+        if item.above is not None:
+            limits = ("above", item.above, item.maximum)
+    return item.name, item.kind, item.default, limits
+
+
+def test_names_are_those_that_users_have_saved():
+    assert [
+        (kind.__name__, kind.title, kind.command, kind.provider.name, kind.deprecated)
+        for kind in OPERATIONS
+    ] == NAMES
+
+
+@pytest.mark.parametrize("kind", OPERATIONS)
+def test_parameters_are_those_that_users_have_saved(kind):
+    assert [shape(item) for item in kind.params()] == PARAMETERS[kind] + OURS
+
+
+def test_providers_are_those_that_users_have_set_up():
+    assert [
+        (p.name, p.base_url, p.key_variable, p.url_variable, p.auth_header, p.auth_scheme)
+        for p in PROVIDERS
+    ] == [
+        (
+            "novita",
+            "https://api.novita.ai",
+            "NOVITA_API_KEY",
+            "NOVITA_BASE_URL",
+            "Authorization",
+            "Bearer ",
+        ),
+        (
+            "photio",
+            "https://api.photio.io",
+            "PHOTIO_API_KEY",
+            "PHOTIO_BASE_URL",
+            "X-Photio-Key",
+            "",
+        ),
+        (
+            "wavespeed",
+            "https://api.wavespeed.ai",
+            "WAVESPEED_API_KEY",
+            "WAVESPEED_BASE_URL",
+            "Authorization",
+            "Bearer ",
+        ),
+    ]
+    assert {kind.provider for kind in OPERATIONS} == set(PROVIDERS)
+
+
+def test_wavespeed_is_asked_every_two_seconds_at_most():
+    assert WaveSpeedUpscale.provider.first_poll >= 2.0
+
+
+@pytest.mark.parametrize(("kind", "item"), EVERY)
+def test_every_parameter_is_explained_in_sentences(kind, item):
+    assert item.help.endswith(".")
+    assert item.help[0].isupper()
+    assert "  " not in item.help
+    assert item.check(item.default) == item.default
+
+
+@pytest.mark.parametrize("kind", OPERATIONS)
+def test_service_is_not_told_what_is_ours(kind):
+    told = kind().told()
+    assert not told.keys() & set(SHARED)
+    assert list(told) == [name for name, *_ in PARAMETERS[kind]]
+    assert kind(attempt=2, result_size="exact").told() == told
+
+
+def test_retirements_name_their_dates():
+    assert "2026-07-22" in NovitaUpscale.retirement
+    assert "2026-08-19" in NovitaUpscaleToResolution.retirement
+    assert WaveSpeedUpscale.retirement == PhotioUpscale.retirement == ""
+
+
+@pytest.mark.parametrize("value", [1.001, 1.5, 4, 4.0, math.nextafter(1, 2)])
+def test_scale_factor_accepts(value):
+    assert NovitaUpscale(scale_factor=value).scale_factor == value
+
+
+@pytest.mark.parametrize("value", [1, 1.0, 0.5, 4.001, math.nan, math.inf, "2", None, True])
+def test_scale_factor_refuses(value):
+    with pytest.raises(InvalidInputError) as caught:
+        NovitaUpscale(scale_factor=value)
+    assert caught.value.name == "scale_factor"
+
+
+def test_scale_factor_says_its_range():
+    with pytest.raises(InvalidInputError, match="a number above 1 and at most 4; got 1"):
+        NovitaUpscale(scale_factor=1)
+
+
+@pytest.mark.parametrize(
+    ("operation", "size", "target"),
+    [
+        (NovitaUpscale(), (33, 17), (66, 34)),
+        (NovitaUpscale(scale_factor=1.5), (101, 3), (152, 4)),
+        (NovitaUpscaleToResolution(resolution="2k"), (400, 300), (2048, 1536)),
+        (NovitaUpscaleToResolution(), (300, 400), (3072, 4096)),
+        (NovitaUpscaleToResolution(resolution="8k"), (8192, 1), (8192, 1)),
+        (NovitaUpscaleToResolution(resolution="2k"), (5000, 10), (5000, 10)),
+        (NovitaUpscaleV2(upscaling_resize=3), (5, 7), (15, 21)),
+        (NovitaUpscaleV2(resize_mode="to size"), (5, 7), (1024, 1024)),
+        (NovitaUpscaleV2(resize_mode="to size", upscaling_crop=False), (512, 256), (2048, 1024)),
+        (PhotioUpscale(), (5, 7), (10, 14)),
+        (PhotioUpscale(upscale_by="4"), (5, 7), (20, 28)),
+        (WaveSpeedUpscale(target_resolution="8k"), (100, 50), (8192, 4096)),
+        (WaveSpeedUpscale(), (1, 5000), (1, 5000)),
+        (WaveSpeedUpscale(), (3, 4000), (3, 4096)),
+    ],
+)
+def test_target_is_the_size_that_is_asked_for(operation, size, target):
+    assert operation.target(*size) == target
+
+
+@pytest.mark.parametrize(
+    ("operation", "limits"),
+    [
+        (NovitaUpscale(), Limits(edge=2048, size=30_000_000)),
+        (NovitaUpscaleToResolution(resolution="2k"), Limits(edge=2048)),
+        (NovitaUpscaleV2(), Limits(result_edge=2048)),
+        (PhotioUpscale(), Limits(result_edge=4096)),
+        (WaveSpeedUpscale(target_resolution="8k"), Limits(edge=8192, size=200_000_000)),
+    ],
+)
+def test_limits_are_the_documented_ones(operation, limits):
+    assert operation.limits == limits
+
+
+@pytest.mark.parametrize(
+    ("operation", "size", "expected"),
+    [
+        (
+            NovitaUpscale(model_name="4x-UltraSharp", scale_factor=3),
+            (8, 6),
+            Equivalent("4x-UltraSharp", 3.0, substitute=False),
+        ),
+        (
+            NovitaUpscaleToResolution(resolution="2k"),
+            (1024, 6),
+            Equivalent("", 2.0, substitute=True),
+        ),
+        (WaveSpeedUpscale(target_resolution="2k"), (4096, 6), Equivalent("", 1.0, substitute=True)),
+        (PhotioUpscale(upscale_by="4"), (8, 6), Equivalent("", 4.0, substitute=True)),
+        (NovitaUpscaleV2(), (8, 6), Equivalent("RealESRGAN_x4plus", 2.0, substitute=False)),
+        (
+            NovitaUpscaleV2(upscaler_1="my own"),
+            (8, 6),
+            Equivalent("my own", 2.0, substitute=False),
+        ),
+        (NovitaUpscaleV2(gfpgan_visibility=0.1), (8, 6), None),
+        (NovitaUpscaleV2(codeformer_visibility=0.1), (8, 6), None),
+        (NovitaUpscaleV2(upscaler_2="a", extras_upscaler_2_visibility=0.5), (8, 6), None),
+        (NovitaUpscaleV2(resize_mode="to size"), (8, 6), None),
+    ],
+)
+def test_equivalent_is_how_this_machine_does_it(operation, size, expected):
+    assert operation.equivalent(*size) == expected
+
+
+@pytest.mark.parametrize(
+    ("operation", "ways", "address"),
+    [
+        (NovitaUpscale(), ("base64",), ""),
+        (
+            NovitaUpscaleToResolution(image_url="https://a.example/b"),
+            ("url",),
+            "https://a.example/b",
+        ),
+        (NovitaUpscaleToResolution(send_data_uri=True), ("data_uri",), ""),
+        (NovitaUpscaleV2(), ("base64",), ""),
+        (PhotioUpscale(image_url="https://a.example/b"), ("base64",), "https://a.example/b"),
+        (WaveSpeedUpscale(), ("upload", "data_uri"), ""),
+    ],
+)
+def test_image_travels_in_documented_ways(operation, ways, address):
+    assert (operation.ways(), operation.image_address) == (ways, address)
