@@ -13,22 +13,38 @@ README = ROOT / "README.md"
 sys.path.insert(0, str(ROOT))
 
 from upscale_bridge import LocalUpscale  # noqa: E402 (the checkout need not be installed)
+from upscale_bridge.errand import ResumeTask  # noqa: E402
 from upscale_bridge.local.catalogue import catalogue  # noqa: E402
-from upscale_bridge.params import Param  # noqa: E402
+from upscale_bridge.params import Operation, Param  # noqa: E402
+from upscale_bridge.remote.choices import SHARED  # noqa: E402
+from upscale_bridge.remote.providers import OPERATIONS  # noqa: E402
+from upscale_bridge.settings import Settings  # noqa: E402
 
-NODES = {"LocalESRGANUpscale": LocalUpscale}
+NODES: dict[str, type[Operation]] = {
+    "LocalESRGANUpscale": LocalUpscale,
+    **{operation.__name__: operation for operation in OPERATIONS},
+    "ResumeUpscaleTask": ResumeTask,
+}
 
 
 def parameters() -> str:
-    """Return the table of every node's parameters."""
+    """Return the table of every node's parameters; what remote nodes share stands in it once."""
     lines = ["| node | parameter | values | default | |", "|---|---|---|---|---|"]
     for name, operation in NODES.items():
-        for index, item in enumerate(operation.params()):
-            title = f"**{operation.title}** (`{name}`)" if index == 0 else ""
-            lines.append(
-                f"| {title} | `{item.name}` | {_values(item)} | `{item.default}` | {item.help} |"
-            )
+        own = [item for item in operation.params() if item.name not in SHARED]
+        lines += _rows(f"**{operation.title}** (`{name}`)", own)
+        if operation is OPERATIONS[-1]:
+            shared = [item for item in operation.params() if item.name in SHARED]
+            lines += _rows(f"**all {len(OPERATIONS)} remote nodes above**", shared)
     return "\n".join(lines)
+
+
+def _rows(title: str, items: list[Param]) -> list[str]:
+    return [
+        f"| {'' if index else title} | `{item.name}` | {_values(item)} | {_default(item)} "
+        f"| {item.help} |"
+        for index, item in enumerate(items)
+    ]
 
 
 def models() -> str:
@@ -43,9 +59,18 @@ def models() -> str:
     return "\n".join(lines)
 
 
+def settings() -> str:
+    """Return the table of what settings.json may hold."""
+    lines = ["| setting | values | default | |", "|---|---|---|---|"]
+    for item in Settings.params():
+        lines.append(f"| `{item.name}` | {_values(item)} | {_default(item)} | {item.help} |")
+    return "\n".join(lines)
+
+
 def fill(text: str) -> str:
     """Return README's text with every marked table drawn anew."""
-    for name, table in {"parameters": parameters(), "models": models()}.items():
+    tables = {"parameters": parameters(), "settings": settings(), "models": models()}
+    for name, table in tables.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         head, rest = text.split(begin)
         text = head + begin + table + "\n" + end + rest.split(end)[1]
@@ -55,9 +80,15 @@ def fill(text: str) -> str:
 def _values(item: Param) -> str:
     if item.choices:
         return ", ".join(item.choices)
-    if item.minimum is not None and item.maximum is not None:
-        return f"{item.minimum:g} to {item.maximum:g}"
-    return {"bool": "true, false", "text": "a name"}.get(item.kind, item.kind)
+    if item.kind in ("int", "float"):
+        return item.range.removeprefix("from ")
+    return {"bool": "true, false", "text": "text"}.get(item.kind, item.kind)
+
+
+def _default(item: Param) -> str:
+    if item.kind == "bool":
+        return f"`{str(item.default).lower()}`"
+    return f"`{item.default}`" if item.default != "" else "empty"
 
 
 if __name__ == "__main__":

@@ -114,6 +114,7 @@ class ComfyMonitor(Monitor):
 
         self._bar = ProgressBar(1000)
         self._done = 0
+        self._said = ""
         self._shown = 0.0
 
     def check(self) -> None:
@@ -126,8 +127,10 @@ class ComfyMonitor(Monitor):
         _show_text(text)
 
     def status(self, text: str) -> None:
-        log.info("Upscale Bridge: %s", text)
-        _show_text(text)
+        if text != self._said:
+            self._said = text
+            log.debug("Upscale Bridge: %s", text)
+            _show_text(text)
 
     def progress(self, done: float, total: float) -> None:
         self._done = round(1000 * done / total)

@@ -36,8 +36,8 @@ def register() -> None:
         server.routes.post(PATH)(_change)
 
 
-def describe() -> dict[str, Any]:
-    """Return what the page may know: never more than a key's last characters."""
+def describe(*, hints: bool = True) -> dict[str, Any]:
+    """Return what the page may know: never more than a key's last characters, if `hints`."""
     keys, rows = host.keys(), []
     for provider in PROVIDERS:
         found = keys.find(provider.name)
@@ -48,7 +48,7 @@ def describe() -> dict[str, Any]:
                 "variable": provider.key_variable,
                 "page": provider.key_page,
                 "origin": found.origin if found else None,
-                "hint": found.secret.hint if found else None,
+                "hint": found.secret.hint if found and hints else None,
             }
         )
     return {"keys": rows}
@@ -56,7 +56,7 @@ def describe() -> dict[str, Any]:
 
 async def _show(request: web.Request) -> web.Response:
     try:
-        return _answer(describe())
+        return _answer(describe(hints=_is_here(request)))
     except UpscaleError as error:
         return _answer({"error": str(error)}, 400)
 
@@ -66,11 +66,11 @@ async def _change(request: web.Request) -> web.Response:
     if refusal:
         return _answer({"error": refusal}, 403)
     try:
-        body = json.loads(await request.content.read(_LARGEST))
+        body = json.loads(await _read(request))
         name, key = body["name"], body["key"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return _answer({"error": 'Send {"name": "novita", "key": "..."}.'}, 400)
-    if name not in {provider.name for provider in PROVIDERS} or not isinstance(key, str):
+    if name not in [provider.name for provider in PROVIDERS] or not isinstance(key, str):
         return _answer({"error": "There is no provider of that name."}, 400)
     try:
         if key.strip():
@@ -82,6 +82,16 @@ async def _change(request: web.Request) -> web.Response:
         return _answer({"error": str(error)}, 400)
 
 
+async def _read(request: web.Request) -> bytes:
+    """Return the body, which may come in pieces; of a large one only the beginning."""
+    body = b""
+    async for part in request.content.iter_chunked(_LARGEST):
+        body += part
+        if len(body) > _LARGEST:
+            return b""
+    return body
+
+
 def _refusal(request: web.Request) -> str:
     """Return why this request may not change keys, empty when it may.
 
@@ -90,16 +100,26 @@ def _refusal(request: web.Request) -> str:
     if request.content_type != "application/json":
         return "Send application/json."
     origin = request.headers.get("Origin")
-    if origin and urlsplit(origin).netloc != request.headers.get("Host"):
+    if origin and origin.partition("://")[2] != request.headers.get("Host"):
         return "Keys are set from ComfyUI's own page only."
-    host_name = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    # A foreign name that leads to this machine would be another site's (DNS rebinding).
-    if not _is_loopback(request.remote or "") or not _is_loopback(host_name):
+    if not _is_here(request):
         return (
             "Keys are set from the machine that runs ComfyUI only; there, use this dialog, "
             "`upscale-bridge keys set NAME` or environment variables."
         )
     return ""
+
+
+def _is_here(request: web.Request) -> bool:
+    """Tell whether a request comes from this machine, by a name of this machine."""
+    if any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "X-Real-IP")):
+        return False
+    try:
+        host_name = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+    except ValueError:
+        return False
+    # A foreign name that leads to this machine would be another site's (DNS rebinding).
+    return _is_loopback(request.remote or "") and _is_loopback(host_name)
 
 
 def _is_loopback(address: str) -> bool:

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import pytest
 
+from upscale_bridge.downloads import download
 from upscale_bridge.errors import DownloadError, StoppedError
 from upscale_bridge.monitor import Monitor
-from upscale_bridge.downloads import download
 
 BLOCK = 1 << 18
 CONTENT = bytes(range(256)) * (5 * BLOCK // 256) + b"the end"

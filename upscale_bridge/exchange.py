@@ -47,7 +47,9 @@ def pack(operation: RemoteOperation, image: Tensor, monitor: Monitor) -> Parcel:
     height, width, channels = image.shape
     if operation.image_address:
         return Parcel(None, b"", None, (width, height))
-    alpha = image[..., -1:].float().nan_to_num(nan=0.0).clamp(0, 1) if channels in (2, 4) else None
+    alpha = None
+    if channels in (2, 4):
+        alpha = image[..., -1:].float().nan_to_num(nan=0.0).clamp(0, 1).cpu()
     colours = image if alpha is None else fill_transparent(image)[..., :-1]
     colours = colours.expand(-1, -1, 3) if colours.shape[-1] == 1 else colours
     colours = _fit(operation, colours, monitor)

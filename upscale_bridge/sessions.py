@@ -32,10 +32,11 @@ class Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Asks for addresses byte for byte.
+    """Asks for addresses byte for byte, and without showing their queries.
 
-    urllib3 rewrites the case of percent escapes, and a signature may cover them. A header that
-    never leaves this process carries the target past it.
+    urllib3 rewrites the case of percent escapes, which a signature may cover, and logs whole
+    targets, signatures included. So it gets to see the path alone; a header that never leaves this
+    process carries the target past it.
     """
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -47,10 +48,11 @@ class _Adapter(HTTPAdapter):
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        return super().request_url(request, proxies).partition("?")[0]
+
     def add_headers(self, request: requests.PreparedRequest, **options: Any) -> None:
-        url = request.url or ""
-        if url.isascii() and url.isprintable() and " " not in url:
-            request.headers[_TARGET] = self.request_url(request, options["proxies"])
+        request.headers[_TARGET] = super().request_url(request, options["proxies"])
 
 
 class _Exact:

@@ -35,7 +35,7 @@ class Settings(Params):
         3600, "Longest wait for a queued task, in seconds.", minimum=10, maximum=604_800
     )
     result_days: int = param(
-        7, "Days for which results are kept and reused.", minimum=0, maximum=3650
+        7, "Days for which results are kept and reused.", minimum=1, maximum=3650
     )
 
     def base_url(self, provider: str) -> str:

@@ -140,7 +140,8 @@ class Line:
             headers[self._header] = self._scheme + self._key.reveal()
         request = requests.Request(call.method, url, headers, data=body if call.body else None)
         prepared = session.prepare_request(request)
-        prepared.url = url  # requests would rewrite escapes as well
+        if url.isascii():
+            prepared.url = url  # requests would rewrite escapes as well
         options = session.merge_environment_settings(url, {}, True, None, None)
         seconds = read_seconds + len(call.body) / _SLOWEST_UPLOAD
         return session.send(

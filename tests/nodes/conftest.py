@@ -1,5 +1,7 @@
 """ComfyUI as far as the nodes see it: how it loads packs, and thin stand-ins for its modules."""
 
+import asyncio
+import contextlib
 import functools
 import importlib.util
 import sys
@@ -8,6 +10,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+
+from tests.fakes.service import FakeService
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,8 +64,9 @@ class ModelPatcher:
 class Host:
     """What a test tells the stand-ins, and what they were asked."""
 
-    def __init__(self, models):
+    def __init__(self, models, user):
         self.models = models
+        self.user = user
         self.interrupted = False
         self.context = None
         self.texts = []
@@ -89,9 +94,10 @@ class Host:
 @pytest.fixture
 def comfy(part, monkeypatch, tmp_path):
     """ComfyUI's modules, with one empty folder of upscale models."""
-    models = tmp_path / "upscale_models"
+    models, user = tmp_path / "upscale_models", tmp_path / "user"
     models.mkdir()
-    host = Host(models)
+    user.mkdir()
+    host = Host(models, user)
     modules = {
         "comfy": {},
         "comfy.utils": {"ProgressBar": type("ProgressBar", (ProgressBar,), {"made": host.bars})},
@@ -110,7 +116,10 @@ def comfy(part, monkeypatch, tmp_path):
             "load_models_gpu": host.ask("load_models_gpu"),
         },
         "comfy.model_patcher": {"ModelPatcher": ModelPatcher},
-        "folder_paths": {"get_folder_paths": {"upscale_models": [str(models)]}.__getitem__},
+        "folder_paths": {
+            "get_folder_paths": {"upscale_models": [str(models)]}.__getitem__,
+            "get_user_directory": lambda: str(user),
+        },
         "comfy_execution": {},
         "comfy_execution.utils": {"get_executing_context": lambda: host.context},
         "server": {"PromptServer": SimpleNamespace(instance=host)},
@@ -122,9 +131,12 @@ def comfy(part, monkeypatch, tmp_path):
         parent, _, child = name.rpartition(".")
         if parent:  # `import a.b as c` reads the attribute
             setattr(sys.modules[parent], child, module)
-    part("nodes.host").service.cache_clear()  # it keeps the stand-ins of the test before
+    kept = part("nodes.host").service, part("nodes.host").keys
+    for function in kept:
+        function.cache_clear()  # it keeps the stand-ins of the test before
     yield host
-    part("nodes.host").service.cache_clear()
+    for function in kept:
+        function.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -157,6 +169,53 @@ def upscale(node):
         return node.upscale(image=image, **{**values, **inputs})
 
     return call
+
+
+KEY = "sk-only-for-these-tests-9876543210"
+
+
+@pytest.fixture
+def vendors(monkeypatch):
+    """Start a stand-in of the vendors, with `options`, and lead all providers to it."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**options):
+            fake = stack.enter_context(FakeService(key=KEY, **options))
+            for provider in ("NOVITA", "PHOTIO", "WAVESPEED"):
+                monkeypatch.setenv(f"{provider}_BASE_URL", fake.base_url)
+                monkeypatch.setenv(f"{provider}_API_KEY", KEY)
+            return fake
+
+        yield start
+
+
+@pytest.fixture
+def call(pack, comfy):
+    """Return the coroutine of a remote node with its defaults; other inputs as given."""
+
+    def start(name, **inputs):
+        node = pack.NODE_CLASS_MAPPINGS[name]()
+        values = {
+            name: options["default"]
+            for name, (_, options) in node.INPUT_TYPES()["required"].items()
+            if "default" in options
+        }
+        if name == "NovitaUpscaleToResolution":
+            values["send_data_uri"] = True
+        return getattr(node, node.FUNCTION)(**{**values, **inputs})
+
+    return start
+
+
+@pytest.fixture
+def run(call):
+    """Run a remote node alone, as ComfyUI does: in a new event loop, in inference mode."""
+
+    def to_the_end(name, **inputs):
+        with torch.inference_mode():
+            return asyncio.run(call(name, **inputs))
+
+    return to_the_end
 
 
 @pytest.fixture

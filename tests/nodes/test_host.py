@@ -101,7 +101,7 @@ def test_bug_stays_what_it_is(host):
 
 
 def test_status_is_logged_and_shown_below_the_node(upscale, images, comfy, caplog):
-    caplog.set_level(logging.INFO, "upscale_bridge")
+    caplog.set_level(logging.DEBUG, "upscale_bridge")
     comfy.context = SimpleNamespace(node_id="17", prompt_id="p", list_index=None)
     upscale(images())
     text, node_id = comfy.texts[-1]

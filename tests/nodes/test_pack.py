@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -10,6 +11,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+
+TITLES = {
+    "LocalESRGANUpscale": "Local ESRGAN Upscale",
+    "NovitaUpscale": "Novita Upscale",
+    "NovitaUpscaleToResolution": "Novita Upscale to Resolution",
+    "NovitaUpscaleV2": "Novita Upscale V2",
+    "PhotioUpscale": "Photio Upscale",
+    "WaveSpeedUpscale": "WaveSpeed Upscale",
+    "ResumeUpscaleTask": "Resume Upscale Task",
+}
 
 LOAD = """
 import importlib.util, sys
@@ -27,14 +38,26 @@ print(json.dumps([sorted(module.NODE_CLASS_MAPPINGS), roots]))
 
 def test_ids_and_titles_stay(pack):
     """Workflows have saved the ids: they are for ever."""
-    assert list(pack.NODE_CLASS_MAPPINGS) == ["LocalESRGANUpscale"]
-    assert pack.NODE_DISPLAY_NAME_MAPPINGS == {"LocalESRGANUpscale": "Local ESRGAN Upscale"}
+    assert list(pack.NODE_CLASS_MAPPINGS) == list(TITLES)
+    assert pack.NODE_DISPLAY_NAME_MAPPINGS == TITLES
 
 
-def test_web_directory_holds_help_for_every_node(pack):
+def test_web_directory_holds_help_for_every_node_and_nothing_private(pack):
+    """All of it is served to everyone, and every script in it runs in the page."""
     assert pack.WEB_DIRECTORY == "./web"
-    for name in pack.NODE_CLASS_MAPPINGS:
-        assert (ROOT / pack.WEB_DIRECTORY / "docs" / name / "en.md").is_file()
+    web = ROOT / pack.WEB_DIRECTORY
+    served = {path.relative_to(web).as_posix() for path in web.rglob("*") if path.is_file()}
+    assert served == {"keys.js", *(f"docs/{name}/en.md" for name in TITLES)}
+
+
+def test_script_of_the_page_cannot_leak():
+    """It handles keys: no HTML from texts, nothing kept in the browser, no other host."""
+    text = (ROOT / "web" / "keys.js").read_text(encoding="utf-8")
+    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "Storage", "cookie", "eval("):
+        assert word not in text
+    assert re.findall(r'from "(.+)"', text) == ["../../scripts/app.js", "../../scripts/api.js"]
+    assert re.findall(r"\w+://.*", text) == ['https://")) {']  # what a link must begin with
+    assert re.findall(r"\bfetch\w*\(", text) == ["fetchApi("]
 
 
 def test_inputs_stay(pack, comfy):
@@ -106,8 +129,8 @@ def test_loading_the_pack_imports_nothing_heavy():
     """ComfyUI must not start later because of this pack, nor fail without its packages."""
     names, roots = load_in_a_new_process(ROOT)
     heavy = {"torch", "spandrel", "torchvision", "requests", "PIL", "numpy"}
-    hosts = {"comfy", "comfy_execution", "folder_paths", "server"}
-    assert names == ["LocalESRGANUpscale"]
+    hosts = {"comfy", "comfy_execution", "folder_paths", "server", "aiohttp"}
+    assert names == sorted(TITLES)
     assert not set(roots) & (heavy | hosts)
     # The core is only known by its name inside the pack: a second one would have its own errors.
     assert not set(roots) & {"upscale_bridge", "nodes"}
@@ -119,7 +142,7 @@ def test_pack_loads_from_a_folder_of_any_name(tmp_path):
         folder.symlink_to(ROOT, target_is_directory=True)
     except OSError:
         pytest.skip("this system makes no symbolic links")
-    assert load_in_a_new_process(folder)[0] == ["LocalESRGANUpscale"]
+    assert load_in_a_new_process(folder)[0] == sorted(TITLES)
 
 
 def test_root_file_alone_does_nothing():

@@ -127,7 +127,7 @@ def _send_paid(context: Context, call: Call, *, last: bool) -> Reply | None:
     if context.halt.is_set():
         raise StoppedError
     if not context.journal.begin_submit(context.name):
-        raise StoppedError("Another program took this task over; run again to join it.")
+        raise TaskError("Another program took this task over or forgot it; run again to join it.")
     try:
         return context.line.send(
             call, stop=context.check, limit=LARGEST_REPLY, read_seconds=_READ_SECONDS, once=True

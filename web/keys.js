@@ -1,0 +1,199 @@
+// @ts-check
+// The dialog in which users set their keys. It can write keys and never reads one.
+
+// @ts-ignore (ComfyUI serves it)
+import { app } from "../../scripts/app.js";
+// @ts-ignore (ComfyUI serves it)
+import { api } from "../../scripts/api.js";
+
+const COMMAND = "UpscaleBridge.Keys";
+const TITLE = "Upscale Bridge: API keys";
+const ROUTE = "/upscale_bridge/keys";
+
+const BOX = `
+  font: inherit; color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222);
+  border: 1px solid var(--border-color, #4e4e4e); border-radius: 0.4rem; padding: 0.35rem 0.75rem;`;
+const STYLE = `
+.upscale-bridge-keys {
+  width: min(36rem, calc(100vw - 2rem)); max-height: calc(100vh - 4rem); margin: auto; padding: 0;
+  color: var(--fg-color, #ddd); background: var(--comfy-menu-bg, #353535);
+  border: 1px solid var(--border-color, #4e4e4e); border-radius: 0.75rem;
+  box-shadow: 0 1rem 3rem rgb(0 0 0 / 40%); font: 0.9rem/1.5 system-ui, sans-serif;
+  &::backdrop { background: rgb(0 0 0 / 50%); }
+  & > * { margin: 1.25rem 1.5rem; }
+  & section { border-top: 1px solid var(--border-color, #4e4e4e); padding-top: 1rem; }
+  & h2, & h3 { font-size: 1rem; font-weight: 600; margin: 0; }
+  & h2 { font-size: 1.15rem; }
+  & p { margin: 0; color: var(--descrip-text, #999); }
+  & div { display: flex; align-items: center; gap: 0.5rem; margin: 0.25rem 0; }
+  & a { color: inherit; margin-left: auto; text-underline-offset: 0.2em; }
+  & input, & button { ${BOX} }
+  & input { flex: 1; min-width: 0; }
+  & button:enabled { cursor: pointer; }
+  & button:enabled:hover { border-color: currentcolor; }
+  & button:disabled { opacity: 0.5; }
+  & :focus-visible { outline: 2px solid #4c9ffe; outline-offset: 1px; }
+  & [role="alert"] { color: inherit; border-left: 3px solid #e5484d; padding-left: 0.6rem; }
+  & [role="alert"]:empty { border: none; }
+  & footer { text-align: right; }
+}`;
+
+/**
+ * What the server tells about one provider's key.
+ * @typedef {{name: string, title: string, variable: string, page: string,
+ *   origin: "environment" | "file" | null, hint: string | null}} Row
+ */
+
+/**
+ * Make an element; text is never read as HTML.
+ * @type {(tag: string, properties?: Record<string, any>, ...children: (Node | string)[]) => any}
+ */
+function make(tag, properties = {}, ...children) {
+  const element = /** @type {any} */ (document.createElement(tag));
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in element) element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/**
+ * Return all rows, after a change if there is one; throws an Error that the user may read.
+ * @type {(change?: {name: string, key: string}) => Promise<Row[]>}
+ */
+const ask = async (change) => {
+  const headers = { "Content-Type": "application/json" };
+  const options = change && { method: "POST", headers, body: JSON.stringify(change) };
+  let answer, body;
+  try {
+    answer = await api.fetchApi(ROUTE, { cache: "no-store", ...options });
+  } catch {
+    throw new Error("ComfyUI cannot be reached.");
+  }
+  try {
+    body = await answer.json();
+  } catch {
+    throw new Error(`ComfyUI answered ${answer.status}; its log says more.`);
+  }
+  if (!answer.ok) throw new Error(String(body.error));
+  return body.keys;
+};
+
+/** @param {Row} row */
+function describe(row) {
+  if (!row.origin) return "Not set";
+  const end = row.hint?.startsWith("..") ? `, ends in ${row.hint}` : "";
+  const place = row.origin === "file" ? "the key file" : `the environment (${row.variable})`;
+  return `Set${end}, from ${place}`;
+}
+
+/** Draw one provider's part of the dialog. @param {Row} row */
+function draw(row) {
+  const id = `upscale-bridge-key-${row.name}`;
+  const state = make("p", { id: `${id}-state` });
+  const told = make("p", { role: "status" });
+  const wrong = make("p", { role: "alert" });
+  const field = make("input", {
+    ...{ id, type: "password", autocomplete: "off", spellcheck: false },
+    ...{ placeholder: "Paste a key", "aria-label": `API key for ${row.title}` },
+    "aria-describedby": state.id,
+  });
+  const [save, remove] = ["Save", "Remove"].map((verb) =>
+    make("button", { type: "button", "aria-label": `${verb} the key for ${row.title}` }, verb),
+  );
+
+  /** @param {Row} now */
+  const show = (now) => {
+    row = now;
+    state.textContent = describe(row);
+    remove.hidden = row.origin !== "file";
+    save.disabled = !field.value.trim();
+  };
+  /** @param {string} key */
+  const change = async (key) => {
+    told.textContent = wrong.textContent = "";
+    save.disabled = remove.disabled = true;
+    try {
+      const rows = await ask({ name: row.name, key });
+      field.value = "";
+      show(rows.find((other) => other.name === row.name) ?? row);
+      if (key && row.origin === "environment") {
+        told.textContent = `Saved, but ${row.variable} comes first.`;
+      } else if (key) {
+        told.textContent = "Saved.";
+      } else {
+        const rest = `The shell has set another: upscale-bridge keys remove ${row.name}`;
+        told.textContent = row.origin === "file" ? rest : "Removed.";
+      }
+      field.focus();
+    } catch (error) {
+      wrong.textContent = /** @type {Error} */ (error).message;
+    }
+    save.disabled = !field.value.trim();
+    remove.disabled = false;
+  };
+  field.addEventListener("input", () => (save.disabled = !field.value.trim()));
+  field.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Enter" && !event.isComposing && !save.disabled) change(field.value);
+  });
+  save.addEventListener("click", () => change(field.value));
+  remove.addEventListener("click", () => change(""));
+  show(row);
+
+  const head = make("div", {}, make("h3", {}, row.title));
+  if (row.page.startsWith("https://")) {
+    const label = `Get a key from ${row.title} (opens a new tab)`;
+    const link = { href: row.page, target: "_blank", rel: "noopener", "aria-label": label };
+    head.append(make("a", link, "Get a key"));
+  }
+  return make("section", {}, head, state, make("div", {}, field, save, remove), told, wrong);
+}
+
+async function open() {
+  const heading = make("h2", { id: "upscale-bridge-keys-title" }, TITLE);
+  const about = "Kept on the machine that runs ComfyUI, never in a workflow, never shown again.";
+  const rows = make("p", { role: "status" }, "Loading");
+  const close = make("button", { type: "button" }, "Close");
+  const dialog = /** @type {HTMLDialogElement} */ (
+    make(
+      "dialog",
+      { className: "upscale-bridge-keys", "aria-labelledby": heading.id },
+      make("style", {}, STYLE),
+      make("header", {}, heading, make("p", {}, about)),
+      rows,
+      make("footer", {}, close),
+    )
+  );
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  // What is typed here is not for ComfyUI's shortcuts, nor Escape for a dialog below this one.
+  dialog.addEventListener("keydown", (event) => event.stopPropagation());
+  document.body.append(dialog);
+  dialog.showModal();
+  try {
+    rows.replaceWith(...(await ask()).map(draw));
+    dialog.querySelector("input")?.focus();
+  } catch (error) {
+    rows.replaceWith(make("p", { role: "alert" }, /** @type {Error} */ (error).message));
+  }
+}
+
+app.registerExtension({
+  name: COMMAND,
+  commands: [{ id: COMMAND, label: TITLE, icon: "pi pi-key", function: open }],
+  menuCommands: [{ path: ["Extensions"], commands: [COMMAND] }],
+  settings: [
+    {
+      id: COMMAND,
+      name: "API keys of remote services",
+      category: ["Upscale Bridge", "Keys", "API keys"],
+      type: () => {
+        const button = make("button", { type: "button", style: BOX }, "Set API keys");
+        button.addEventListener("click", open);
+        return button;
+      },
+      defaultValue: null,
+    },
+  ],
+});
