@@ -42,8 +42,8 @@ def test_environment_holds_addresses_only(monkeypatch):
 
 
 def test_unknown_names_are_left_to_newer_versions():
-    write('{"of the future": 1, "result_days": 0}')
-    assert load_settings({"other": 2}) == Settings(result_days=0)
+    write('{"of the future": 1, "result_days": 1}')
+    assert load_settings({"other": 2}) == Settings(result_days=1)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_unknown_names_are_left_to_newer_versions():
         ("concurrency", "3", "a whole number"),
         ("task_seconds", 9, "from 10 to 86400"),
         ("queue_seconds", 1e9, "from 10 to 604800"),
-        ("result_days", -1, "from 0 to 3650"),
+        ("result_days", -1, "from 1 to 3650"),
         ("novita_base_url", 5, "a text"),
     ],
 )

@@ -77,7 +77,7 @@ class Client:
     ) -> Request:
         """Return what `run` takes; `pixels` is whatever identifies the image that is sent."""
         provider = operation.provider
-        base_url = self._base_url(provider)
+        base_url = self._host(provider)
         facts = {
             "provider": provider.name,
             "base_url": base_url,
@@ -133,8 +133,8 @@ class Client:
         needs the `operation` that made it.
         """
         task = self._known(name.strip(), operation)
-        kind = next(kind for kind in OPERATIONS if kind.__name__ == task.operation)
-        if task.base_url != self._base_url(kind.provider):
+        kind = _operation(task)
+        if task.base_url != self._host(kind.provider):
             raise SettingsError(
                 f"Task {name} is at {task.base_url}, not at the present host; set "
                 f"{kind.provider.url_variable} to that address."
@@ -153,6 +153,12 @@ class Client:
         task = self.journal.find(name)
         if task is None or task.state != "ambiguous":
             raise InvalidInputError("ID", f"There is no task {name} whose ticket is unknown.")
+        if not _operation(task).wire.has_tickets:
+            raise InvalidInputError(
+                "ID",
+                f"{_operation(task).title} has no tickets; a result can only come with the "
+                "submit itself.",
+            )
         self.journal.attach(replace(task, ticket=ticket, state="running", owner="", reason=""))
 
     def _run_new(
@@ -195,7 +201,7 @@ class Client:
                 f"This machine knows no task {name[:80]!r}; `upscale-bridge tasks` lists those it "
                 "knows. For a task of another machine, say which operation made it.",
             )
-        base_url = self._base_url(operation.provider)
+        base_url = self._host(operation.provider)
         task = Task(
             request=hashlib.sha256(f"ticket\0{base_url}\0{name}".encode()).hexdigest()[:32],
             provider=operation.provider.name,
@@ -210,16 +216,16 @@ class Client:
         self.journal.attach(task)
         return task
 
-    def _base_url(self, provider: Provider) -> str:
-        chosen = self.settings().base_url(provider.name) or provider.base_url
-        return check_base_url(chosen, provider.url_variable, self._look_up)
+    def _host(self, provider: Provider) -> str:
+        """Return the base URL that was chosen; it is checked before anything is sent to it."""
+        return (self.settings().base_url(provider.name) or provider.base_url).rstrip("/")
 
     def _is_private(self, base_url: str) -> bool:
         return is_private(urlsplit(base_url).hostname or "", self._look_up)
 
     def _line(self, provider: Provider) -> Line:
         """Return a line to the provider's host, or raise `MissingKeyError`."""
-        base_url = self._base_url(provider)
+        base_url = check_base_url(self._host(provider), provider.url_variable, self._look_up)
         found = self.keys.find(provider.name)
         if found is not None:
             secret = found.secret
@@ -233,6 +239,10 @@ class Client:
                 f"made at {provider.key_page}."
             )
         return Line(base_url, provider.auth_header, provider.auth_scheme, secret, self._look_up)
+
+
+def _operation(task: Task) -> type[RemoteOperation]:
+    return next(kind for kind in OPERATIONS if kind.__name__ == task.operation)
 
 
 def _public(url: str) -> str:

@@ -124,11 +124,12 @@ class Journal:
 
     def retake(self, request: str) -> bool:
         """Make an ambiguous task ours to submit again; for hosts that refuse to do it twice."""
-        own = self._owners.own()
-        if not self._change(request, ("ambiguous",), state="preparing", owner=own):
-            return False
-        self._active.add(request)
-        return True
+        with self._lock:  # no other thread may see the one without the other
+            own = self._owners.own()
+            retaken = self._change(request, ("ambiguous",), state="preparing", owner=own)
+            if retaken:
+                self._active.add(request)
+            return retaken
 
     def begin_submit(self, request: str) -> bool:
         """Note that the paid call is about to be sent; False when the task is not ours any more."""
@@ -155,18 +156,9 @@ class Journal:
 
         What was not submitted is forgotten, unless it was ambiguous before.
         """
-        self._active.discard(request)
-        with self._transaction() as execute:
-            task = self._get(request)
-            if task is None or task.owner != self._owners.own():
-                return
-            if task.state == "preparing" and not task.reason:
-                execute("DELETE FROM tasks WHERE request = ?", request)
-            elif task.state in ("preparing", "submitting"):
-                reason = task.reason or "The submit was not brought to its end."
-                self._update(request, state="ambiguous", owner="", reason=reason)
-            else:
-                self._update(request, owner="")
+        with self._lock:  # no other thread may see the one without the other
+            self._active.discard(request)
+            self._give_up(request)
 
     def keep_upload(self, request: str, url: str) -> None:
         """Note where the image was uploaded."""
@@ -255,6 +247,19 @@ class Journal:
             ).fetchall()
         times = sorted(float(row[0]) for row in rows)
         return times[len(times) // 2] if times else None
+
+    def _give_up(self, request: str) -> None:
+        with self._transaction() as execute:
+            task = self._get(request)
+            if task is None or task.owner != self._owners.own():
+                return
+            if task.state == "preparing" and not task.reason:
+                execute("DELETE FROM tasks WHERE request = ?", request)
+            elif task.state in ("preparing", "submitting"):
+                reason = task.reason or "The submit was not brought to its end."
+                self._update(request, state="ambiguous", owner="", reason=reason)
+            else:
+                self._update(request, owner="")
 
     def _is_worked_on(self, task: Task) -> bool:
         """Tell whether a thread here, or another living process, is at a task."""

@@ -37,7 +37,11 @@ def submit(context: Context, task: Task) -> Done | None:
     when certainly nothing was accepted, else `AmbiguousSubmitError`.
     """
     context.show("uploading")
-    call = context.operation.wire.submit(context.operation, _source(context, task))
+    try:
+        source = _source(context, task)
+    except TransportError as error:
+        raise _unsent(context, error) from error
+    call = context.operation.wire.submit(context.operation, source)
     call = replace(call, headers={**call.headers, "Idempotency-Key": task.key})
     until = context.clock.monotonic() + context.settings.task_seconds
     attempt = 0
@@ -137,11 +141,7 @@ def _send_paid(context: Context, call: Call, *, last: bool) -> Reply | None:
             raise _ambiguous(context, str(error)) from error
         context.journal.end_submit(context.name)
         if last:
-            raise TransportError(
-                f"{error} Nothing was sent and nothing is billed; check the connection, the proxy "
-                f"or {context.operation.provider.url_variable}.",
-                sent=False,
-            ) from error
+            raise _unsent(context, error) from error
         return None
     except BadReplyError as error:
         raise _ambiguous(context, str(error)) from error
@@ -150,6 +150,14 @@ def _send_paid(context: Context, call: Call, *, last: bool) -> Reply | None:
         raise
     except BaseException as error:
         raise _ambiguous(context, f"{type(error).__name__} during the submit.") from error
+
+
+def _unsent(context: Context, error: TransportError) -> TransportError:
+    return TransportError(
+        f"{error} Nothing was submitted and nothing is billed; check the connection, the proxy or "
+        f"{context.operation.provider.url_variable}.",
+        sent=False,
+    )
 
 
 def _read_accepted(context: Context, reply: Reply) -> Done | None:
