@@ -118,6 +118,8 @@ def test_tasks_are_listed_resumed_and_forgotten(run, service):
     status, _, err = run("tasks", "resume", row["ticket"], "-o", "again.png")
     assert (status, size("again.png")) == (0, (48, 32))
     assert "again.png" in err
+    assert run("tasks", "resume", row["request"][:12])[0] == 0
+    assert size(row["request"][:12] + ".png") == (48, 32)
     assert run("tasks", "forget", row["request"][:12])[0] == 0
     assert json.loads(run("tasks", "--json")[1]) == []
 

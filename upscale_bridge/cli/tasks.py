@@ -31,7 +31,9 @@ def add_commands(commands: Any) -> None:
     resume = verbs.add_parser("resume", help="fetch the result of a task")
     resume.set_defaults(command=_resume)
     resume.add_argument("task_id", metavar="ID", help="the service's id, or the name in the list")
-    resume.add_argument("-o", "--output", metavar="OUT", required=True, help="a file, or -")
+    resume.add_argument(
+        "-o", "--output", metavar="OUT", help="a file, or -. Default: the task's name and .png"
+    )
     resume.add_argument("--ticket", help="the service's id of a task whose id is not known here")
     resume.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     add_params(resume, ResumeTask, leave_out=("task_id",))
@@ -67,7 +69,8 @@ def _resume(args: argparse.Namespace) -> int:
     shown = Terminal(1, quiet=args.json)
     with interruptible(shown):
         result = service.resume(ResumeTask(**values(args, ResumeTask)), shown.lane(0, args.task_id))
-    target: Path | str = args.output if args.output == batch.STREAM else Path(args.output)
+    name = args.output or result.info["tasks"][0]["request"] + ".png"
+    target: Path | str = name if name == batch.STREAM else Path(name)
     format = batch.format_of(target)
     batch.write(target, codecs.encode(result.images[0], format).data, overwrite=args.overwrite)
     if args.json:

@@ -184,7 +184,7 @@ def _note(context: Context, ticket: str) -> None:
         raise TaskError(
             f"{context.operation.provider.title} accepted task {ticket}, but that could not be "
             f"noted. {error} Write the id down: `upscale-bridge tasks resume {ticket} --made-by "
-            f"{kind} -o FILE`, or the node Resume Upscale Task, fetches its result.",
+            f"{kind}`, or the node Resume Upscale Task, fetches its result.",
             ticket=ticket,
         ) from error
 
