@@ -1,0 +1,141 @@
+"""Rounds in which a process is killed during its request and another one runs it again."""
+
+import random
+import re
+import sqlite3
+import time
+from collections import Counter
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.fakes import faults
+from tests.fakes.faults import Fault
+from tests.fakes.service import FakeService
+from tests.remote.child import Children
+from tests.remote.kit import KEY
+
+COMMANDS = ("novita", "wavespeed", "photio")
+
+
+def late(seconds):
+    """Accept the submit only after a while."""
+
+    def act(x):
+        x.service.rest(seconds)
+        x.send(x.behave())
+
+    return Fault("late", act)
+
+
+def slow_calls(seconds):
+    """Return phases, and faults that make one call of them slow."""
+    return (
+        ("", None),
+        ("submit", late(seconds)),
+        ("submit", faults.stall(seconds, silent=True)),
+        ("submit", faults.stall(seconds)),
+        ("ticket", faults.stall(seconds, silent=True)),
+        ("download", faults.stall(seconds)),
+    )
+
+
+@dataclass
+class Report:
+    """What came of all rounds."""
+
+    states: Counter = field(default_factory=Counter)
+    """In which state the journal was when the process was killed."""
+    doubts: int = 0
+    """Rounds whose second run was refused because nobody knew whether the service had accepted."""
+    found: int = 0
+    """Those where the service knew the task and its id brought the result."""
+    again: int = 0
+    """Those where a task was given up that the service had accepted: its API has no ids."""
+    delivered: int = 0
+    tasks: Counter = field(default_factory=Counter)
+    """How many tasks requests made by themselves, before anybody gave one up."""
+    paid: Counter = field(default_factory=Counter)
+    """How many tasks requests made in the end."""
+    leftovers: int = 0
+    """Incomplete files in the folder of results."""
+
+
+class Crashes:
+    """Kills processes and runs their requests again."""
+
+    def __init__(self, fake, children, home, seed):
+        self.fake, self.children, self.home = fake, children, Path(home)
+        self.random = random.Random(seed)
+        self.report = Report()
+        self._slow = slow_calls(fake.clock.seconds)
+        self._durations = {}
+
+    def warm_up(self):
+        """Learn how long each request takes."""
+        for index, command in enumerate(COMMANDS):
+            started = time.monotonic()
+            assert self.children.do("run", command, 900_000 + index)["right"]
+            self._durations[command] = time.monotonic() - started
+
+    def round(self, number):
+        """Kill one request, run it again, and do what its error says."""
+        command = COMMANDS[number % len(COMMANDS)]
+        self._kill(command, number)
+        before = self._before
+        found = self.children.do("run", command, number)
+        self.report.tasks[len(self.fake.tasks) - before] += 1
+        if found.get("error") == "AmbiguousSubmitError":
+            found = self._resolve(command, number, found["text"], self.fake.tasks[before:])
+        assert found.get("right"), found
+        self.report.delivered += 1
+        self.report.paid[len(self.fake.tasks) - before] += 1
+        requests = len(self.fake.requests)
+        assert self.children.do("run", command, number) == {"right": True, "how": "reused"}
+        assert len(self.fake.requests) == requests
+
+    def _kill(self, command, number):
+        phase, fault = self.random.choice(self._slow)
+        self._before, rows = len(self.fake.tasks), len(self._states())
+        if phase:
+            self.fake.faults[phase].append(fault)
+        seconds = self.fake.clock.seconds
+        after = self.random.uniform(0, self._durations[command] + seconds * bool(phase))
+        self.children.do("run", command, number, kill_after=after)
+        states = self._states()
+        self.report.states[states[0] if len(states) > rows else "no row"] += 1
+        time.sleep(seconds * (phase == "submit"))  # the service may accept only now
+        for waiting in self.fake.faults.values():
+            waiting.clear()
+
+    def _resolve(self, command, number, text, tasks):
+        """Do what the sentence says and return what came of it."""
+        self.report.doubts += 1
+        name = re.search(r"forget ([0-9a-f]{12})", text)[1]
+        if tasks and "--ticket" in text:
+            self.report.found += 1
+            return self.children.do("attach", command, number, name, tasks[0].id)
+        self.report.again += bool(tasks)
+        return self.children.do("forget", command, number, name)
+
+    def _states(self):
+        """Return the states of all rows, the newest first."""
+        with closing(sqlite3.connect(self.home / "journal.sqlite3")) as connection:
+            rows = connection.execute("SELECT state FROM tasks ORDER BY created DESC")
+            return [state for (state,) in rows]
+
+
+@contextmanager
+def crashes(folder, *, idempotent, seed, seconds):
+    """Lend a `Crashes` with a stand-in of its own, whose tasks take so many seconds."""
+    home = Path(folder) / "home"
+    environment = {"UPSCALE_BRIDGE_HOME": str(home)}
+    with FakeService(key=KEY, seconds=seconds, idempotent=idempotent) as fake:
+        for name in ("NOVITA", "PHOTIO", "WAVESPEED"):
+            environment[f"{name}_BASE_URL"] = fake.base_url
+            environment[f"{name}_API_KEY"] = KEY
+        with Children(folder, environment) as children:
+            made = Crashes(fake, children, home, seed)
+            made.warm_up()
+            yield made
+            made.report.leftovers = len(list((home / "results").glob("*.part")))

@@ -1,0 +1,229 @@
+"""Every fault of uploads and downloads: nothing is paid again, nothing is lost."""
+
+import contextlib
+import errno
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.fakes import faults
+from tests.remote.kit import (
+    PASSING,
+    POLLED,
+    SILENT,
+    UNREADABLE,
+    check_delivered,
+    enlarged,
+    picture,
+    rows,
+)
+from upscale_bridge.errors import (
+    AmbiguousSubmitError,
+    AuthError,
+    BadReplyError,
+    ProviderError,
+    TaskError,
+    TaskFailedError,
+    TransportError,
+    UpscaleError,
+)
+from upscale_bridge.remote import context, follow
+from upscale_bridge.settings import home
+from upscale_bridge.transport import Line
+
+DIFFERENT = ("novita", "novita-v2", "wavespeed")  # the fourth names its results like the first
+
+
+@pytest.fixture(autouse=True)
+def modest(monkeypatch):
+    """Call a megabyte too much."""
+    monkeypatch.setattr(context, "LARGEST_REPLY", 1 << 20)
+    monkeypatch.setattr(follow, "LARGEST_RESULT", 1 << 20)
+
+
+# --- uploads
+
+
+@pytest.mark.parametrize("phase", ["ticket", "put", "legacy"])
+@pytest.mark.parametrize("fault", PASSING + SILENT, ids=lambda fault: fault.name)
+def test_uploads_are_repeated(vendor, phase, fault, monkeypatch):
+    if fault in SILENT:
+        monkeypatch.setattr(context, "_READ_SECONDS", 0.05)
+    if phase == "legacy":
+        vendor.fake.faults["ticket"].append(faults.not_found())
+    vendor.fake.faults[phase].append(fault)
+    check_delivered(vendor, "wavespeed")
+    assert vendor.fake.tasks[0].source == "upload"
+
+
+@pytest.mark.parametrize("phase", ["ticket", "put", "legacy"])
+@pytest.mark.parametrize(
+    "fault",
+    [faults.answer(503), faults.drop_answer(accept=False), faults.refused("body")],
+    ids=lambda fault: fault.name,
+)
+def test_uploads_that_never_succeed(vendor, phase, fault):
+    if phase == "legacy":
+        vendor.fake.faults["ticket"].append(faults.not_found())
+    vendor.fake.faults[phase].extend([fault] * 4)
+    with pytest.raises((ProviderError, TransportError)):
+        vendor.run("wavespeed")
+    assert (vendor.fake.tasks, vendor.rows, vendor.submits()) == ([], [], 0)
+    vendor.fake.faults[phase].clear()
+    check_delivered(vendor, "wavespeed")
+
+
+@pytest.mark.parametrize("phase", ["ticket", "legacy"])
+@pytest.mark.parametrize("fault", UNREADABLE, ids=lambda fault: fault.name)
+def test_unreadable_answers_to_uploads(vendor, phase, fault):
+    if phase == "legacy":
+        vendor.fake.faults["ticket"].append(faults.not_found())
+    vendor.fake.faults[phase].append(fault)
+    with contextlib.suppress(BadReplyError):
+        vendor.run("wavespeed")
+    check_delivered(vendor, "wavespeed")
+
+
+def test_an_upload_place_whose_time_is_over_is_asked_anew(vendor):
+    vendor.fake.faults["put"].append(faults.expired())
+    check_delivered(vendor, "wavespeed")
+    assert [vendor.fake.count(phase) for phase in ("ticket", "put")] == [2, 2]
+    vendor.fake.faults["put"].extend([faults.expired()] * 2)
+    with pytest.raises(AuthError, match="403"):
+        vendor.run("wavespeed", picture(1))
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_hosts_without_uploads_get_the_image_itself(vendor, status):
+    vendor.fake.faults["ticket"].append(faults.answer(status))
+    vendor.fake.faults["legacy"].append(faults.answer(status))
+    check_delivered(vendor, "wavespeed")
+    assert vendor.fake.tasks[0].source == "data_uri"
+
+
+def test_a_failed_task_does_not_keep_its_upload(vendor):
+    vendor.fake.faults["poll"].append(faults.failed("The media address cannot be reached."))
+    with pytest.raises(TaskFailedError):
+        vendor.run("wavespeed")
+    vendor.fake.uploads.clear()
+    check_delivered(vendor, "wavespeed", tasks=2)
+
+
+# --- downloads
+
+
+def parts():
+    """Return what incomplete downloads have left behind."""
+    return list((home() / "results").glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    rows(
+        *((DIFFERENT, fault) for fault in (*PASSING, *SILENT)),
+        (POLLED, faults.redirect()),
+        (POLLED, faults.answer(200)),
+        (POLLED, faults.html_200()),
+        (POLLED, faults.wrong_type("text")),
+        (POLLED, faults.wrong_type("gif")),
+        (POLLED, faults.wrong_type("html")),
+        (POLLED, faults.bomb()),
+    ),
+)
+def test_downloads_are_repeated(vendor, command, fault, monkeypatch):
+    if fault in SILENT:
+        monkeypatch.setitem(Line.fetch.__kwdefaults__, "read_seconds", 0.05)
+    vendor.fake.faults["download"].extend([fault, fault])
+    check_delivered(vendor, command)
+    assert parts() == []
+
+
+@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("fault", [faults.expired(), faults.not_found(), faults.answer(410)])
+def test_an_address_whose_time_is_over_is_asked_anew_once(vendor, command, fault):
+    vendor.fake.faults["download"].append(fault)
+    check_delivered(vendor, command)
+    assert [vendor.fake.count(phase) for phase in ("poll", "download")] == [2, 2]
+
+
+NEVER = (
+    (POLLED, faults.expired(), TaskError),
+    (POLLED, faults.not_found(), TaskError),
+    (POLLED, faults.answer(418), TaskError),
+    (POLLED, faults.answer(503), TaskError),
+    (POLLED, faults.truncated(), TaskError),
+    (POLLED, faults.drop_answer(), TaskError),
+    (POLLED, faults.redirect(), TaskError),
+    (POLLED, faults.huge(2), (TaskError, BadReplyError)),
+    (POLLED, faults.huge(), (TaskError, BadReplyError)),
+    (POLLED, faults.gzip_bomb(2), (TaskError, BadReplyError)),
+)
+
+
+@pytest.mark.parametrize(("command", "fault", "kinds"), rows(*NEVER))
+def test_downloads_that_never_succeed(vendor, command, fault, kinds):
+    vendor.fake.faults["download"].extend([fault] * 40)
+    with pytest.raises(kinds) as caught:
+        vendor.run(command)
+    (task,) = vendor.fake.tasks
+    assert f"tasks resume {task.id}" in str(caught.value)
+    assert vendor.fake.count("download") < 30
+    assert parts() == []
+    assert vendor.fake.base_url not in str(caught.value)
+    assert "X-Amz" not in str(caught.value)
+    vendor.fake.faults["download"].clear()
+    check_delivered(vendor, command)
+
+
+@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("fault", [faults.html_200(), faults.bomb(), faults.wrong_type("gif")])
+def test_broken_files_are_kept_and_asked_for_by_the_next_run(vendor, command, fault):
+    vendor.fake.faults["download"].extend([fault] * 3)
+    with pytest.raises(BadReplyError) as caught:
+        vendor.run(command)
+    assert Path(re.search(r"is kept in (.+?);", str(caught.value))[1]).stat().st_size > 0
+    assert parts() == []
+    check_delivered(vendor, command)
+
+
+@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("fault", [faults.smaller(), faults.other_aspect()])
+def test_results_of_something_else_are_kept(vendor, command, fault):
+    vendor.fake.faults["download"].append(fault)
+    before = None
+    for _ in range(2):
+        with pytest.raises(BadReplyError) as caught:
+            vendor.run(command)
+        path = Path(re.search(r"is kept in (.+?);", str(caught.value))[1])
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert before in (None, len(vendor.fake.requests))
+        before = len(vendor.fake.requests)
+
+
+@pytest.mark.parametrize("command", POLLED)
+def test_a_full_disk_loses_nothing(vendor, command, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("upscale_bridge.transport.os.fsync", full)
+        with pytest.raises(UpscaleError, match="No space left"):
+            vendor.run(command)
+    check_delivered(vendor, command)
+
+
+def test_a_full_disk_when_the_answer_is_the_result(vendor, monkeypatch):
+    """It is handed over, though it cannot be kept; the next run does not pay for it again."""
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        result = vendor.run("photio")
+    assert torch.equal(result.images, enlarged("photio", picture()))
+    with pytest.raises(AmbiguousSubmitError, match=r"delivered but not kept.*No space left"):
+        vendor.run("photio")
+    assert len(vendor.fake.tasks) == 1

@@ -1,0 +1,109 @@
+"""Every fault of a poll: the task goes on, and nothing is paid again."""
+
+import pytest
+
+from tests.fakes import faults
+from tests.remote.kit import PASSING, POLLED, SILENT, UNREADABLE, check_delivered, rows
+from upscale_bridge.errors import AuthError, ProviderError, TaskFailedError, TaskLostError
+from upscale_bridge.remote import context
+
+WAVESPEED = ("wavespeed",)
+DIFFERENT = ("novita", "novita-v2", "wavespeed")  # the fourth speaks like the first
+
+
+@pytest.fixture(autouse=True)
+def modest(monkeypatch):
+    """Call a megabyte too much."""
+    monkeypatch.setattr(context, "LARGEST_REPLY", 1 << 20)
+
+
+POLLS = (
+    *PASSING,
+    *SILENT,
+    *UNREADABLE,
+    faults.answer(200, {}),
+    faults.null_lists(),
+    faults.string_numbers(),
+    faults.duplicate_keys(),
+    faults.unknown_word(),
+    faults.unknown_word(None),
+    faults.not_found(),
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    rows(
+        *((DIFFERENT, fault) for fault in POLLS),
+        (("novita-v2",), faults.answer(200, {"code": -1, "msg": "internal"})),
+        (("novita-v2",), faults.duplicate_keys("code", 4)),
+        (WAVESPEED, faults.answer(200, {"code": 500, "message": "oops"})),
+        (WAVESPEED, faults.answer(200, {"code": 429, "message": "slow down"})),
+    ),
+)
+def test_polls_go_on(vendor, command, fault, monkeypatch):
+    if fault in SILENT:
+        monkeypatch.setattr(context, "_READ_SECONDS", 0.05)
+    vendor.fake.faults["poll"].append(fault)
+    check_delivered(vendor, command)
+    assert vendor.submits() == 1
+
+
+REFUSED = (
+    (POLLED, faults.refused("key"), AuthError, "Check the key"),
+    (POLLED, faults.refused("no_key"), AuthError, "Check the key"),
+    (POLLED, faults.refused("forbidden"), AuthError, "Check the key"),
+    (POLLED, faults.refused("body", "odd id"), ProviderError, "odd id"),
+    (POLLED, faults.answer(418), ProviderError, "418"),
+    (POLLED, faults.redirect("http://localhost:1/"), ProviderError, r"set \w+_BASE_URL"),
+)
+
+
+@pytest.mark.parametrize(("command", "fault", "kind", "words"), rows(*REFUSED))
+def test_refused_polls_leave_the_task_to_the_next_run(vendor, command, fault, kind, words):
+    vendor.fake.faults["poll"].append(fault)
+    with pytest.raises(ProviderError, match=words) as caught:
+        vendor.run(command)
+    assert type(caught.value) is kind
+    check_delivered(vendor, command)
+    assert vendor.submits() == 1
+
+
+@pytest.mark.parametrize("command", POLLED)
+def test_a_refused_poll_is_no_reason_to_run_locally(vendor, command, monkeypatch):
+    monkeypatch.setattr("upscale_bridge.errand._run_here", None)
+    vendor.fake.faults["poll"].append(faults.refused("balance"))
+    with pytest.raises(ProviderError, match="balance"):
+        vendor.run(command, when_unavailable="run locally")
+    check_delivered(vendor, command)
+
+
+@pytest.mark.parametrize("command", POLLED)
+def test_a_service_that_forgets_its_task(vendor, command):
+    vendor.fake.faults["poll"].extend([faults.not_found()] * 3)
+    with pytest.raises(TaskLostError, match="tasks forget") as caught:
+        vendor.run(command)
+    assert caught.value.ticket == vendor.fake.tasks[0].id
+    check_delivered(vendor, command)
+
+
+@pytest.mark.parametrize("command", POLLED)
+def test_an_old_task_that_is_forgotten_is_made_anew(vendor, command):
+    vendor.fake.faults["poll"].append(faults.refused("key"))
+    with pytest.raises(AuthError):
+        vendor.run(command)
+    vendor.clock.ahead += 30 * 3600
+    vendor.fake.faults["poll"].extend([faults.not_found()] * 3)
+    with pytest.raises(TaskLostError, match=r"30 h ago.* submits it anew, which costs again"):
+        vendor.run(command)
+    check_delivered(vendor, command, tasks=2)
+
+
+@pytest.mark.parametrize("command", POLLED)
+def test_a_task_that_fails_later_is_made_anew(vendor, command):
+    vendor.fake.faults["poll"].extend([faults.unknown_word(), faults.failed("No luck.")])
+    with pytest.raises(TaskFailedError, match="No luck") as caught:
+        vendor.run(command)
+    assert caught.value.ticket == vendor.fake.tasks[0].id
+    assert ".." not in str(caught.value)
+    check_delivered(vendor, command, tasks=2)
