@@ -6,6 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, NoReturn
+from urllib.parse import parse_qs, urlsplit
 
 from ..errors import AuthError, BadReplyError, InvalidInputError, ProviderError, QuotaError
 from ..params import Operation
@@ -273,6 +274,14 @@ def read_body(call: Call) -> Json:
         return table(json.loads(call.body))
     except (ValueError, RecursionError) as error:
         raise InvalidInputError("body", "The body must be a JSON object.") from error
+
+
+def ticket_in_query(call: Call, path: str) -> str | None:
+    """Return the task_id of a GET of `path`, None for any other call."""
+    parts = urlsplit(call.url)
+    if call.method != "GET" or parts.path != path:
+        return None
+    return parse_qs(parts.query).get("task_id", [""])[0]
 
 
 def required(body: Json, name: str) -> str:

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import ClassVar
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from ...errors import BadReplyError, InvalidInputError
 from ...params import param
@@ -28,6 +28,7 @@ from ..provider import (
     preset_target,
     read_body,
     required,
+    ticket_in_query,
 )
 from ..wire import (
     Call,
@@ -102,10 +103,7 @@ class NovitaWire(Wire):
         return answer({"task_id": accepted.id})
 
     def read_poll_call(self, call: Call) -> str | None:
-        parts = urlsplit(call.url)
-        if call.method != "GET" or parts.path != _RESULT:
-            return None
-        return parse_qs(parts.query).get("task_id", [""])[0]
+        return ticket_in_query(call, _RESULT)
 
     def write_status(self, ticket: str, status: Status) -> Reply:
         words = {Queued: "QUEUED", Running: "PROCESSING", Done: "SUCCEED", Failed: "FAILED"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from ...errors import AuthError, BadReplyError, ProviderError, QuotaError
 from ...params import param
@@ -23,6 +23,7 @@ from ..provider import (
     make,
     read_body,
     required,
+    ticket_in_query,
 )
 from ..wire import (
     Call,
@@ -125,10 +126,7 @@ class V2Wire(Wire):
         return answer({"code": 0, "msg": "", "data": {"task_id": accepted.id, "warn": ""}})
 
     def read_poll_call(self, call: Call) -> str | None:
-        parts = urlsplit(call.url)
-        if call.method != "GET" or parts.path != _PROGRESS:
-            return None
-        return parse_qs(parts.query).get("task_id", [""])[0]
+        return ticket_in_query(call, _PROGRESS)
 
     def write_status(self, ticket: str, status: Status) -> Reply:
         numbers = {Queued: 0, Running: 1, Done: 2, Failed: 3}
