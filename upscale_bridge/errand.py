@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import exchange
 from .errors import (
+    AmbiguousSubmitError,
     MissingKeyError,
     QuotaError,
     RetiredError,
@@ -150,9 +151,15 @@ def _is_unavailable(found: Sequence[Found]) -> bool:
 
 
 def _worst(found: Sequence[Found]) -> UpscaleError:
-    """Return the error that tells most: not a stop that only followed from another."""
+    """Return the error that matters most: a doubt, and not a stop that followed from another."""
     errors = [outcome for outcome in found if isinstance(outcome, UpscaleError)]
-    return next((error for error in errors if not isinstance(error, StoppedError)), errors[0])
+    return min(
+        errors,
+        key=lambda error: (
+            not isinstance(error, AmbiguousSubmitError),
+            isinstance(error, StoppedError),
+        ),
+    )
 
 
 def _told(error: UpscaleError, failed: list[int], count: int) -> UpscaleError:

@@ -99,8 +99,8 @@ def test_at_every_moment_of_a_submit(vendor, command, monkeypatch):
 def test_between_two_early_submits(vendor):
     vendor.fake.faults["submit"].extend([faults.retry_after(5)] * 1000)
     stop(vendor, "novita", lambda: vendor.submits() > 2)
-    vendor.fake.faults["submit"].clear()
     wait_until(lambda: not vendor.rows)
+    vendor.fake.faults["submit"].clear()
     check_delivered(vendor, "novita")
 
 

@@ -200,12 +200,13 @@ def test_sweep_removes_what_is_old_with_its_file(journal, clock):
 
 def test_sweep_removes_abandoned_parts_only(journal, clock):
     journal.claim(ONE, 7)
-    for name, age in (("old.part", 2 * DAY), ("new.part", 60), ("old.rejected", 2 * DAY)):
+    ages = {"old.part": 2, "new.part": 0.1, "old.rejected": 8, "new.rejected": 2}
+    for name, days in ages.items():
         path = journal.results / name
         path.touch()
-        os.utime(path, (clock.time - age,) * 2)
+        os.utime(path, (clock.time - days * DAY,) * 2)
     journal.sweep(7)
-    assert {p.name for p in journal.results.iterdir()} == {"new.part", "old.rejected"}
+    assert {p.name for p in journal.results.iterdir()} == {"new.part", "new.rejected"}
 
 
 def test_sweep_does_not_remove_a_task_that_began_anew(journal, clock, monkeypatch):

@@ -232,9 +232,10 @@ class Journal:
         for (name,) in names:
             if name:
                 (self.results / name).unlink(missing_ok=True)
-        for part in self.results.glob("*.part"):
-            if part.stat().st_mtime < now - _DAY:
-                part.unlink(missing_ok=True)
+        for pattern, age in (("*.part", 1), ("*.rejected", days)):
+            for file in self.results.glob(pattern):
+                if file.stat().st_mtime < now - age * _DAY:
+                    file.unlink(missing_ok=True)
         self._owners.sweep()
 
     def typical_seconds(self, operation: str) -> float | None:
