@@ -94,7 +94,8 @@ def decode(data: bytes) -> Tensor:
 
 def check_size(operation: RemoteOperation, sent: tuple[int, int], came: tuple[int, int]) -> None:
     """Raise `BadReplyError` unless a result of size `came` can be that of an image `sent`."""
-    if not operation.keeps_aspect():
+    rounded = tuple(side // operation.grid * operation.grid for side in operation.target(*sent))
+    if not operation.keeps_aspect() or came == rounded:
         return
     if came[0] < sent[0] or came[1] < sent[1]:
         raise BadReplyError(
@@ -102,8 +103,7 @@ def check_size(operation: RemoteOperation, sent: tuple[int, int], came: tuple[in
             f"({sent[0]} x {sent[1]} px)."
         )
     skew = (came[0] / came[1]) / (sent[0] / sent[1])
-    slack = _ASPECT_SLACK + 2 / min(*sent, *came)
-    if not 1 - slack <= skew <= 1 + slack:
+    if abs(skew - 1) > _ASPECT_SLACK + 2 / min(*sent, *came):
         raise BadReplyError(
             f"The result ({came[0]} x {came[1]} px) has other proportions than the image that was "
             f"sent ({sent[0]} x {sent[1]} px)."

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from tests.fakes import faults
-from tests.remote.kit import ALL, POLLED, Watch, enlarged, picture
+from tests.remote.kit import ALL, POLLED, Watch, enlarged, make, picture
+from upscale_bridge import exchange
 from upscale_bridge.errors import BadReplyError, InvalidInputError
 
 
@@ -194,3 +195,16 @@ def test_nothing_is_left_beside_the_result(vendor, command, tmp_path):
     vendor.run(command)
     (path,) = (tmp_path / "home" / "results").iterdir()
     assert path.suffix == ".png"
+
+
+def test_v2_rounds_down_to_multiples_of_eight():
+    """What the WebUI makes of 61 x 50 px and a factor of 2, though it looks a little narrow."""
+    operation = make("novita-v2", upscaling_resize=2.0)
+    exchange.check_size(operation, (61, 50), (120, 96))
+    exchange.check_size(operation, (61, 50), (122, 100))
+    with pytest.raises(BadReplyError):
+        exchange.check_size(operation, (61, 50), (112, 104))
+
+
+def test_v2_at_factor_one_may_be_a_little_smaller():
+    exchange.check_size(make("novita-v2", upscaling_resize=1.0), (61, 50), (56, 48))

@@ -140,6 +140,8 @@ class RemoteOperation(Operation):
     command: ClassVar[str]
     """The shell's word for it."""
     uploads: ClassVar[Uploads | None] = None
+    grid: ClassVar[int] = 1
+    """Sizes of results are rounded down to multiples of this many pixels."""
     deprecated: ClassVar[bool] = False
     retirement: ClassVar[str] = ""
     """What the vendor announced about the end of this API, one sentence with its date."""
