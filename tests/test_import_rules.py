@@ -16,7 +16,7 @@ OWNERS = {  # who may import a third-party package
     "PIL": {"codecs", "deep"},
     "numpy": {"codecs", "deep", "local"},
     "torch": {"codecs", "exchange", "local"},
-    "sqlite3": {"remote.journal", "remote.owners"},
+    "sqlite3": {"database", "owners"},
 }
 INNERMOST = {"errors", "params", "pictures", "monitor"}
 

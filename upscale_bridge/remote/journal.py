@@ -13,29 +13,23 @@ it.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
-import sqlite3
 import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import InvalidInputError, SettingsError
+from ..database import Database
+from ..errors import InvalidInputError
+from ..owners import Owners
 from ..settings import make_folder
 from .clock import Clock
-from .owners import Owners
 
 State = Literal["preparing", "submitting", "running", "done", "failed", "ambiguous", "expired"]
 
 FILE = "journal.sqlite3"
 _DAY = 86_400
-_VERSION = 1
 _SHORTEST_NAME = 6
-_WAL_TRIES = 250
 
 
 @dataclass(frozen=True)
@@ -72,9 +66,6 @@ class Task:
     """Seconds since 1970, 0 when not yet."""
 
 
-_COLUMNS = tuple(field.name for field in fields(Task))
-
-
 class Journal:
     """All tasks of the user; thread-safe, and safe between processes."""
 
@@ -83,14 +74,14 @@ class Journal:
         self._folder = folder
         self._clock = clock or Clock()
         self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
+        self._database = Database(folder / FILE, "tasks", Task, indexes=("ticket",))
         self._active: set[str] = set()
         self._owners = Owners(folder / "owners")
 
     @property
     def results(self) -> Path:
         """The folder of result files."""
-        return self._folder / "results"
+        return make_folder(self._folder / "results", private=True)
 
     def claim(self, wanted: Task, days: int) -> tuple[Task, bool]:
         """Return the task of the same request, and True when it is ours to prepare.
@@ -99,7 +90,7 @@ class Journal:
         result is gone or older than `days`. A dead owner's row is taken over, or becomes
         ambiguous if its submit may have been sent.
         """
-        with self._transaction() as execute:
+        with self._lock, self._database.transaction():
             found = self._get(wanted.request)
             if found is not None and not self._is_over(found, days):
                 if self._is_worked_on(found):
@@ -110,17 +101,20 @@ class Journal:
                     reason = found.reason or "The program ended while it submitted."
                     self._update(found.request, state="ambiguous", owner="", reason=reason)
                     return self._require(found.request), False
-            execute("DELETE FROM tasks WHERE request = ?", wanted.request)
+            self._database.execute("DELETE FROM tasks WHERE request = ?", wanted.request)
             upload = ""
             if found is not None and found.state == "preparing":
                 upload = found.upload
-            row = {name: getattr(wanted, name) for name in _COLUMNS}
-            row |= {"owner": self._owners.own(), "created": self._clock.now(), "upload": upload}
-            row["key"] = secrets.token_hex(16)
-            marks = ", ".join("?" * len(_COLUMNS))
-            execute(f"INSERT INTO tasks VALUES ({marks})", *row.values())
+            claimed = replace(
+                wanted,
+                key=secrets.token_hex(16),
+                owner=self._owners.own(),
+                created=self._clock.now(),
+                upload=upload,
+            )
+            self._database.insert(claimed)
             self._active.add(wanted.request)
-            return self._require(wanted.request), True
+            return claimed, True
 
     def retake(self, request: str) -> bool:
         """Make an ambiguous task ours to submit again; for hosts that refuse to do it twice."""
@@ -177,7 +171,7 @@ class Journal:
 
     def get(self, request: str) -> Task | None:
         """Return a task."""
-        with self._transaction():
+        with self._database.transaction():
             return self._get(request)
 
     def is_kept(self, request: str, days: int) -> bool:
@@ -192,43 +186,43 @@ class Journal:
         """
         if not name:
             return None
-        with self._transaction() as execute:
-            rows = execute("SELECT * FROM tasks WHERE ticket = ?", name).fetchall()
+        with self._database.transaction():
+            rows = self._database.execute("SELECT * FROM tasks WHERE ticket = ?", name).fetchall()
             if not rows and len(name) >= _SHORTEST_NAME and name.isalnum():
-                rows = execute("SELECT * FROM tasks WHERE request GLOB ?", name + "*").fetchall()
+                rows = self._database.execute(
+                    "SELECT * FROM tasks WHERE request GLOB ?", name + "*"
+                ).fetchall()
         if len(rows) > 1:
             raise InvalidInputError("ID", f"Several tasks are called {name}; give more of the id.")
         return Task(*rows[0]) if rows else None
 
     def all(self) -> list[Task]:
         """Return all tasks, the newest first."""
-        with self._transaction() as execute:
-            rows = execute("SELECT * FROM tasks ORDER BY created DESC").fetchall()
+        with self._database.transaction():
+            rows = self._database.execute("SELECT * FROM tasks ORDER BY created DESC").fetchall()
         return [Task(*row) for row in rows]
 
     def attach(self, task: Task) -> None:
         """Store a running task that was found elsewhere, or the ticket of an ambiguous one."""
-        with self._transaction() as execute:
-            marks = ", ".join("?" * len(_COLUMNS))
-            values = [getattr(task, name) for name in _COLUMNS]
-            execute(f"INSERT OR REPLACE INTO tasks VALUES ({marks})", *values)
+        with self._database.transaction():
+            self._database.insert(task)
 
     def forget(self, request: str) -> None:
         """Remove a task and its result file."""
-        with self._transaction() as execute:
+        with self._database.transaction():
             task = self._get(request)
-            execute("DELETE FROM tasks WHERE request = ?", request)
+            self._database.execute("DELETE FROM tasks WHERE request = ?", request)
         if task is not None and task.result:
             (self.results / task.result).unlink(missing_ok=True)
 
     def sweep(self, days: int) -> None:
         """Remove what finished more than `days` ago, and what dead processes left behind."""
         now = self._clock.now()
-        with self._transaction() as execute:
+        with self._database.transaction():
             old = (now - days * _DAY,)
             where = "WHERE finished > 0 AND finished < ?"
-            names = execute(f"SELECT result FROM tasks {where}", *old).fetchall()
-            execute(f"DELETE FROM tasks {where}", *old)
+            names = self._database.execute(f"SELECT result FROM tasks {where}", *old).fetchall()
+            self._database.execute(f"DELETE FROM tasks {where}", *old)
         for (name,) in names:
             if name:
                 (self.results / name).unlink(missing_ok=True)
@@ -240,8 +234,8 @@ class Journal:
 
     def typical_seconds(self, operation: str) -> float | None:
         """Return the median time from submit to result of an operation's last tasks."""
-        with self._transaction() as execute:
-            rows = execute(
+        with self._database.transaction():
+            rows = self._database.execute(
                 "SELECT finished - submitted FROM tasks WHERE operation = ? AND state = 'done' "
                 "AND submitted > 0 AND finished > submitted ORDER BY finished DESC LIMIT 9",
                 operation,
@@ -250,12 +244,12 @@ class Journal:
         return times[len(times) // 2] if times else None
 
     def _give_up(self, request: str) -> None:
-        with self._transaction() as execute:
+        with self._database.transaction():
             task = self._get(request)
             if task is None or task.owner != self._owners.own():
                 return
             if task.state == "preparing" and not task.reason:
-                execute("DELETE FROM tasks WHERE request = ?", request)
+                self._database.execute("DELETE FROM tasks WHERE request = ?", request)
             elif task.state in ("preparing", "submitting"):
                 reason = task.reason or "The submit was not brought to its end."
                 self._update(request, state="ambiguous", owner="", reason=reason)
@@ -279,7 +273,7 @@ class Journal:
         self, request: str, states: tuple[State, ...] | None, mine: bool = False, **values: Any
     ) -> bool:
         """Update a row if it is in one of `states`, and ours if `mine`; tell whether it was."""
-        with self._transaction():
+        with self._database.transaction():
             task = self._get(request)
             if task is None or (states is not None and task.state not in states):
                 return False
@@ -289,78 +283,16 @@ class Journal:
             return True
 
     def _update(self, request: str, **values: Any) -> None:
-        assert self._connection is not None
         columns = ", ".join(f"{name} = ?" for name in values)
-        self._connection.execute(
-            f"UPDATE tasks SET {columns} WHERE request = ?", (*values.values(), request)
+        self._database.execute(
+            f"UPDATE tasks SET {columns} WHERE request = ?", *values.values(), request
         )
 
     def _get(self, request: str) -> Task | None:
-        assert self._connection is not None
-        row = self._connection.execute(
-            "SELECT * FROM tasks WHERE request = ?", (request,)
-        ).fetchone()
+        row = self._database.execute("SELECT * FROM tasks WHERE request = ?", request).fetchone()
         return Task(*row) if row else None
 
     def _require(self, request: str) -> Task:
         task = self._get(request)
         assert task is not None
         return task
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[Any]:
-        """Lend `execute(sql, *values)`; what it does is stored together or not at all."""
-        with self._lock:
-            try:
-                connection = self._connection = self._connection or _open(self._folder)
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield lambda sql, *values: connection.execute(sql, values)
-                    connection.execute("COMMIT")
-                except BaseException:
-                    connection.rollback()
-                    raise
-            except sqlite3.Error as error:
-                raise SettingsError(
-                    f"The journal of tasks {self._folder / FILE} cannot be used ({error}); "
-                    "make room, or move it away if it is damaged."
-                ) from error
-
-
-def _open(folder: Path) -> sqlite3.Connection:
-    make_folder(folder)
-    make_folder(folder / "results", private=True)
-    make_folder(folder / "owners", private=True)
-    path = folder / FILE
-    try:
-        # sqlite gives its side files the mode of this one.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise SettingsError(f"Cannot write {path} ({error.strerror}).") from error
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    _switch_to_wal(connection)
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("BEGIN IMMEDIATE")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > _VERSION:
-        connection.close()
-        raise SettingsError(f"{path} was made by a newer Upscale Bridge; update this one.")
-    kinds = {"str": "TEXT", "int": "INTEGER", "float": "REAL", "State": "TEXT"}
-    columns = ", ".join(f"{field.name} {kinds[str(field.type)]} NOT NULL" for field in fields(Task))
-    connection.execute(f"CREATE TABLE IF NOT EXISTS tasks ({columns}, PRIMARY KEY (request))")
-    connection.execute("CREATE INDEX IF NOT EXISTS tickets ON tasks (ticket)")
-    connection.execute(f"PRAGMA user_version = {_VERSION}")
-    connection.execute("COMMIT")
-    return connection
-
-
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Switch the file over once; sqlite does not wait for others that do the same just now."""
-    for attempt in range(_WAL_TRIES):
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError:
-            if attempt + 1 == _WAL_TRIES:
-                raise
-            time.sleep(0.02)

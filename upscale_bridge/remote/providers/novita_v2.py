@@ -235,9 +235,12 @@ class NovitaUpscaleV2(RemoteOperation):
         if not self.keeps_aspect():
             return None
         factor = max(self.target(width, height)) / max(width, height)
-        return Equivalent(
-            _LOCAL_MODELS.get(self.upscaler_1, self.upscaler_1), factor, substitute=False
-        )
+        return Equivalent(self.local_model(self.upscaler_1), factor, substitute=False)
+
+    @staticmethod
+    def local_model(upscaler: str) -> str:
+        """Return the name that a local model has for an upscaler of the WebUI."""
+        return _LOCAL_MODELS.get(upscaler, upscaler)
 
 
 def _data(reply: Reply) -> Json:

@@ -12,6 +12,8 @@ import sqlite3
 import threading
 from pathlib import Path
 
+from .settings import make_folder
+
 
 class Owners:
     """The processes of a user; thread-safe."""
@@ -28,6 +30,7 @@ class Owners:
         with self._lock:
             while self._held is None or not (self._folder / self._token).exists():
                 # Another process may have swept the new file away before it was locked.
+                make_folder(self._folder, private=True)
                 self._token = secrets.token_hex(8)
                 self._held = sqlite3.connect(
                     self._folder / self._token, isolation_level=None, check_same_thread=False
@@ -55,6 +58,6 @@ class Owners:
 
     def sweep(self) -> None:
         """Remove the files of all dead processes."""
-        for path in self._folder.iterdir():
+        for path in make_folder(self._folder, private=True).iterdir():
             if path.name.isalnum():  # else a side file of sqlite
                 self.lives(path.name)

@@ -1,0 +1,1 @@
+"""A host that speaks the vendors' wire formats, backed by the local engine."""

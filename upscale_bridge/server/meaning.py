@@ -1,0 +1,142 @@
+"""What the vendors' operations mean here: each is done by the local engine.
+
+Factors give exact sizes; 2k, 4k and 8k are long edges of 2048, 4096 and 8192 px and never shrink.
+Where a vendor's model is not known, this server's own takes its place. Novita v2 does what the
+WebUI's Extras tab does, rounding down to multiples of 8 px and black borders of a crop included
+(scripts/postprocessing_upscale.py of AUTOMATIC1111's WebUI). Faces are not restored and nothing is
+checked for decency: requests for the first are refused, for the second answered with null.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import codecs
+from ..errors import InvalidInputError
+from ..local.operation import SHIPPED_MODEL, LocalUpscale
+from ..monitor import Monitor
+from ..pictures import Picture
+from ..remote.provider import RemoteOperation
+from ..remote.providers import NovitaUpscaleV2
+from ..service import Service
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_GRID = 8
+
+
+def check(service: Service, operation: RemoteOperation, width: int, height: int) -> None:
+    """Raise `InvalidInputError` for what cannot be done here."""
+    if isinstance(operation, NovitaUpscaleV2):
+        for name in ("gfpgan_visibility", "codeformer_visibility"):
+            if getattr(operation, name) > 0:
+                raise InvalidInputError(name, f"{name}: this server does not restore faces; use 0.")
+    for model in _models(operation):
+        if service.library.find(model) is None:
+            raise InvalidInputError(
+                "model",
+                f"The model {model} is not on this server; its owner fetches it with "
+                f"`upscale-bridge models download {model}`.",
+            )
+    most = codecs.MOST_PIXELS
+    wide, high = operation.target(width, height)
+    if wide * high > most:
+        raise InvalidInputError(
+            "image",
+            f"The result would have {wide} x {high} px, more than {most / 1e6:.0f} million; choose "
+            "a smaller size.",
+        )
+
+
+def carry_out(
+    service: Service, operation: RemoteOperation, data: bytes, monitor: Monitor
+) -> Picture:
+    """Do an operation to an encoded image."""
+    image = codecs.decode(data, "the image").pixels
+    if isinstance(operation, NovitaUpscaleV2):
+        pixels = _like_the_webui(service, operation, image, monitor)
+    else:
+        pixels = _enlarge(service, operation, image, monitor)
+    format = _format(operation)
+    if format == "jpeg" and pixels.shape[-1] in (2, 4):
+        pixels = pixels[..., :-1]
+    return codecs.encode(pixels, format, quality=95)
+
+
+def _models(operation: RemoteOperation) -> list[str]:
+    equivalent = operation.equivalent(64, 64)
+    found = [equivalent.model] if equivalent is not None and equivalent.model else []
+    if isinstance(operation, NovitaUpscaleV2):
+        found = [operation.local_model(operation.upscaler_1)]
+        if operation.upscaler_2 and operation.extras_upscaler_2_visibility:
+            found.append(operation.local_model(operation.upscaler_2))
+    return [name for name in found if name not in ("None", "")]
+
+
+def _format(operation: RemoteOperation) -> str:
+    for name in ("response_image_type", "output_format"):
+        value = getattr(operation, name, None)
+        if value is not None:
+            return str(value)
+    return "png"
+
+
+def _enlarge(
+    service: Service, operation: RemoteOperation, image: Tensor, monitor: Monitor
+) -> Tensor:
+    height, width = image.shape[:2]
+    equivalent = operation.equivalent(width, height)
+    if equivalent is None:
+        raise InvalidInputError("operation", "These settings cannot be carried out here.")
+    local = LocalUpscale(
+        model=equivalent.model or SHIPPED_MODEL, scale_factor=equivalent.scale_factor
+    )
+    return service.run(local, image[None], monitor).images[0]
+
+
+def _like_the_webui(
+    service: Service, operation: NovitaUpscaleV2, image: Tensor, monitor: Monitor
+) -> Tensor:
+    """Return what the Extras tab makes of an image: one or two upscalers, blended."""
+    if operation.upscaler_1 in ("None", ""):
+        return image
+    first = _one_upscaler(service, operation, operation.upscaler_1, image, monitor)
+    share = operation.extras_upscaler_2_visibility
+    if operation.upscaler_2 in ("None", "") or not share:
+        return first
+    second = _one_upscaler(service, operation, operation.upscaler_2, image, monitor)
+    return first * (1 - share) + second * share
+
+
+def _one_upscaler(
+    service: Service, operation: NovitaUpscaleV2, name: str, image: Tensor, monitor: Monitor
+) -> Tensor:
+    from ..local.resample import resize
+
+    height, width = image.shape[:2]
+    to_size = operation.resize_mode == "to size"
+    wanted = operation.upscaling_resize_w, operation.upscaling_resize_h
+    factor = operation.upscaling_resize
+    if to_size:
+        factor = max(wanted[0] / width, wanted[1] / height)
+    size = [max(int(side * factor) // _GRID * _GRID, _GRID) for side in (width, height)]
+    # A whole factor first, so that the model is used as it is meant; then exactly the size.
+    local = LocalUpscale(model=operation.local_model(name), scale_factor=max(factor, 1.0))
+    pixels = resize(service.run(local, image[None], monitor).images[0], size[0], size[1])
+    return _crop(pixels, *wanted) if to_size and operation.upscaling_crop else pixels
+
+
+def _crop(pixels: Tensor, width: int, height: int) -> Tensor:
+    """Put an image into the middle of a black one; alpha is lost, as in the WebUI."""
+    import torch
+
+    colours = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1].expand(-1, -1, 3)
+    canvas = torch.zeros(height, width, 3)
+    left = width // 2 - colours.shape[1] // 2
+    top = height // 2 - colours.shape[0] // 2
+    right, bottom = left + colours.shape[1], top + colours.shape[0]
+    canvas[max(top, 0) : bottom, max(left, 0) : right] = colours[
+        max(-top, 0) : height - top, max(-left, 0) : width - left
+    ]
+    return canvas
