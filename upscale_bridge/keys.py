@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from .errors import InvalidInputError, SettingsError
-from .settings import environment, home, make_folder
+from .settings import environment, home, make_folder, write_private
 
 log = logging.getLogger(__name__)
 
@@ -107,19 +106,8 @@ class Keys:
             return True
 
     def _write(self, keys: dict[str, str]) -> None:
-        path = self.path
-        make_folder(path.parent, private=True)
-        temporary = path.with_name(f".{FILE}.{secrets.token_hex(4)}")
-        try:
-            # Its mode is right before the first byte is in it.
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(keys, file)
-            temporary.replace(path)
-        except OSError as error:
-            raise SettingsError(f"Cannot write {path} ({error.strerror}).") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        make_folder(self.path.parent, private=True)
+        write_private(self.path, json.dumps(keys))
 
 
 def _is_key(text: str) -> bool:

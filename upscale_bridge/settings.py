@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,6 +92,21 @@ def make_folder(path: Path, *, private: bool = False) -> Path:
             f"point {HOME_VARIABLE} at a folder that you can write to."
         ) from error
     return path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all; raises `SettingsError`."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        # Its mode is right before the first byte is in it.
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.replace(path)
+    except OSError as error:
+        raise SettingsError(f"Cannot write {path} ({error.strerror}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _read_environment() -> dict[str, object]:

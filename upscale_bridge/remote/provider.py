@@ -225,16 +225,16 @@ class Wire(ABC):
         """
 
     @abstractmethod
-    def write_submit(self, accepted: Ticket | Done) -> Reply:
-        """Return the answer to a submit."""
+    def write_submit(self, accepted: Ticket | Done, base_url: str = "") -> Reply:
+        """Return the answer to a submit; `base_url` as in `write_status`."""
 
     @abstractmethod
     def read_poll_call(self, call: Call) -> str | None:
         """Return the ticket that a call asks about, None when it is no poll of this wire."""
 
     @abstractmethod
-    def write_status(self, ticket: str, status: Status) -> Reply:
-        """Return the answer to a poll."""
+    def write_status(self, ticket: str, status: Status, base_url: str = "") -> Reply:
+        """Return the answer to a poll; `base_url` is the server's own, for addresses in it."""
 
     @abstractmethod
     def write_error(self, status: int, message: str) -> Reply:

@@ -97,7 +97,7 @@ class NovitaWire(Wire):
         percent = whole(task.get("progress_percent"))
         return Running(min(percent, 100) / 100 if percent > 0 else None)
 
-    def write_submit(self, accepted: Ticket | Done) -> Reply:
+    def write_submit(self, accepted: Ticket | Done, base_url: str = "") -> Reply:
         if not isinstance(accepted, Ticket):
             raise TypeError("this API answers a submit with a ticket only")
         return answer({"task_id": accepted.id})
@@ -105,7 +105,7 @@ class NovitaWire(Wire):
     def read_poll_call(self, call: Call) -> str | None:
         return ticket_in_query(call, _RESULT)
 
-    def write_status(self, ticket: str, status: Status) -> Reply:
+    def write_status(self, ticket: str, status: Status, base_url: str = "") -> Reply:
         words = {Queued: "QUEUED", Running: "PROCESSING", Done: "SUCCEED", Failed: "FAILED"}
         fraction = status.fraction or 0 if isinstance(status, Running) else 0
         outputs = status.outputs if isinstance(status, Done) else ()

@@ -120,7 +120,7 @@ class V2Wire(Wire):
         operation = make(NovitaUpscaleV2, {**body, "resize_mode": _MODES[by_size]})
         return operation, Source("base64", image)
 
-    def write_submit(self, accepted: Ticket | Done) -> Reply:
+    def write_submit(self, accepted: Ticket | Done, base_url: str = "") -> Reply:
         if not isinstance(accepted, Ticket):
             raise TypeError("this API answers a submit with a ticket only")
         return answer({"code": 0, "msg": "", "data": {"task_id": accepted.id, "warn": ""}})
@@ -128,7 +128,7 @@ class V2Wire(Wire):
     def read_poll_call(self, call: Call) -> str | None:
         return ticket_in_query(call, _PROGRESS)
 
-    def write_status(self, ticket: str, status: Status) -> Reply:
+    def write_status(self, ticket: str, status: Status, base_url: str = "") -> Reply:
         numbers = {Queued: 0, Running: 1, Done: 2, Failed: 3}
         fraction = status.fraction or 0 if isinstance(status, Running) else 0
         outputs = status.outputs if isinstance(status, Done) else ()

@@ -114,10 +114,10 @@ class WaveSpeedWire(Wire):
         kind = "data_uri" if image.startswith("data:") else "url"
         return make(WaveSpeedUpscale, values), Source(kind, image)  # type: ignore[arg-type]
 
-    def write_submit(self, accepted: Ticket | Done) -> Reply:
+    def write_submit(self, accepted: Ticket | Done, base_url: str = "") -> Reply:
         if isinstance(accepted, Ticket):
-            return self.write_status(accepted.id, Queued())
-        return self.write_status(accepted.ticket, accepted)
+            return self.write_status(accepted.id, Queued(), base_url)
+        return self.write_status(accepted.ticket, accepted, base_url)
 
     def read_poll_call(self, call: Call) -> str | None:
         path = urlsplit(call.url).path
@@ -128,14 +128,14 @@ class WaveSpeedWire(Wire):
                 return unquote(ticket)
         return None
 
-    def write_status(self, ticket: str, status: Status) -> Reply:
+    def write_status(self, ticket: str, status: Status, base_url: str = "") -> Reply:
         words = {Queued: "created", Running: "processing", Done: "completed", Failed: "failed"}
         outputs = status.outputs if isinstance(status, Done) else ()
         data = {
             "id": ticket,
             "model": _MODELS[0],
             "outputs": [o.url or base64.b64encode(o.data).decode() for o in outputs],
-            "urls": {"get": f"{_ROOTS[0]}predictions/{quote(ticket, safe='')}/result"},
+            "urls": {"get": f"{base_url}{_ROOTS[0]}predictions/{quote(ticket, safe='')}/result"},
             "has_nsfw_contents": [o.flagged for o in outputs],
             "status": words[type(status)],
             "created_at": "",
@@ -143,6 +143,12 @@ class WaveSpeedWire(Wire):
             "timings": {"inference": 0},
         }
         return answer({"code": 200, "message": "success", "data": data})
+
+    def write_late(self, ticket: str, base_url: str) -> Reply:
+        """Return the answer to a submit in sync mode whose time is over; the task goes on."""
+        body = self.write_status(ticket, Running(), base_url).json()
+        late = {"code": _STILL_RUNNING, "error": "Sync mode timed out; get the result by its id."}
+        return answer({**body, "data": {**body["data"], **late}})
 
     def write_error(self, status: int, message: str) -> Reply:
         return answer({"code": status, "message": message}, status)

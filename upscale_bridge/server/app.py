@@ -1,0 +1,279 @@
+"""The server without its sockets: a Call comes in, a Reply goes out, or the wish to wait for a job.
+
+Each vendor's endpoints are read and written by the wires that the client uses too. A submit is
+answered when its job is stored; the work is done by other processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from .. import __version__, codecs
+from ..errors import BadReplyError, InvalidInputError, SettingsError, UpscaleError
+from ..remote.provider import RemoteOperation
+from ..remote.providers import (
+    OPERATIONS,
+    NovitaUpscale,
+    NovitaUpscaleV2,
+    PhotioUpscale,
+    WaveSpeedUpscale,
+)
+from ..remote.providers.wavespeed import WaveSpeedWire
+from ..remote.wire import (
+    Call,
+    Done,
+    Failed,
+    Output,
+    Queued,
+    Reply,
+    Running,
+    Source,
+    Status,
+    Ticket,
+    answer,
+    listed,
+    read_base64,
+    table,
+)
+from . import meaning
+from .customers import Customer, Customers
+from .files import MIMES, Files
+from .queue import Job, KeyReusedError, Queue, QueueFullError
+from .uploads import Uploads
+
+if TYPE_CHECKING:
+    from ..service import Service
+
+Answer = Callable[[Job], Reply]
+
+_SPEAKERS: dict[str, type[RemoteOperation]] = {
+    "/v3/": NovitaUpscale,
+    "/v2/": NovitaUpscaleV2,
+    "/v1/": PhotioUpscale,
+    "/api/": WaveSpeedUpscale,
+}
+_LIFETIMES = {"novita": 3600.0, "photio": 600.0, "wavespeed": 7 * 86_400.0}
+_SYNC_SECONDS, _PHOTIO_SECONDS = 60.0, 900.0
+_RETRY_AFTER = "5"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """An answer that has to wait for a job."""
+
+    job: str
+    seconds: float
+    done: Answer
+    """Makes the answer when the job is done or has failed."""
+    late: Answer
+    """Makes the answer when the time is over."""
+
+
+class RefusedError(UpscaleError):
+    """A request that is answered with an error of this HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class App:
+    """Answers calls; thread-safe."""
+
+    def __init__(
+        self,
+        service: Service,
+        queue: Queue,
+        files: Files,
+        customers: Customers,
+        ready: Callable[[], bool],
+    ) -> None:
+        """`service` knows the models, `ready` tells whether a worker is alive."""
+        self._service, self._queue, self._files = service, queue, files
+        self._uploads = Uploads(files)
+        self._customers, self._ready = customers, ready
+
+    def handle(self, call: Call, base_url: str) -> Reply | Wait:
+        """Answer a call; names of headers are in lower case, `base_url` is what its sender used."""
+        path = urlsplit(call.url).path
+        if call.method == "GET" and path == "/healthz":
+            facts = {"service": "upscale-bridge", "version": __version__}
+            return answer({**facts, "idempotent_submits": True})
+        if call.method == "GET" and path == "/readyz":
+            ready = self._ready()
+            return answer({"ready": ready, **self._queue.counts()}, 200 if ready else 503)
+        if call.method == "GET" and path.startswith("/files/"):
+            return self._send_file(path.removeprefix("/files/"))
+        speaker = next((kind for head, kind in _SPEAKERS.items() if path.startswith(head)), None)
+        if speaker is None:
+            try:
+                return self._uploads.put(call) or _no_such_address()
+            except SettingsError as error:
+                return answer({"code": 507, "message": str(error)}, 507)
+        try:
+            return self._answer(call, self._customer(call), base_url)
+        except RefusedError as error:
+            return speaker.wire.write_error(error.status, str(error))
+        except InvalidInputError as error:
+            return speaker.wire.write_error(400, str(error))
+        except QueueFullError as error:
+            reply = speaker.wire.write_error(429, str(error))
+            return replace(reply, headers={**reply.headers, "retry-after": _RETRY_AFTER})
+        except KeyReusedError as error:
+            return speaker.wire.write_error(409, str(error))
+        except SettingsError as error:
+            return speaker.wire.write_error(503, str(error))
+
+    def _answer(self, call: Call, customer: Customer, base_url: str) -> Reply | Wait:
+        for operation in OPERATIONS:
+            ticket = operation.wire.read_poll_call(call)
+            if ticket is not None:
+                return self._poll(call, ticket, customer, base_url)
+        for operation in OPERATIONS:
+            found = operation.wire.read_call(call)
+            if found is not None:
+                return self._submit(call, *found, customer, base_url)
+        uploaded = self._uploads.answer(call, base_url)
+        if uploaded is not None:
+            return uploaded
+        if call.method == "POST" and urlsplit(call.url).path.endswith("/predictions/delete"):
+            return self._delete(call, customer)
+        raise RefusedError(404, "This server does not have this address.")
+
+    def _customer(self, call: Call) -> Customer:
+        key = call.headers.get("x-photio-key") or call.headers.get("authorization", "")
+        customer = self._customers.who(key.removeprefix("Bearer ").strip())
+        if customer is None:
+            raise RefusedError(401, "The API key is missing or wrong.")
+        return customer
+
+    def _submit(
+        self,
+        call: Call,
+        operation: RemoteOperation,
+        source: Source,
+        customer: Customer,
+        base_url: str,
+    ) -> Reply | Wait:
+        for seconds, most in customer.allowances:
+            if self._queue.recent(customer.name, seconds) >= most:
+                raise QueueFullError(f"This key may submit {most} images in {seconds:.0f} s.")
+        data = self._read(source, base_url)
+        image = codecs.decode(data, "the image")
+        height, width = image.pixels.shape[:2]
+        meaning.check(self._service, operation, width, height)
+        name = self._files.new_name(codecs.MIMES.get(image.format, ""))
+        self._files.write(name, data)
+        lifetime = float(getattr(operation, "img_expire_ttl", 0) or 0)
+        job = self._queue.submit(
+            Job(
+                id="",
+                customer=customer.name,
+                operation=type(operation).__name__,
+                parameters=json.dumps(operation.told()),
+                source=name,
+                lifetime=lifetime or _LIFETIMES[operation.provider.name],
+                width=width,
+                height=height,
+                key=call.headers.get("idempotency-key", "")[:200],
+                digest=hashlib.sha256(call.url.encode() + b"\0" + call.body).hexdigest(),
+            )
+        )
+        if job.source != name:  # the same request came before
+            self._files.remove(name)
+        return self._accepted(operation, job, base_url)
+
+    def _accepted(self, operation: RemoteOperation, job: Job, base_url: str) -> Reply | Wait:
+        wire = operation.wire
+        if isinstance(operation, PhotioUpscale):
+            return Wait(
+                job.id,
+                _PHOTIO_SECONDS,
+                lambda job: self._photio(wire, job),
+                lambda job: wire.write_error(500, "The server is busy; the image was not done."),
+            )
+        if isinstance(wire, WaveSpeedWire) and getattr(operation, "enable_sync_mode", False):
+            return Wait(
+                job.id,
+                _SYNC_SECONDS,
+                lambda job: wire.write_status(job.id, self._status(job, base_url), base_url),
+                lambda job: wire.write_late(job.id, base_url),
+            )
+        return wire.write_submit(Ticket(job.id), base_url)
+
+    def _photio(self, wire: Any, job: Job) -> Reply:
+        data = self._files.read(job.result) if job.state == "done" else None
+        if data is None:
+            reply: Reply = wire.write_error(500, job.reason or "The result is gone.")
+            return reply
+        done: Reply = wire.write_submit(Done((Output(data=data),)))
+        return done
+
+    def _poll(self, call: Call, ticket: str, customer: Customer, base_url: str) -> Reply:
+        job = self._queue.get(ticket)
+        wire = _operation(job).wire if job is not None else None
+        own = job is not None and job.customer == customer.name
+        if job is None or wire is None or not own or wire.read_poll_call(call) != ticket:
+            raise RefusedError(404, "This server knows no such task.")
+        return wire.write_status(job.id, self._status(job, base_url), base_url)
+
+    def _status(self, job: Job, base_url: str) -> Status:
+        match job.state:
+            case "queued":
+                return Queued()
+            case "running":
+                return Running(job.fraction or None)
+            case "failed":
+                return Failed(job.reason)
+        if json.loads(job.parameters).get("enable_base64_output"):
+            return Done((Output(data=self._files.read(job.result) or b""),))
+        return Done((Output(url=f"{base_url}/files/{job.result}"),))
+
+    def _delete(self, call: Call, customer: Customer) -> Reply:
+        try:
+            names = listed(table(json.loads(call.body)).get("ids"))
+        except (ValueError, RecursionError) as error:
+            raise InvalidInputError("body", "The body must be a JSON object.") from error
+        for name in names:
+            job = self._queue.get(str(name))
+            if job is not None and job.customer == customer.name and job.finished:
+                self._queue.remove(job.id)
+                self._files.remove(job.source)
+                self._files.remove(job.result)
+        return answer({"code": 200, "message": "success", "data": {}})
+
+    def _read(self, source: Source, base_url: str) -> bytes:
+        """Return the image of a submit."""
+        if source.kind != "url":
+            try:
+                return read_base64(source.text)
+            except BadReplyError as error:
+                raise InvalidInputError("image", "The image is not base64.") from error
+        data = self._uploads.find(source.text, base_url)
+        if data is None:
+            raise InvalidInputError(
+                "image",
+                "This server fetches no addresses; upload the image, or send it as base64 or as "
+                "a data URI.",
+            )
+        return data
+
+    def _send_file(self, name: str) -> Reply:
+        data = self._files.read(name)
+        if data is None:
+            return answer({"code": 404, "message": "There is no such file, or no more."}, 404)
+        mime = MIMES.get("." + name.rpartition(".")[2], "application/octet-stream")
+        return Reply(200, data, {"content-type": mime, "x-content-type-options": "nosniff"})
+
+
+def _operation(job: Job) -> type[RemoteOperation]:
+    return next(kind for kind in OPERATIONS if kind.__name__ == job.operation)
+
+
+def _no_such_address() -> Reply:
+    return answer({"code": 404, "message": "This server does not have this address."}, 404)
