@@ -17,6 +17,9 @@ OWNERS = {  # who may import a third-party package
     "numpy": {"codecs", "deep", "local"},
     "torch": {"codecs", "exchange", "local"},
     "sqlite3": {"database", "owners"},
+    "starlette": {"server.http"},
+    "uvicorn": {"server.http"},
+    "prometheus_client": {"server.http"},
 }
 INNERMOST = {"errors", "params", "pictures", "monitor"}
 

@@ -132,7 +132,9 @@ def _run_here(
     monitor.notice(notice)
     try:
         return service.run(
-            LocalUpscale(model=model, scale_factor=equivalent.scale_factor), images, monitor
+            LocalUpscale(model=model, scale_factor=min(equivalent.scale_factor, 16.0)),
+            images,
+            monitor,
         )
     except StoppedError:
         raise

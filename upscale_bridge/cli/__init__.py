@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import UpscaleError
-from . import keys, models, tasks, upscale
+from . import keys, models, serve, tasks, upscale
 from .common import fail
 
 
@@ -40,4 +40,5 @@ def _parser() -> argparse.ArgumentParser:
     models.add_commands(commands)
     tasks.add_commands(commands)
     keys.add_commands(commands)
+    serve.add_commands(commands)
     return parser

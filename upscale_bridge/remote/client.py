@@ -36,7 +36,7 @@ from .submit import doubt
 
 _TYPICAL_SECONDS = 20.0
 _PRIVATE_FIRST_POLL = 0.25
-_NO_KEY = "upscale-bridge"  # a host in a private network may not ask for one
+_NO_KEY = "no-key-is-set"  # a host in a private network may not ask for one
 
 
 class Client:

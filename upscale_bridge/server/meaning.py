@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _GRID = 8
+_MOST_FACTOR = 16.0  # of the local operation; Lanczos does the rest of tiny images
 
 
 def check(service: Service, operation: RemoteOperation, width: int, height: int) -> None:
@@ -85,14 +86,16 @@ def _format(operation: RemoteOperation) -> str:
 def _enlarge(
     service: Service, operation: RemoteOperation, image: Tensor, monitor: Monitor
 ) -> Tensor:
+    from ..local.resample import resize
+
     height, width = image.shape[:2]
     equivalent = operation.equivalent(width, height)
     if equivalent is None:
         raise InvalidInputError("operation", "These settings cannot be carried out here.")
-    local = LocalUpscale(
-        model=equivalent.model or SHIPPED_MODEL, scale_factor=equivalent.scale_factor
-    )
-    return service.run(local, image[None], monitor).images[0]
+    factor = min(equivalent.scale_factor, _MOST_FACTOR)
+    local = LocalUpscale(model=equivalent.model or SHIPPED_MODEL, scale_factor=factor)
+    pixels = service.run(local, image[None], monitor).images[0]
+    return resize(pixels, *operation.target(width, height))
 
 
 def _like_the_webui(

@@ -1,0 +1,109 @@
+"""`upscale-bridge serve` and `server-keys`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ..errors import SettingsError
+from ..server.customers import Customers
+from ..settings import home
+from .common import add_common
+from .terminal import note
+
+_PACKAGES = ("starlette", "uvicorn", "prometheus_client")
+
+
+def add_commands(commands: Any) -> None:
+    """Add `serve` and `server-keys`."""
+    serve = commands.add_parser(
+        "serve",
+        help="speak the APIs of Novita, Photio and WaveSpeed, on this machine's GPU",
+        description="Answer the calls of clients written for Novita, Photio and WaveSpeed.",
+    )
+    serve.set_defaults(command=_serve)
+    serve.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; all others need keys"
+    )
+    serve.add_argument("--port", type=int, default=8190)
+    serve.add_argument(
+        "--allow-host", action="append", default=[], help="a further name of this host"
+    )
+    serve.add_argument("--device", action="append", help="auto, cpu, cuda:0, ...; one worker each")
+    serve.add_argument("--queue", type=int, default=1000, metavar="N", help="jobs that may wait")
+    serve.add_argument(
+        "--disk-gb", type=float, default=20.0, metavar="N", help="for images and results"
+    )
+    serve.add_argument("--body-mb", type=int, default=64, metavar="N", help="largest request")
+    _add_keys_file(serve)
+    add_common(serve)
+    keys = commands.add_parser("server-keys", help="make or remove keys for clients of `serve`")
+    keys.set_defaults(command=_list)
+    verbs = keys.add_subparsers(metavar="list|add|remove")
+    listing = verbs.add_parser("list", help="all names")
+    listing.set_defaults(command=_list)
+    add = verbs.add_parser("add", help="make a key and show it, once")
+    add.set_defaults(command=_add)
+    add.add_argument("name", metavar="NAME")
+    remove = verbs.add_parser("remove", help="make a key worthless")
+    remove.set_defaults(command=_remove)
+    remove.add_argument("name", metavar="NAME")
+    for verb in (listing, add, remove):
+        _add_keys_file(verb)
+        add_common(verb)
+    _add_keys_file(keys)
+    add_common(keys)
+
+
+def _add_keys_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--keys", type=Path, metavar="FILE", help="default: in the data folder")
+
+
+def _customers(args: argparse.Namespace) -> Customers:
+    return Customers(args.keys or home() / "server-keys.json")
+
+
+def _serve(args: argparse.Namespace) -> int:
+    try:
+        from ..server.http import Options, serve
+    except ModuleNotFoundError as error:
+        if error.name not in _PACKAGES:
+            raise
+        raise SettingsError(
+            f"The package {error.name} is missing; `pip install upscale-bridge[server]` brings it."
+        ) from error
+    note(f"Listening on http://{args.host}:{args.port} (Ctrl-C stops)")
+    serve(
+        Options(
+            folder=home() / "server",
+            keys=_customers(args).path,
+            host=args.host,
+            port=args.port,
+            allowed_hosts=tuple(args.allow_host),
+            devices=tuple(args.device or ("auto",)),
+            most_waiting=args.queue,
+            most_bytes=int(args.disk_gb * (1 << 30)),
+            most_body=args.body_mb << 20,
+        )
+    )
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    names = _customers(args).names()
+    print(json.dumps(names) if args.json else "\n".join(names) or "No keys.")
+    return 0
+
+
+def _add(args: argparse.Namespace) -> int:
+    print(_customers(args).add(args.name))
+    note("Keep it: only its hash is stored.")
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    _customers(args).remove(args.name)
+    note(f"The key of {args.name} is worthless now.")
+    return 0
