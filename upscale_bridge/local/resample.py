@@ -78,3 +78,16 @@ def resize(pixels: Tensor, width: int, height: int, rows_at_once: int = 256) -> 
         band = resample(pixels[first:last].float(), rows, columns)
         result[wanted.start : wanted.stop] = band.clamp_(0.0, 1.0)
     return result
+
+
+def centre(pixels: Tensor, width: int, height: int) -> Tensor:
+    """Put [height, width, channels] into the middle of a black image; what stands out is cut.
+
+    The halves are rounded as AUTOMATIC1111's WebUI rounds them: target // 2 - source // 2.
+    """
+    canvas = torch.zeros(height, width, pixels.shape[-1])
+    left = width // 2 - pixels.shape[1] // 2
+    top = height // 2 - pixels.shape[0] // 2
+    inside = pixels[max(-top, 0) : height - top, max(-left, 0) : width - left]
+    canvas[max(top, 0) : top + pixels.shape[0], max(left, 0) : left + pixels.shape[1]] = inside
+    return canvas

@@ -115,7 +115,7 @@ def _like_the_webui(
 def _one_upscaler(
     service: Service, operation: NovitaUpscaleV2, name: str, image: Tensor, monitor: Monitor
 ) -> Tensor:
-    from ..local.resample import resize
+    from ..local.resample import centre, resize
 
     height, width = image.shape[:2]
     to_size = operation.resize_mode == "to size"
@@ -127,19 +127,8 @@ def _one_upscaler(
     # A whole factor first, so that the model is used as it is meant; then exactly the size.
     local = LocalUpscale(model=operation.local_model(name), scale_factor=max(factor, 1.0))
     pixels = resize(service.run(local, image[None], monitor).images[0], size[0], size[1])
-    return _crop(pixels, *wanted) if to_size and operation.upscaling_crop else pixels
-
-
-def _crop(pixels: Tensor, width: int, height: int) -> Tensor:
-    """Put an image into the middle of a black one; alpha is lost, as in the WebUI."""
-    import torch
-
+    if not (to_size and operation.upscaling_crop):
+        return pixels
+    # Alpha is lost here, as in the WebUI.
     colours = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1].expand(-1, -1, 3)
-    canvas = torch.zeros(height, width, 3)
-    left = width // 2 - colours.shape[1] // 2
-    top = height // 2 - colours.shape[0] // 2
-    right, bottom = left + colours.shape[1], top + colours.shape[0]
-    canvas[max(top, 0) : bottom, max(left, 0) : right] = colours[
-        max(-top, 0) : height - top, max(-left, 0) : width - left
-    ]
-    return canvas
+    return centre(colours, *wanted)
