@@ -69,10 +69,11 @@ def _serve(args: argparse.Namespace) -> int:
     try:
         from ..server.http import Options, serve
     except ModuleNotFoundError as error:
-        if error.name not in _PACKAGES:
+        package = (error.name or "").partition(".")[0]
+        if package not in _PACKAGES:
             raise
         raise SettingsError(
-            f"The package {error.name} is missing; `pip install upscale-bridge[server]` brings it."
+            f"The package {package} is missing; `pip install upscale-bridge[server]` brings it."
         ) from error
     note(f"Listening on http://{args.host}:{args.port} (Ctrl-C stops)")
     serve(
