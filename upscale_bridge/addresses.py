@@ -32,7 +32,20 @@ def is_private(host: str, look_up: Resolve = resolve) -> bool:
         found = look_up(host)
     except OSError:
         return False
-    return bool(found) and not any(_is_global(address) for address in found)
+    return bool(found) and not any(is_public(address) for address in found)
+
+
+def is_public(address: str) -> bool:
+    """Tell whether an IP address is neither of this machine nor of a private network."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip in _NAT64:
+            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        elif ip.ipv4_mapped is not None:  # ::ffff:10.0.0.1 leads to 10.0.0.1
+            ip = ip.ipv4_mapped
+        elif ip.is_site_local:
+            return False
+    return ip.is_global and not ip.is_multicast
 
 
 def check_base_url(url: str, variable: str, look_up: Resolve = resolve) -> str:
@@ -72,7 +85,7 @@ def check_named_url(url: str, base_url: str, look_up: Resolve = resolve) -> None
         found = look_up(parts.hostname or "")
     except OSError:
         return  # a proxy may know the name; without one the connection fails
-    if not all(_is_global(address) for address in found):
+    if not all(is_public(address) for address in found):
         raise _refusal(f"at {parts.hostname}, which lies in a private network")
 
 
@@ -93,18 +106,6 @@ def _split(url: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts if parts.scheme in ("http", "https") and parts.hostname else None
-
-
-def _is_global(address: str) -> bool:
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip in _NAT64:
-            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        elif ip.ipv4_mapped is not None:  # ::ffff:10.0.0.1 leads to 10.0.0.1
-            ip = ip.ipv4_mapped
-        elif ip.is_site_local:
-            return False
-    return ip.is_global and not ip.is_multicast
 
 
 def _refusal(what: str) -> BadReplyError:

@@ -5,12 +5,14 @@ Imported late, since it imports requests.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError
 
 _CONNECTIONS = 64
 _TARGET = "X-Upscale-Bridge-Target"
@@ -19,11 +21,17 @@ _TARGET = "X-Upscale-Bridge-Target"
 class Session(requests.Session):
     """No cookies, no retries, no redirects, no passwords of a netrc file; proxies as usual."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Callable[[str], bool] | None = None) -> None:
+        """`allowed` tells of an IP address whether connections to it are kept.
+
+        It is asked when a connection stands and nothing was sent yet, whatever a name led to when
+        it was looked up before. Proxies are not used then.
+        """
         super().__init__()
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.auth = lambda request: request  # else requests asks the netrc file
-        adapter = _Adapter(pool_maxsize=_CONNECTIONS)
+        self.trust_env = allowed is None
+        adapter = _Adapter(allowed)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
 
@@ -39,13 +47,20 @@ class _Adapter(HTTPAdapter):
     process carries the target past it.
     """
 
+    def __init__(self, allowed: Callable[[str], bool] | None) -> None:
+        self._pools = {
+            "http": _pool(HTTPConnectionPool, allowed),
+            "https": _pool(HTTPSConnectionPool, allowed),
+        }
+        super().__init__(pool_maxsize=_CONNECTIONS)
+
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
         manager = super().proxy_manager_for(*args, **options)
-        manager.pool_classes_by_scheme = _POOLS
+        manager.pool_classes_by_scheme = self._pools
         return manager
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
@@ -55,21 +70,20 @@ class _Adapter(HTTPAdapter):
         request.headers[_TARGET] = super().request_url(request, options["proxies"])
 
 
-class _Exact:
-    """A connection that takes the target from the header."""
+def _pool(base: type, allowed: Callable[[str], bool] | None) -> type:
+    """Return a pool whose connections take their target from the header."""
 
-    def request(self, method: str, url: str, *args: Any, **options: Any) -> Any:
-        headers = dict(options.pop("headers", None) or {})
-        target = headers.pop(_TARGET, url)
-        return super().request(method, target, *args, headers=headers, **options)  # type: ignore[misc]
+    class Connection(base.ConnectionCls):  # type: ignore[misc, name-defined]
+        def request(self, method: str, url: str, *args: Any, **options: Any) -> Any:
+            headers = dict(options.pop("headers", None) or {})
+            target = headers.pop(_TARGET, url)
+            return super().request(method, target, *args, headers=headers, **options)
 
+        def _new_conn(self) -> Any:
+            connected = super()._new_conn()
+            if allowed is not None and not allowed(connected.getpeername()[0]):
+                connected.close()
+                raise NewConnectionError(self, "this address is not allowed")
+            return connected
 
-class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = type("_HTTPConnection", (_Exact, HTTPConnectionPool.ConnectionCls), {})
-
-
-class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = type("_HTTPSConnection", (_Exact, HTTPSConnectionPool.ConnectionCls), {})
-
-
-_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+    return type(base.__name__, (base,), {"ConnectionCls": Connection})

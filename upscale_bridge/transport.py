@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .addresses import Resolve, check_named_url, resolve
+from .addresses import Resolve, check_named_url, is_public, resolve
 from .errors import BadReplyError, TransportError
 from .keys import Secret
 from .remote.wire import Call, Reply, whole
@@ -43,6 +43,33 @@ def get(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
         requests.get(url, headers=headers, stream=True, timeout=seconds) as reply,
     ):
         yield reply
+
+
+def fetch_public(
+    url: str, limit: int, seconds: float, allowed: Callable[[str], bool] = is_public
+) -> bytes:
+    """Return what lies at an address that a stranger named.
+
+    Only IP addresses that are `allowed` are talked to, also after redirects and when a name leads
+    elsewhere than a moment before. Raises `TransportError` or `BadReplyError`.
+    """
+    from .sessions import Session
+
+    with Session(allowed) as session:
+        for _ in range(_MOST_REDIRECTS + 1):
+            if not url.startswith(("http://", "https://")):
+                raise BadReplyError("Only http and https addresses are fetched.")
+            with (
+                _translated(url, lambda: True),
+                session.get(url, stream=True, timeout=(_CONNECT_SECONDS, seconds)) as reply,
+            ):
+                if reply.status_code in _REDIRECTS and "Location" in reply.headers:
+                    url = _next(url, reply.headers["Location"])
+                    continue
+                if reply.status_code != 200:
+                    raise BadReplyError(f"{host_of(url)} answers HTTP {reply.status_code}.")
+                return b"".join(_blocks(reply, _never, limit, seconds))
+    raise BadReplyError(f"{host_of(url)} redirects more than {_MOST_REDIRECTS} times.")
 
 
 class Line:

@@ -37,6 +37,9 @@ def add_commands(commands: Any) -> None:
         "--disk-gb", type=float, default=20.0, metavar="N", help="for images and results"
     )
     serve.add_argument("--body-mb", type=int, default=64, metavar="N", help="largest request")
+    serve.add_argument(
+        "--allow-url", action="store_true", help="fetch images from public addresses on request"
+    )
     _add_keys_file(serve)
     add_common(serve)
     keys = commands.add_parser("server-keys", help="make or remove keys for clients of `serve`")
@@ -87,6 +90,7 @@ def _serve(args: argparse.Namespace) -> int:
             most_waiting=args.queue,
             most_bytes=int(args.disk_gb * (1 << 30)),
             most_body=args.body_mb << 20,
+            fetch_addresses=args.allow_url,
         )
     )
     return 0

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .. import __version__, codecs
-from ..errors import BadReplyError, InvalidInputError, SettingsError, UpscaleError
+from ..errors import (
+    BadReplyError,
+    InvalidInputError,
+    SettingsError,
+    TransportError,
+    UpscaleError,
+)
 from ..remote.provider import RemoteOperation
 from ..remote.providers import (
     OPERATIONS,
@@ -92,11 +98,13 @@ class App:
         files: Files,
         customers: Customers,
         ready: Callable[[], bool],
+        fetch: Callable[[str], bytes] | None = None,
     ) -> None:
-        """`service` knows the models, `ready` tells whether a worker is alive."""
+        """`service` knows the models, `ready` tells whether a worker is alive, `fetch` returns
+        what lies at an address (without it none is fetched)."""
         self._service, self._queue, self._files = service, queue, files
         self._uploads = Uploads(files)
-        self._customers, self._ready = customers, ready
+        self._customers, self._ready, self._fetch = customers, ready, fetch
 
     def handle(self, call: Call, base_url: str) -> Reply | Wait:
         """Answer a call; names of headers are in lower case, `base_url` is what its sender used."""
@@ -255,13 +263,18 @@ class App:
             except BadReplyError as error:
                 raise InvalidInputError("image", "The image is not base64.") from error
         data = self._uploads.find(source.text, base_url)
-        if data is None:
+        if data is not None:
+            return data
+        if self._fetch is None:
             raise InvalidInputError(
                 "image",
                 "This server fetches no addresses; upload the image, or send it as base64 or as "
                 "a data URI.",
             )
-        return data
+        try:
+            return self._fetch(source.text)
+        except (TransportError, BadReplyError) as error:
+            raise InvalidInputError("image", f"The image cannot be fetched: {error}") from error
 
     def _send_file(self, name: str) -> Reply:
         data = self._files.read(name)

@@ -29,6 +29,7 @@ from starlette.routing import Route
 from ..errors import SettingsError
 from ..remote.wire import Call, Reply, answer
 from ..service import Service
+from ..transport import fetch_public
 from .app import App, Wait
 from .customers import Customers
 from .files import Files
@@ -62,7 +63,9 @@ class Options:
     most_bytes: int = 20 << 30
     """Disk quota of images and results."""
     most_body: int = 64 << 20
-    """Largest body of a request, bytes."""
+    """Largest body of a request, and largest image at an address, bytes."""
+    fetch_addresses: bool = False
+    """Fetch images from public addresses that clients name."""
 
 
 def serve(options: Options) -> None:
@@ -75,13 +78,19 @@ def serve(options: Options) -> None:
         )
     queue = SqliteQueue(options.folder, options.most_waiting)
     workers = Workers(options.folder, options.devices, options.most_bytes)
+
+    def fetch(url: str) -> bytes:
+        return fetch_public(url, options.most_body, _PIECE_SECONDS)
+
     app = App(
         Service(),
         queue,
         Files(options.folder / "files", options.most_bytes),
         customers,
         ready=workers.alive,
+        fetch=fetch if options.fetch_addresses else None,
     )
+
     config = uvicorn.Config(
         make_asgi(app, queue, options),
         host=options.host,
