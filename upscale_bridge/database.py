@@ -33,12 +33,15 @@ class Database:
         self._connection: sqlite3.Connection | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Store what happens inside together or not at all; raises `SettingsError`."""
+    def transaction(self, *, reading: bool = False) -> Iterator[None]:
+        """Store what happens inside together or not at all; raises `SettingsError`.
+
+        `reading` is for queries alone: they wait for no other process.
+        """
         with self._lock:
             try:
                 connection = self._connection = self._connection or self._open()
-                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
                 try:
                     yield
                     connection.execute("COMMIT")

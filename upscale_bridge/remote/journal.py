@@ -171,7 +171,7 @@ class Journal:
 
     def get(self, request: str) -> Task | None:
         """Return a task."""
-        with self._database.transaction():
+        with self._database.transaction(reading=True):
             return self._get(request)
 
     def is_kept(self, request: str, days: int) -> bool:
@@ -186,7 +186,7 @@ class Journal:
         """
         if not name:
             return None
-        with self._database.transaction():
+        with self._database.transaction(reading=True):
             rows = self._database.execute("SELECT * FROM tasks WHERE ticket = ?", name).fetchall()
             if not rows and len(name) >= _SHORTEST_NAME and name.isalnum():
                 rows = self._database.execute(
@@ -198,7 +198,7 @@ class Journal:
 
     def all(self) -> list[Task]:
         """Return all tasks, the newest first."""
-        with self._database.transaction():
+        with self._database.transaction(reading=True):
             rows = self._database.execute("SELECT * FROM tasks ORDER BY created DESC").fetchall()
         return [Task(*row) for row in rows]
 
@@ -234,7 +234,7 @@ class Journal:
 
     def typical_seconds(self, operation: str) -> float | None:
         """Return the median time from submit to result of an operation's last tasks."""
-        with self._database.transaction():
+        with self._database.transaction(reading=True):
             rows = self._database.execute(
                 "SELECT finished - submitted FROM tasks WHERE operation = ? AND state = 'done' "
                 "AND submitted > 0 AND finished > submitted ORDER BY finished DESC LIMIT 9",

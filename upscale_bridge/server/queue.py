@@ -155,7 +155,7 @@ class SqliteQueue(Queue):
             return stored
 
     def get(self, job: str) -> Job | None:
-        with self._database.transaction():
+        with self._database.transaction(reading=True):
             row = self._database.execute("SELECT * FROM jobs WHERE id = ?", job).fetchone()
         return Job(*row) if row else None
 
@@ -200,7 +200,7 @@ class SqliteQueue(Queue):
             self._database.execute("DELETE FROM jobs WHERE id = ?", job)
 
     def recent(self, customer: str, seconds: float) -> int:
-        with self._database.transaction():
+        with self._database.transaction(reading=True):
             (count,) = self._database.execute(
                 "SELECT COUNT(*) FROM jobs WHERE customer = ? AND created > ?",
                 customer,
@@ -209,14 +209,14 @@ class SqliteQueue(Queue):
         return int(count)
 
     def counts(self) -> dict[str, int]:
-        with self._database.transaction():
+        with self._database.transaction(reading=True):
             rows = self._database.execute(
                 "SELECT state, COUNT(*) FROM jobs GROUP BY state"
             ).fetchall()
         return {"queued": 0, "running": 0, "done": 0, "failed": 0, **dict(rows)}
 
     def expired(self) -> list[Job]:
-        with self._database.transaction():
+        with self._database.transaction(reading=True):
             rows = self._database.execute(
                 "SELECT * FROM jobs WHERE finished > 0 AND finished + lifetime < ?",
                 self._clock.now(),

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _IDLE_SECONDS = 0.1
 _NEWS_SECONDS = 0.5
 _SWEEP_SECONDS = 60.0
+_LONGEST_LIFE = 8 * 86_400.0  # seconds; a little more than any result's
 
 
 def work(folder: Path, device: str, most_bytes: int) -> None:
@@ -78,6 +79,7 @@ def sweep(queue: Queue, files: Files) -> None:
         queue.remove(job.id)
         files.remove(job.source)
         files.remove(job.result)
+    files.sweep(time.time() - _LONGEST_LIFE)  # uploads that no job ever named
 
 
 class _Progress(Monitor):
