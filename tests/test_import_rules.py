@@ -18,7 +18,7 @@ OWNERS = {  # who may import a third-party package
     "torch": {"codecs", "exchange", "local"},
     "sqlite3": {"database", "owners"},
     "starlette": {"server.http"},
-    "uvicorn": {"server.http"},
+    "uvicorn": {"server.http", "server.protocol"},
     "prometheus_client": {"server.http"},
 }
 INNERMOST = {"errors", "params", "pictures", "monitor"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +70,30 @@ def fetch_public(
                     raise BadReplyError(f"{host_of(url)} answers HTTP {reply.status_code}.")
                 return b"".join(_blocks(reply, _never, limit, seconds))
     raise BadReplyError(f"{host_of(url)} redirects more than {_MOST_REDIRECTS} times.")
+
+
+def post_public(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    allowed: Callable[[str], bool] = is_public,
+) -> int:
+    """Send a body to an address that a stranger named, and return the HTTP status.
+
+    As in `fetch_public` only `allowed` IP addresses are talked to; redirects are not followed.
+    """
+    from .sessions import Session
+
+    if not url.startswith(("http://", "https://")):
+        raise BadReplyError("Only http and https addresses are called.")
+    with (
+        Session(allowed) as session,
+        _translated(url, lambda: True),
+        session.post(
+            url, body, headers=dict(headers), stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS)
+        ) as reply,
+    ):
+        return int(reply.status_code)
 
 
 class Line:

@@ -224,6 +224,14 @@ class Wire(ABC):
         Raises `InvalidInputError`. Numbers may come as texts.
         """
 
+    def webhook(self, call: Call) -> str:
+        """Return the address that a submit wants to be told at; empty for none."""
+        return ""
+
+    def write_event(self, ticket: str, status: Status, base_url: str) -> Json:
+        """Return what is sent to a webhook when a task has ended."""
+        raise TypeError("this API has no webhooks")
+
     @abstractmethod
     def write_submit(self, accepted: Ticket | Done, base_url: str = "") -> Reply:
         """Return the answer to a submit; `base_url` as in `write_status`."""

@@ -34,6 +34,7 @@ from ..remote.wire import (
     Call,
     Done,
     Failed,
+    Json,
     Output,
     Queued,
     Reply,
@@ -51,6 +52,7 @@ from .customers import Customer, Customers
 from .files import MIMES, Files
 from .queue import Job, KeyReusedError, Queue, QueueFullError
 from .uploads import Uploads
+from .webhooks import Secrets
 
 if TYPE_CHECKING:
     from ..service import Service
@@ -98,10 +100,13 @@ class App:
         files: Files,
         customers: Customers,
         ready: Callable[[], bool],
+        webhook_keys: Secrets | None = None,
         fetch: Callable[[str], bytes] | None = None,
     ) -> None:
-        """`service` knows the models, `ready` tells whether a worker is alive, `fetch` returns
-        what lies at an address (without it none is fetched)."""
+        """`service` knows the models, `ready` tells whether a worker is alive, `webhook_keys`
+        are the customers' secrets, `fetch` returns what lies at an address (without it none is
+        fetched)."""
+        self._secrets = webhook_keys
         self._service, self._queue, self._files = service, queue, files
         self._uploads = Uploads(files)
         self._customers, self._ready, self._fetch = customers, ready, fetch
@@ -137,6 +142,11 @@ class App:
         except SettingsError as error:
             return speaker.wire.write_error(503, str(error))
 
+    def event(self, job: Job) -> Json:
+        """Return what a webhook is told about a job that has ended."""
+        status = self._status(job, job.base_url)
+        return _operation(job).wire.write_event(job.id, status, job.base_url)
+
     def _answer(self, call: Call, customer: Customer, base_url: str) -> Reply | Wait:
         for operation in OPERATIONS:
             ticket = operation.wire.read_poll_call(call)
@@ -149,6 +159,10 @@ class App:
         uploaded = self._uploads.answer(call, base_url)
         if uploaded is not None:
             return uploaded
+        asks_secret = call.method == "GET" and urlsplit(call.url).path.endswith("/webhook/secret")
+        if asks_secret and self._secrets is not None:
+            secret = {"secret": self._secrets.of(customer.name)}
+            return answer({"code": 200, "message": "success", "data": secret})
         if call.method == "POST" and urlsplit(call.url).path.endswith("/predictions/delete"):
             return self._delete(call, customer)
         raise RefusedError(404, "This server does not have this address.")
@@ -190,6 +204,8 @@ class App:
                 height=height,
                 key=call.headers.get("idempotency-key", "")[:200],
                 digest=hashlib.sha256(call.url.encode() + b"\0" + call.body).hexdigest(),
+                base_url=base_url,
+                webhook=operation.wire.webhook(call),
             )
         )
         if job.source != name:  # the same request came before

@@ -29,11 +29,13 @@ from starlette.routing import Route
 from ..errors import SettingsError
 from ..remote.wire import Call, Reply, answer
 from ..service import Service
-from ..transport import fetch_public
+from ..transport import fetch_public, post_public
 from .app import App, Wait
 from .customers import Customers
 from .files import Files
+from .protocol import Protocol
 from .queue import Queue, SqliteQueue
+from .webhooks import Secrets, Webhooks
 from .workers import Workers
 
 log = logging.getLogger("upscale_bridge.server")
@@ -77,6 +79,7 @@ def serve(options: Options) -> None:
             "`upscale-bridge server-keys add NAME`."
         )
     queue = SqliteQueue(options.folder, options.most_waiting)
+    secrets = Secrets(options.folder / "webhook-secret")
     workers = Workers(options.folder, options.devices, options.most_bytes)
 
     def fetch(url: str) -> bytes:
@@ -88,6 +91,7 @@ def serve(options: Options) -> None:
         Files(options.folder / "files", options.most_bytes),
         customers,
         ready=workers.alive,
+        webhook_keys=secrets,
         fetch=fetch if options.fetch_addresses else None,
     )
 
@@ -95,6 +99,7 @@ def serve(options: Options) -> None:
         make_asgi(app, queue, options),
         host=options.host,
         port=options.port,
+        http=Protocol,
         access_log=False,
         log_level="warning",
         server_header=False,
@@ -102,7 +107,7 @@ def serve(options: Options) -> None:
         timeout_graceful_shutdown=20,
         limit_concurrency=512,
     )
-    with workers:
+    with workers, Webhooks(queue, app.event, post_public, secrets):
         log.info("Listening on http://%s:%d", options.host, options.port)
         _Server(config).run()
 

@@ -67,6 +67,14 @@ class Job:
     started: float = 0.0
     finished: float = 0.0
     """Seconds since 1970, 0 when not yet."""
+    base_url: str = ""
+    """The server's address as the customer used it."""
+    webhook: str = ""
+    """Where the customer wants to be told of the end; empty for nowhere."""
+    tells: int = 0
+    """How often that was tried."""
+    next_tell: float = 0.0
+    """When to try again; negative when it is over."""
 
 
 class Queue(ABC):
@@ -117,6 +125,14 @@ class Queue(ABC):
     @abstractmethod
     def counts(self) -> dict[str, int]:
         """Return how many jobs are in each state."""
+
+    @abstractmethod
+    def untold(self) -> list[Job]:
+        """Return the ended jobs whose customers are to be told now."""
+
+    @abstractmethod
+    def note_tell(self, job: Job, *, over: bool, pause: float) -> None:
+        """Note a try to tell; the next one is due after `pause` seconds, unless it is over."""
 
     @abstractmethod
     def expired(self) -> list[Job]:
@@ -214,6 +230,22 @@ class SqliteQueue(Queue):
                 "SELECT state, COUNT(*) FROM jobs GROUP BY state"
             ).fetchall()
         return {"queued": 0, "running": 0, "done": 0, "failed": 0, **dict(rows)}
+
+    def untold(self) -> list[Job]:
+        with self._database.transaction(reading=True):
+            rows = self._database.execute(
+                "SELECT * FROM jobs WHERE webhook != '' AND finished > 0 AND next_tell >= 0 "
+                "AND next_tell <= ? ORDER BY finished LIMIT 20",
+                self._clock.now(),
+            ).fetchall()
+        return [Job(*row) for row in rows]
+
+    def note_tell(self, job: Job, *, over: bool, pause: float) -> None:
+        when = -1.0 if over else self._clock.now() + pause
+        with self._database.transaction():
+            self._database.execute(
+                "UPDATE jobs SET tells = tells + 1, next_tell = ? WHERE id = ?", when, job.id
+            )
 
     def expired(self) -> list[Job]:
         with self._database.transaction(reading=True):

@@ -125,6 +125,10 @@ class NovitaWire(Wire):
             }
         )
 
+    def write_event(self, ticket: str, status: Status, base_url: str) -> Json:
+        payload = self.write_status(ticket, status, base_url).json()
+        return {"event_type": "ASYNC_TASK_RESULT", "payload": payload}
+
     def write_error(self, status: int, message: str) -> Reply:
         reason = _REASONS.get(status, "CREATE_TASK_FAILED")
         body = {"code": status, "reason": reason, "message": message, "metadata": {}}
@@ -144,6 +148,10 @@ class UpscaleWire(NovitaWire):
     """POST /v3/async/upscale."""
 
     path = "/v3/async/upscale"
+
+    def webhook(self, call: Call) -> str:
+        extra = table(read_body(call).get("extra"))
+        return str(table(extra.get("webhook")).get("url") or "")
 
     def submit(self, operation: NovitaUpscale, source: Source) -> Call:
         extra: Json = {"response_image_type": operation.response_image_type}

@@ -10,7 +10,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from uuid import uuid4
 
 from ...errors import BadReplyError
@@ -143,6 +143,12 @@ class WaveSpeedWire(Wire):
             "timings": {"inference": 0},
         }
         return answer({"code": 200, "message": "success", "data": data})
+
+    def webhook(self, call: Call) -> str:
+        return parse_qs(urlsplit(call.url).query).get("webhook", [""])[0]
+
+    def write_event(self, ticket: str, status: Status, base_url: str) -> Json:
+        return table(self.write_status(ticket, status, base_url).json().get("data"))
 
     def write_late(self, ticket: str, base_url: str) -> Reply:
         """Return the answer to a submit in sync mode whose time is over; the task goes on."""

@@ -1,0 +1,192 @@
+"""Customers are told of the end at the address that their submit named."""
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from upscale_bridge import codecs
+from upscale_bridge.errors import BadReplyError, TransportError
+from upscale_bridge.remote import provider
+from upscale_bridge.remote.clock import Clock
+from upscale_bridge.remote.wire import Call, post
+from upscale_bridge.server import worker
+from upscale_bridge.server.app import App
+from upscale_bridge.server.customers import Customers
+from upscale_bridge.server.files import Files
+from upscale_bridge.server.queue import SqliteQueue
+from upscale_bridge.server.webhooks import Secrets, Webhooks
+from upscale_bridge.service import Service
+from upscale_bridge.transport import post_public
+
+HOOK = "https://customer.example/told?token=1"
+BASE = "http://127.0.0.1:8190"
+
+
+class LaterClock(Clock):
+    """A clock that can be set on."""
+
+    ahead = 0.0
+
+    def now(self):
+        return super().now() + self.ahead
+
+
+@pytest.fixture
+def server(tmp_path):
+    """An app, its queue, and what its webhooks were sent."""
+    clock, sent, answers = LaterClock(), [], []
+    queue = SqliteQueue(tmp_path / "server", clock=clock)
+    files = Files(tmp_path / "server" / "files", 1 << 30)
+    keys = Secrets(tmp_path / "server" / "secret")
+    service = Service(lambda: [tmp_path])
+    app = App(service, queue, files, Customers(tmp_path / "none"), lambda: True, keys)
+
+    def send(url, body, headers):
+        sent.append(SimpleNamespace(url=url, body=body, headers=headers))
+        answer = answers.pop(0) if answers else 200
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def work():
+        while (job := queue.take()) is not None:
+            worker.do(service, queue, files, job, threading.Event())
+
+    return SimpleNamespace(
+        app=app,
+        queue=queue,
+        clock=clock,
+        sent=sent,
+        answers=answers,
+        keys=keys,
+        work=work,
+        hooks=Webhooks(queue, app.event, send, keys, clock),
+    )
+
+
+def picture():
+    """Return a small PNG as base64."""
+    return base64.b64encode(codecs.encode(torch.rand(6, 8, 3)).data).decode()
+
+
+def submit(server, webhook=HOOK):
+    """Submit to the WaveSpeed API, which has the shipped model, and return the ticket."""
+    body = {"image": "data:image/png;base64," + picture(), "target_resolution": "2k"}
+    query = f"?webhook={webhook.replace('?', '%3F')}" if webhook else ""
+    call = post("/api/v3/wavespeed-ai/image-upscaler" + query, body)
+    return server.app.handle(call, BASE).json()["data"]["id"]
+
+
+@pytest.fixture(autouse=True)
+def small_presets(monkeypatch):
+    monkeypatch.setitem(provider.PRESET_EDGES, "2k", 16)
+
+
+def test_end_is_told_as_wavespeed_documents_it(server):
+    ticket = submit(server)
+    server.hooks.tell_all()
+    assert server.sent == []  # not done yet
+    server.work()
+    server.hooks.tell_all()
+    (told,) = server.sent
+    event = json.loads(told.body)
+    assert told.url == HOOK
+    assert (event["id"], event["status"], event["error"]) == (ticket, "completed", "")
+    assert event["outputs"][0].startswith(BASE + "/files/")
+    assert event["urls"]["get"] == f"{BASE}/api/v3/predictions/{ticket}/result"
+
+
+def test_signature_is_the_documented_one(server):
+    """https://wavespeed.ai/docs/verify-webhooks: HMAC-SHA256 over id.timestamp.body."""
+    ask = Call("GET", "/api/v3/webhook/secret", headers={"authorization": ""})
+    secret = server.app.handle(ask, BASE).json()["data"]["secret"]
+    submit(server)
+    server.work()
+    server.hooks.tell_all()
+    (told,) = server.sent
+    version, signature = told.headers["webhook-signature"].split(",")
+    content = f"{told.headers['webhook-id']}.{told.headers['webhook-timestamp']}.".encode()
+    key = secret.removeprefix("whsec_").encode()
+    assert version == "v3"
+    assert signature == hmac.new(key, content + told.body, hashlib.sha256).hexdigest()
+
+
+def test_secrets_differ_between_customers_and_stay(server, tmp_path):
+    again = Secrets(tmp_path / "server" / "secret")
+    assert server.keys.of("anna") == again.of("anna") != again.of("bert")
+    assert (tmp_path / "server" / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_novita_is_told_in_its_own_envelope(server, monkeypatch):
+    body = {
+        "extra": {"webhook": {"url": HOOK}},
+        "request": {
+            "model_name": "4x-UltraSharp",
+            "scale_factor": 2,
+            "image_base64": picture(),
+        },
+    }
+    monkeypatch.setattr("upscale_bridge.server.meaning.check", lambda *_: None)
+    ticket = server.app.handle(post("/v3/async/upscale", body), BASE).json()["task_id"]
+    server.work()  # fails: the model is not here
+    server.hooks.tell_all()
+    event = json.loads(server.sent[0].body)
+    assert event["event_type"] == "ASYNC_TASK_RESULT"
+    assert event["payload"]["task"]["task_id"] == ticket
+    assert event["payload"]["task"]["status"] == "TASK_STATUS_FAILED"
+    assert "4x-UltraSharp" in event["payload"]["task"]["reason"]
+
+
+def test_what_arrived_is_not_told_again(server):
+    submit(server)
+    server.work()
+    for _ in range(3):
+        server.hooks.tell_all()
+        server.clock.ahead += 10_000
+    assert len(server.sent) == 1
+
+
+def test_what_does_not_arrive_is_told_again_more_and_more_rarely(server):
+    server.answers += [500, TransportError("no", sent=True), BadReplyError("no"), 302, 200]
+    submit(server)
+    server.work()
+    times = []
+    for _ in range(200):
+        before = len(server.sent)
+        server.hooks.tell_all()
+        if len(server.sent) > before:
+            times.append(server.clock.ahead)
+        server.clock.ahead += 1
+    assert len(times) == 5
+    pauses = [after - before for before, after in zip(times, times[1:], strict=False)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] >= 5
+
+
+def test_it_is_given_up_in_the_end(server):
+    server.answers += [500] * 100
+    submit(server)
+    server.work()
+    for _ in range(30):
+        server.hooks.tell_all()
+        server.clock.ahead += 3600
+    assert len(server.sent) == 10
+
+
+def test_without_an_address_nobody_is_told(server):
+    submit(server, webhook="")
+    server.work()
+    server.hooks.tell_all()
+    assert server.sent == []
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "file:///etc/passwd", "http://[::1]:9/"])
+def test_only_public_addresses_are_told(url):
+    with pytest.raises((TransportError, BadReplyError)):
+        post_public(url, b"{}", {})
