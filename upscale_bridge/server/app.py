@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,8 @@ from .webhooks import Secrets
 if TYPE_CHECKING:
     from ..service import Service
 
+log = logging.getLogger("upscale_bridge.server")
+
 Answer = Callable[[Job], Reply]
 
 _SPEAKERS: dict[str, type[RemoteOperation]] = {
@@ -68,6 +71,7 @@ _SPEAKERS: dict[str, type[RemoteOperation]] = {
 _LIFETIMES = {"novita": 3600.0, "photio": 600.0, "wavespeed": 7 * 86_400.0}
 _SYNC_SECONDS, _PHOTIO_SECONDS = 60.0, 900.0
 _RETRY_AFTER = "5"
+_OUT_OF_ORDER = "The server cannot do this at present; its log says why."
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,10 @@ class App:
 
     def handle(self, call: Call, base_url: str) -> Reply | Wait:
         """Answer a call; names of headers are in lower case, `base_url` is what its sender used."""
-        path = urlsplit(call.url).path
+        try:
+            path = urlsplit(call.url).path
+        except ValueError:
+            return _no_such_address()
         if call.method == "GET" and path == "/healthz":
             facts = {"service": "upscale-bridge", "version": __version__}
             return answer({**facts, "idempotent_submits": True})
@@ -126,8 +133,9 @@ class App:
         if speaker is None:
             try:
                 return self._uploads.put(call) or _no_such_address()
-            except SettingsError as error:
-                return answer({"code": 507, "message": str(error)}, 507)
+            except SettingsError:
+                log.exception("An upload could not be kept.")
+                return answer({"code": 507, "message": _OUT_OF_ORDER}, 507)
         try:
             return self._answer(call, self._customer(call), base_url)
         except RefusedError as error:
@@ -139,8 +147,9 @@ class App:
             return replace(reply, headers={**reply.headers, "retry-after": _RETRY_AFTER})
         except KeyReusedError as error:
             return speaker.wire.write_error(409, str(error))
-        except SettingsError as error:
-            return speaker.wire.write_error(503, str(error))
+        except SettingsError:  # it may name folders of this machine
+            log.exception("A request could not be served.")
+            return speaker.wire.write_error(503, _OUT_OF_ORDER)
 
     def event(self, job: Job) -> Json:
         """Return what a webhook is told about a job that has ended."""
@@ -182,35 +191,42 @@ class App:
         customer: Customer,
         base_url: str,
     ) -> Reply | Wait:
+        lifetime = float(getattr(operation, "img_expire_ttl", 0) or 0)
+        job = Job(
+            id="",
+            customer=customer.name,
+            operation=type(operation).__name__,
+            parameters=json.dumps(operation.told()),
+            source="",
+            lifetime=lifetime or _LIFETIMES[operation.provider.name],
+            key=call.headers.get("idempotency-key", "")[:200],
+            digest=hashlib.sha256(call.url.encode() + b"\0" + call.body).hexdigest(),
+            base_url=base_url,
+            webhook=operation.wire.webhook(call),
+        )
+        earlier = self._queue.repeated(job)
+        if earlier is not None:
+            return self._accepted(operation, earlier, base_url)
         for seconds, most in customer.allowances:
             if self._queue.recent(customer.name, seconds) >= most:
                 raise QueueFullError(f"This key may submit {most} images in {seconds:.0f} s.")
-        data = self._read(source, base_url)
+        stored = self._store(job, operation, self._read(source, base_url))
+        return self._accepted(operation, stored, base_url)
+
+    def _store(self, job: Job, operation: RemoteOperation, data: bytes) -> Job:
+        """Check an image, keep it, and queue its job."""
         image = codecs.decode(data, "the image")
         height, width = image.pixels.shape[:2]
         meaning.check(self._service, operation, width, height)
         name = self._files.new_name(codecs.MIMES.get(image.format, ""))
         self._files.write(name, data)
-        lifetime = float(getattr(operation, "img_expire_ttl", 0) or 0)
-        job = self._queue.submit(
-            Job(
-                id="",
-                customer=customer.name,
-                operation=type(operation).__name__,
-                parameters=json.dumps(operation.told()),
-                source=name,
-                lifetime=lifetime or _LIFETIMES[operation.provider.name],
-                width=width,
-                height=height,
-                key=call.headers.get("idempotency-key", "")[:200],
-                digest=hashlib.sha256(call.url.encode() + b"\0" + call.body).hexdigest(),
-                base_url=base_url,
-                webhook=operation.wire.webhook(call),
-            )
-        )
-        if job.source != name:  # the same request came before
-            self._files.remove(name)
-        return self._accepted(operation, job, base_url)
+        stored = None
+        try:
+            stored = self._queue.submit(replace(job, source=name, width=width, height=height))
+            return stored
+        finally:
+            if stored is None or stored.source != name:  # refused, or the same came meanwhile
+                self._files.remove(name)
 
     def _accepted(self, operation: RemoteOperation, job: Job, base_url: str) -> Reply | Wait:
         wire = operation.wire
@@ -225,9 +241,11 @@ class App:
             return Wait(
                 job.id,
                 _SYNC_SECONDS,
-                lambda job: wire.write_status(job.id, self._status(job, base_url), base_url),
+                lambda job: self._told(job, base_url),
                 lambda job: wire.write_late(job.id, base_url),
             )
+        if isinstance(operation, WaveSpeedUpscale) and isinstance(wire, WaveSpeedWire):
+            return wire.write_submit(Ticket(job.id), base_url, operation.model)
         return wire.write_submit(Ticket(job.id), base_url)
 
     def _photio(self, wire: Any, job: Job) -> Reply:
@@ -239,12 +257,20 @@ class App:
         return done
 
     def _poll(self, call: Call, ticket: str, customer: Customer, base_url: str) -> Reply:
-        job = self._queue.get(ticket)
+        job = self._queue.get(ticket) if _is_ticket(ticket) else None
         wire = _operation(job).wire if job is not None else None
         own = job is not None and job.customer == customer.name
         if job is None or wire is None or not own or wire.read_poll_call(call) != ticket:
             raise RefusedError(404, "This server knows no such task.")
-        return wire.write_status(job.id, self._status(job, base_url), base_url)
+        return self._told(job, base_url)
+
+    def _told(self, job: Job, base_url: str) -> Reply:
+        """Return what a poll is answered."""
+        wire, status = _operation(job).wire, self._status(job, base_url)
+        if isinstance(wire, WaveSpeedWire):
+            model = json.loads(job.parameters)["model"]
+            return wire.write_status(job.id, status, base_url, model)
+        return wire.write_status(job.id, status, base_url)
 
     def _status(self, job: Job, base_url: str) -> Status:
         match job.state:
@@ -263,8 +289,8 @@ class App:
             names = listed(table(json.loads(call.body)).get("ids"))
         except (ValueError, RecursionError) as error:
             raise InvalidInputError("body", "The body must be a JSON object.") from error
-        for name in names:
-            job = self._queue.get(str(name))
+        for name in filter(_is_ticket, names):
+            job = self._queue.get(name)
             if job is not None and job.customer == customer.name and job.finished:
                 self._queue.remove(job.id)
                 self._files.remove(job.source)
@@ -302,6 +328,10 @@ class App:
 
 def _operation(job: Job) -> type[RemoteOperation]:
     return next(kind for kind in OPERATIONS if kind.__name__ == job.operation)
+
+
+def _is_ticket(name: object) -> bool:
+    return isinstance(name, str) and name.isascii()
 
 
 def _no_such_address() -> Reply:

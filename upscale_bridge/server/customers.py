@@ -35,16 +35,20 @@ class Customer:
 class Customers:
     """The keys file: names, hashes and limits as JSON; read anew for every request."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, required: bool = False) -> None:
+        """`required` keys are asked for even when the file is removed."""
+        self.path, self._required = path, required
 
     def who(self, key: str) -> Customer | None:
         """Return the owner of a key; without a keys file every key, and none, has one."""
         if not self.path.exists():
+            if self._required:
+                return None
             return Customer("anyone-" + _digest(key)[:8] if key else "anyone")
         found = None
         for name, entry in self._read().items():
-            if hmac.compare_digest(str(entry.get("sha256", "")), _digest(key)):
+            stored = str(entry.get("sha256", ""))
+            if stored.isascii() and hmac.compare_digest(stored, _digest(key)):
                 limits = {limit: whole(entry.get(limit)) for limit in ("per_minute", "per_day")}
                 found = Customer(name, **limits)
         return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import SettingsError
@@ -59,13 +61,19 @@ class Files:
 
     def sweep(self, before: float) -> None:
         """Remove all files that were written before a time."""
-        for path in self._listing():
-            if path.stat().st_mtime < before:
+        for path, facts in self._facts():
+            if facts.st_mtime < before:
                 path.unlink(missing_ok=True)
 
     def size(self) -> int:
         """Return how many bytes lie here."""
-        return sum(path.stat().st_size for path in self._listing())
+        return sum(facts.st_size for _, facts in self._facts())
+
+    def _facts(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield the files that are still there: others remove some meanwhile."""
+        for path in self._listing():
+            with contextlib.suppress(FileNotFoundError):
+                yield path, path.stat()
 
     def _listing(self) -> list[Path]:
         return list(self._folder.iterdir()) if self._folder.is_dir() else []

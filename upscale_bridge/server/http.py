@@ -72,7 +72,7 @@ class Options:
 
 def serve(options: Options) -> None:
     """Run until SIGTERM or SIGINT. Raises `SettingsError`."""
-    customers = Customers(options.keys)
+    customers = Customers(options.keys, required=not _is_loopback(options.host))
     if not _is_loopback(options.host) and not customers.names():
         raise SettingsError(
             f"On {options.host} others could use this server; make a key for each of them first: "
@@ -138,7 +138,10 @@ def make_asgi(app: App, queue: Queue, options: Options) -> Starlette:
         reply = await _reply(app, queue, options, request)
         seconds = time.monotonic() - started
         metrics.note(request.url.path, reply.status, seconds)
-        facts = {"method": request.method, "path": request.url.path, "status": reply.status}
+        # The name of a file is all that is needed to fetch it.
+        api = _api(request.url.path)
+        path = f"/{api}" if api in ("files", "uploads") else request.url.path
+        facts = {"method": request.method, "path": path, "status": reply.status}
         log.info(json.dumps({**facts, "ms": round(1000 * seconds, 1)}))
         return Response(reply.body, reply.status, dict(reply.headers))
 
@@ -156,18 +159,23 @@ async def _reply(app: App, queue: Queue, options: Options, request: Request) -> 
     try:
         body = await asyncio.wait_for(_read(request, options.most_body), _BODY_SECONDS)
     except asyncio.TimeoutError:
-        return answer({"code": 408, "message": "The request came too slowly."}, 408)
+        return _last_answer(408, "The request came too slowly.")
     except ClientDisconnect:
-        return answer({"code": 400, "message": "The request broke off."}, 400)
+        return _last_answer(400, "The request broke off.")
     if body is None:
-        most = options.most_body >> 20
-        return answer({"code": 413, "message": f"A request may have at most {most} MB."}, 413)
+        return _last_answer(413, f"A request may have at most {options.most_body >> 20} MB.")
     url = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     headers = {name.lower(): value for name, value in request.headers.items()}
     call = Call(request.method, url, body, headers)  # type: ignore[arg-type]
     base_url = f"{request.url.scheme}://{request.url.netloc}"
     found = await run_in_threadpool(app.handle, call, base_url)
     return found if isinstance(found, Reply) else await _wait(queue, found)
+
+
+def _last_answer(status: int, message: str) -> Reply:
+    """Return a refusal that ends the connection: the rest of the body is not read."""
+    reply = answer({"code": status, "message": message}, status)
+    return Reply(status, reply.body, {**reply.headers, "connection": "close"})
 
 
 async def _read(request: Request, most: int) -> bytes | None:
@@ -219,8 +227,7 @@ class _Metrics:
 
     def note(self, path: str, status: int, seconds: float) -> None:
         """Count one answer."""
-        head = path.split("/")[1] if path.count("/") else ""
-        api = head if head in ("v1", "v2", "v3", "api", "files", "healthz", "readyz") else "other"
+        api = _api(path)
         self._answers.labels(api, str(status)).inc()
         self._seconds.labels(api).observe(seconds)
 
@@ -229,6 +236,12 @@ class _Metrics:
         for state, count in self._queue.counts().items():
             self._jobs.labels(state).set(count)
         return bytes(generate_latest(self._registry))
+
+
+def _api(path: str) -> str:
+    head = path.split("/")[1] if path.startswith("/") else ""
+    known = ("v1", "v2", "v3", "api", "files", "uploads", "healthz", "readyz", "status")
+    return head if head in known else "other"
 
 
 def _is_loopback(host: str) -> bool:

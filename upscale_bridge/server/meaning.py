@@ -37,11 +37,13 @@ def check(service: Service, operation: RemoteOperation, width: int, height: int)
         if service.library.find(model) is None:
             raise InvalidInputError(
                 "model",
-                f"The model {model} is not on this server; its owner fetches it with "
-                f"`upscale-bridge models download {model}`.",
+                f"The model {model[:80]} is not on this server; its owner can fetch it, if "
+                f"it is a known one, with `upscale-bridge models download {model[:80]}`.",
             )
     most = codecs.MOST_PIXELS
     wide, high = operation.target(width, height)
+    if isinstance(operation, NovitaUpscaleV2):
+        wide, high = (round(side * _factor(operation, width, height)) for side in (width, height))
     if wide * high > most:
         raise InvalidInputError(
             "image",
@@ -118,17 +120,21 @@ def _one_upscaler(
     from ..local.resample import centre, resize
 
     height, width = image.shape[:2]
-    to_size = operation.resize_mode == "to size"
-    wanted = operation.upscaling_resize_w, operation.upscaling_resize_h
-    factor = operation.upscaling_resize
-    if to_size:
-        factor = max(wanted[0] / width, wanted[1] / height)
+    factor = _factor(operation, width, height)
     size = [max(int(side * factor) // _GRID * _GRID, _GRID) for side in (width, height)]
-    # A whole factor first, so that the model is used as it is meant; then exactly the size.
-    local = LocalUpscale(model=operation.local_model(name), scale_factor=max(factor, 1.0))
-    pixels = resize(service.run(local, image[None], monitor).images[0], size[0], size[1])
-    if not (to_size and operation.upscaling_crop):
+    if factor >= 1:  # below, the WebUI asks no model
+        factor = min(factor, _MOST_FACTOR)
+        local = LocalUpscale(model=operation.local_model(name), scale_factor=factor)
+        image = service.run(local, image[None], monitor).images[0]
+    pixels = resize(image, size[0], size[1])
+    if operation.resize_mode == "by factor" or not operation.upscaling_crop:
         return pixels
     # Alpha is lost here, as in the WebUI.
     colours = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1].expand(-1, -1, 3)
-    return centre(colours, *wanted)
+    return centre(colours, operation.upscaling_resize_w, operation.upscaling_resize_h)
+
+
+def _factor(operation: NovitaUpscaleV2, width: int, height: int) -> float:
+    if operation.resize_mode == "by factor":
+        return operation.upscaling_resize
+    return max(operation.upscaling_resize_w / width, operation.upscaling_resize_h / height)

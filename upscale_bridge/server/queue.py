@@ -17,7 +17,10 @@ from ..errors import UpscaleError
 from ..owners import Owners
 from ..remote.clock import Clock
 
-State = Literal["queued", "running", "done", "failed"]
+State = Literal["queued", "running", "done", "failed", "removed"]
+
+LIMITS_SECONDS = 86_400.0
+"""For how long a submit counts for the limits of its customer."""
 
 _MOST_TRIES = 2
 
@@ -82,9 +85,13 @@ class Queue(ABC):
 
     @abstractmethod
     def submit(self, job: Job) -> Job:
-        """Store a job, or return the earlier one with the same customer and Idempotency-Key.
+        """Store a job, or return what `repeated` returns; raises `QueueFullError` as well."""
 
-        Raises `QueueFullError` or `KeyReusedError`.
+    @abstractmethod
+    def repeated(self, job: Job) -> Job | None:
+        """Return the earlier job with the same customer and Idempotency-Key, if there is one.
+
+        Raises `KeyReusedError` when that was another request.
         """
 
     @abstractmethod
@@ -116,7 +123,7 @@ class Queue(ABC):
 
     @abstractmethod
     def remove(self, job: str) -> None:
-        """Forget a job."""
+        """Forget a job, but for its share of the customer's limits."""
 
     @abstractmethod
     def recent(self, customer: str, seconds: float) -> int:
@@ -153,14 +160,9 @@ class SqliteQueue(Queue):
 
     def submit(self, job: Job) -> Job:
         with self._database.transaction():
-            if job.key:
-                row = self._database.execute(
-                    "SELECT * FROM jobs WHERE customer = ? AND key = ?", job.customer, job.key
-                ).fetchone()
-                if row and Job(*row).digest != job.digest:
-                    raise KeyReusedError("This Idempotency-Key came with another request before.")
-                if row:
-                    return Job(*row)
+            earlier = self._repeated(job)
+            if earlier is not None:
+                return earlier
             (waiting,) = self._database.execute(
                 "SELECT COUNT(*) FROM jobs WHERE state = 'queued'"
             ).fetchone()
@@ -170,9 +172,15 @@ class SqliteQueue(Queue):
             self._database.insert(stored)
             return stored
 
+    def repeated(self, job: Job) -> Job | None:
+        with self._database.transaction(reading=True):
+            return self._repeated(job)
+
     def get(self, job: str) -> Job | None:
         with self._database.transaction(reading=True):
-            row = self._database.execute("SELECT * FROM jobs WHERE id = ?", job).fetchone()
+            row = self._database.execute(
+                "SELECT * FROM jobs WHERE id = ? AND state != 'removed'", job
+            ).fetchone()
         return Job(*row) if row else None
 
     def take(self) -> Job | None:
@@ -213,7 +221,13 @@ class SqliteQueue(Queue):
 
     def remove(self, job: str) -> None:
         with self._database.transaction():
-            self._database.execute("DELETE FROM jobs WHERE id = ?", job)
+            self._database.execute(
+                "UPDATE jobs SET state = 'removed', key = '', worker = '' WHERE id = ?", job
+            )
+            self._database.execute(
+                "DELETE FROM jobs WHERE state = 'removed' AND created < ?",
+                self._clock.now() - LIMITS_SECONDS,
+            )
 
     def recent(self, customer: str, seconds: float) -> int:
         with self._database.transaction(reading=True):
@@ -227,7 +241,7 @@ class SqliteQueue(Queue):
     def counts(self) -> dict[str, int]:
         with self._database.transaction(reading=True):
             rows = self._database.execute(
-                "SELECT state, COUNT(*) FROM jobs GROUP BY state"
+                "SELECT state, COUNT(*) FROM jobs WHERE state != 'removed' GROUP BY state"
             ).fetchall()
         return {"queued": 0, "running": 0, "done": 0, "failed": 0, **dict(rows)}
 
@@ -235,6 +249,7 @@ class SqliteQueue(Queue):
         with self._database.transaction(reading=True):
             rows = self._database.execute(
                 "SELECT * FROM jobs WHERE webhook != '' AND finished > 0 AND next_tell >= 0 "
+                "AND state != 'removed' "
                 "AND next_tell <= ? ORDER BY finished LIMIT 20",
                 self._clock.now(),
             ).fetchall()
@@ -250,10 +265,21 @@ class SqliteQueue(Queue):
     def expired(self) -> list[Job]:
         with self._database.transaction(reading=True):
             rows = self._database.execute(
-                "SELECT * FROM jobs WHERE finished > 0 AND finished + lifetime < ?",
+                "SELECT * FROM jobs WHERE finished > 0 AND finished + lifetime < ? "
+                "AND state != 'removed'",
                 self._clock.now(),
             ).fetchall()
         return [Job(*row) for row in rows]
+
+    def _repeated(self, job: Job) -> Job | None:
+        if not job.key:
+            return None
+        row = self._database.execute(
+            "SELECT * FROM jobs WHERE customer = ? AND key = ?", job.customer, job.key
+        ).fetchone()
+        if row and Job(*row).digest != job.digest:
+            raise KeyReusedError("This Idempotency-Key came with another request before.")
+        return Job(*row) if row else None
 
     def _revive(self) -> None:
         """Queue the jobs of dead workers again; one that killed two has had its tries."""

@@ -114,10 +114,12 @@ class WaveSpeedWire(Wire):
         kind = "data_uri" if image.startswith("data:") else "url"
         return make(WaveSpeedUpscale, values), Source(kind, image)  # type: ignore[arg-type]
 
-    def write_submit(self, accepted: Ticket | Done, base_url: str = "") -> Reply:
+    def write_submit(
+        self, accepted: Ticket | Done, base_url: str = "", model: str = _MODELS[0]
+    ) -> Reply:
         if isinstance(accepted, Ticket):
-            return self.write_status(accepted.id, Queued(), base_url)
-        return self.write_status(accepted.ticket, accepted, base_url)
+            return self.write_status(accepted.id, Queued(), base_url, model)
+        return self.write_status(accepted.ticket, accepted, base_url, model)
 
     def read_poll_call(self, call: Call) -> str | None:
         path = urlsplit(call.url).path
@@ -128,12 +130,14 @@ class WaveSpeedWire(Wire):
                 return unquote(ticket)
         return None
 
-    def write_status(self, ticket: str, status: Status, base_url: str = "") -> Reply:
+    def write_status(
+        self, ticket: str, status: Status, base_url: str = "", model: str = _MODELS[0]
+    ) -> Reply:
         words = {Queued: "created", Running: "processing", Done: "completed", Failed: "failed"}
         outputs = status.outputs if isinstance(status, Done) else ()
         data = {
             "id": ticket,
-            "model": _MODELS[0],
+            "model": model,
             "outputs": [o.url or base64.b64encode(o.data).decode() for o in outputs],
             "urls": {"get": f"{base_url}{_ROOTS[0]}predictions/{quote(ticket, safe='')}/result"},
             "has_nsfw_contents": [o.flagged for o in outputs],

@@ -1,0 +1,41 @@
+"""A server with the shipped model, which also goes by the names that Novita has."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.server.kit import MODEL, Server
+from upscale_bridge.local.library import SHIPPED_FOLDER
+from upscale_bridge.remote import provider
+from upscale_bridge.service import Service
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("4x-UltraSharp", "RealESRGAN_x4plus_anime_6B"):
+        shutil.copy(SHIPPED_FOLDER / f"{MODEL}.safetensors", folder / f"{name}.safetensors")
+    return Service(folders=lambda: [folder])
+
+
+@pytest.fixture
+def small_presets(monkeypatch):
+    """Let 2k, 4k and 8k be sizes that take no time."""
+    for index, name in enumerate(("2k", "4k", "8k")):
+        monkeypatch.setitem(provider.PRESET_EDGES, name, 32 << index)
+
+
+@pytest.fixture
+def server(tmp_path, service, small_presets):
+    return Server(tmp_path / "server", service)
+
+
+@pytest.fixture(scope="session")
+def ends():
+    """Ends listeners while the next test runs already; their own errors come to light here."""
+    with ThreadPoolExecutor(4) as pool:
+        ended = []
+        yield lambda one: ended.append(pool.submit(one.__exit__))
+    for one in ended:
+        one.result()

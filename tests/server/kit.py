@@ -1,0 +1,196 @@
+"""A server without sockets, whose jobs the test itself does."""
+
+import base64
+import io
+import json
+import threading
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from upscale_bridge.remote.clock import Clock
+from upscale_bridge.remote.wire import Call, Reply
+from upscale_bridge.server import worker
+from upscale_bridge.server.app import App, Wait
+from upscale_bridge.server.customers import Customers
+from upscale_bridge.server.files import Files
+from upscale_bridge.server.queue import Job, SqliteQueue
+
+BASE = "http://server.test:8190"
+MODEL = "UpscaleBridge-x4"
+ONE = Job("", "anna", "NovitaUpscale", "{}", "a.png", 3600.0)
+
+
+class TestClock(Clock):
+    """A time that only tests move."""
+
+    __test__ = False
+    time = 1_700_000_000.0
+
+    def now(self):
+        return self.time
+
+
+def pixels(width=12, height=8, mode="RGB", seed=0):
+    """Return smooth uint8 pixels of an image."""
+    channels = len(mode)
+    coarse = np.random.default_rng(seed).random((3, 3, channels))
+    layers = [
+        Image.fromarray(np.uint8(255 * coarse[..., index])).resize((width, height), 3)
+        for index in range(channels)
+    ]
+    found = np.stack([np.asarray(layer) for layer in layers], axis=-1)
+    return found[..., 0] if channels == 1 else found
+
+
+def image(width=12, height=8, mode="RGB", seed=0, format="png"):
+    """Return an encoded image."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels(width, height, mode, seed)).save(buffer, format)
+    return buffer.getvalue()
+
+
+def text(data):
+    return base64.b64encode(data).decode()
+
+
+def uri(data):
+    return "data:image/png;base64," + text(data)
+
+
+def opened(data):
+    found = Image.open(io.BytesIO(data))
+    found.load()
+    return found
+
+
+class Server:
+    """An `App` in a folder of its own, and one worker that works when it is told to."""
+
+    def __init__(self, folder, service, most=1000, most_bytes=1 << 30):
+        self.service, self.clock = service, TestClock()
+        self.queue = SqliteQueue(folder, most, self.clock)
+        self.files = Files(folder / "files", most_bytes)
+        self.customers = Customers(folder / "keys.json")
+        self.alive = True
+        self.app = App(service, self.queue, self.files, self.customers, lambda: self.alive)
+
+    def call(self, method, url, body=None, key="sk-anna", **headers):
+        """Send a call; `body` may be bytes, else it is JSON."""
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        if key:
+            headers = {"authorization": f"Bearer {key}", **headers}
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.app.handle(Call(method, url, body or b"", headers), BASE)
+
+    def get(self, url, **more):
+        return self.call("GET", url, **more)
+
+    def post(self, url, body, **more):
+        return self.call("POST", url, body, **more)
+
+    def work(self):
+        """Do all jobs; return how many there were."""
+        count = 0
+        while (job := self.queue.take()) is not None:
+            worker.do(self.service, self.queue, self.files, job, threading.Event())
+            count += 1
+        return count
+
+    def end(self, wait, late=False):
+        """Return what a waiting client gets once the jobs are done, or the time is over."""
+        assert isinstance(wait, Wait)
+        if not late:
+            self.work()
+        return (wait.late if late else wait.done)(self.queue.get(wait.job))
+
+    def file(self, url):
+        """Return the file at an address of this server."""
+        assert url.startswith(BASE + "/files/")
+        return self.get(url.removeprefix(BASE), key="")
+
+
+def novita(data=None, factor=2, model="4x-UltraSharp", **extra):
+    request = {"model_name": model, "scale_factor": factor}
+    return {"extra": extra, "request": {**request, "image_base64": text(data or image())}}
+
+
+def v2(data=None, **fields):
+    return {"image": text(data or image()), "upscaler_1": MODEL, "upscaling_resize": 2, **fields}
+
+
+def wavespeed(data=None, **fields):
+    small = {"target_resolution": "2k", "output_format": "png"}
+    return {"image": uri(data or image()), **small, **fields}
+
+
+def photio(data=None, **fields):
+    return {"image": text(data or image()), **fields}
+
+
+V3, TO_2K = "/v3/async/upscale", "/v3/async/image-upscaler"
+V2, PHOTIO = "/v2/upscale", "/v1/inference/upscale"
+WAVESPEED = "/api/v3/wavespeed-ai/image-upscaler"
+SUBMITS = {
+    "novita": (V3, novita),
+    "novita-resolution": (TO_2K, lambda data=None: wavespeed(data) | {"resolution": "2k"}),
+    "novita-v2": (V2, v2),
+    "photio": (PHOTIO, photio),
+    "wavespeed": (WAVESPEED, wavespeed),
+}
+
+
+def refusal(reply):
+    """Return (HTTP status, the code or reason inside, the message) of any vendor's refusal."""
+    assert isinstance(reply, Reply), reply
+    body = reply.json()
+    code = body.get("reason", body.get("status_code", body.get("code")))
+    return reply.status, code, body.get("message") or body.get("msg") or body.get("body")
+
+
+def job(customer="anna", **changes):
+    return replace(ONE, customer=customer, **changes)
+
+
+# HTTP status and inner code for a refusal of this kind, per API
+ENVELOPES = {
+    "novita": {
+        400: (400, "INVALID_REQUEST_BODY"),
+        401: (403, "INVALID_API_KEY"),
+        404: (404, "TASK_NOT_FOUND"),
+        409: (409, "CREATE_TASK_FAILED"),
+        429: (429, "RATE_LIMIT_EXCEEDED"),
+    },
+    "novita-v2": {400: (200, 6), 401: (200, 4), 404: (200, 3), 409: (200, 6), 429: (429, -1)},
+    "photio": {status: (status, status) for status in (400, 401, 404, 409, 429)},
+    "wavespeed": {status: (status, status) for status in (400, 401, 404, 409, 429)},
+}
+ENVELOPES["novita-resolution"] = ENVELOPES["novita"]
+POLLS = {
+    "novita": "/v3/async/task-result?task_id={}",
+    "novita-resolution": "/v3/async/task-result?task_id={}",
+    "novita-v2": "/v2/progress?task_id={}",
+    "wavespeed": "/api/v3/predictions/{}/result",
+}
+
+
+def check(command, status, reply):
+    found = refusal(reply)
+    assert found[:2] == ENVELOPES[command][status]
+    assert found[2].endswith(".")
+    return found[2]
+
+
+def ticket(reply):
+    """Return the task's id from an answer that all official clients accept."""
+    assert isinstance(reply, Reply)
+    assert reply.status == 200, reply.body
+    assert reply.headers["content-type"] == "application/json"
+    body = reply.json()
+    return (
+        body["task_id"]
+        if "task_id" in body
+        else body["data"].get("task_id", body["data"].get("id"))
+    )
