@@ -157,7 +157,7 @@ def make_asgi(app: App, queue: Queue, options: Options) -> Starlette:
 
 async def _reply(app: App, queue: Queue, options: Options, request: Request) -> Reply:
     try:
-        body = await asyncio.wait_for(_read(request, options.most_body), _BODY_SECONDS)
+        body = await _read(request, options.most_body)
     except asyncio.TimeoutError:
         return _last_answer(408, "The request came too slowly.")
     except ClientDisconnect:
@@ -179,15 +179,16 @@ def _last_answer(status: int, message: str) -> Reply:
 
 
 async def _read(request: Request, most: int) -> bytes | None:
-    """Return the body, None when it is larger than `most`."""
+    """Return the body, None when it is larger than `most`; raises `asyncio.TimeoutError`."""
     if int(request.headers.get("content-length") or 0) > most:
         return None
     parts: list[bytes] = []
     size = 0
-    stream = request.stream()
+    stream, until = request.stream(), time.monotonic() + _BODY_SECONDS
     while True:
+        left = max(until - time.monotonic(), 0.0)
         try:
-            part = await asyncio.wait_for(anext(stream), _PIECE_SECONDS)
+            part = await asyncio.wait_for(anext(stream), min(_PIECE_SECONDS, left))
         except StopAsyncIteration:
             return b"".join(parts)
         parts.append(part)
