@@ -96,7 +96,6 @@ def test_guessed_file_is_not_there(server, name):
 @pytest.mark.parametrize(
     ("method", "url"),
     [
-        ("GET", "/"),
         ("GET", "/v4/x"),
         ("POST", "/healthz"),
         ("PUT", "/files/x"),

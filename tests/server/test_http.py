@@ -114,7 +114,7 @@ def test_length_that_is_no_number_is_refused(listener, length):
 
 @pytest.mark.parametrize(
     "path",
-    ["//[", "/%00", "/files/%2e%2e%2fqueue.sqlite3", "/files/..%5cx", "/%ff%fe", "/?a#b", "/%3Fx"],
+    ["//[", "/%00", "/files/%2e%2e%2fqueue.sqlite3", "/files/..%5cx", "/%ff%fe", "/%3Fx"],
 )
 def test_odd_paths_are_not_found(listener, path):
     assert status(listener.raw(request("GET " + path))) == 404

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ from ..remote.wire import (
     read_base64,
     table,
 )
-from . import meaning
+from . import meaning, status
 from .customers import Customer, Customers
 from .files import MIMES, Files
 from .queue import Job, KeyReusedError, Queue, QueueFullError
@@ -103,17 +104,18 @@ class App:
         queue: Queue,
         files: Files,
         customers: Customers,
-        ready: Callable[[], bool],
+        alive: Callable[[], int],
         webhook_keys: Secrets | None = None,
         fetch: Callable[[str], bytes] | None = None,
     ) -> None:
-        """`service` knows the models, `ready` tells whether a worker is alive, `webhook_keys`
+        """`service` knows the models, `alive` how many workers live, `webhook_keys`
         are the customers' secrets, `fetch` returns what lies at an address (without it none is
         fetched)."""
         self._secrets = webhook_keys
         self._service, self._queue, self._files = service, queue, files
         self._uploads = Uploads(files)
-        self._customers, self._ready, self._fetch = customers, ready, fetch
+        self._decoding = threading.Semaphore(2)  # large images take a lot of memory
+        self._customers, self._alive, self._fetch = customers, alive, fetch
 
     def handle(self, call: Call, base_url: str) -> Reply | Wait:
         """Answer a call; names of headers are in lower case, `base_url` is what its sender used."""
@@ -125,10 +127,14 @@ class App:
             facts = {"service": "upscale-bridge", "version": __version__}
             return answer({**facts, "idempotent_submits": True})
         if call.method == "GET" and path == "/readyz":
-            ready = self._ready()
+            ready = self._alive() > 0
             return answer({"ready": ready, **self._queue.counts()}, 200 if ready else 503)
         if call.method == "GET" and path.startswith("/files/"):
             return self._send_file(path.removeprefix("/files/"))
+        if call.method == "GET" and path == "/":
+            return status.page()
+        if call.method == "GET" and path == "/status":
+            return self._describe(call)
         speaker = next((kind for head, kind in _SPEAKERS.items() if path.startswith(head)), None)
         if speaker is None:
             try:
@@ -150,6 +156,17 @@ class App:
         except SettingsError:  # it may name folders of this machine
             log.exception("A request could not be served.")
             return speaker.wire.write_error(503, _OUT_OF_ORDER)
+
+    def _describe(self, call: Call) -> Reply:
+        try:
+            customer = self._customer(call)
+            found = answer(status.describe(self._queue, self._alive(), customer.name))
+            return replace(found, headers={**found.headers, "cache-control": "no-store"})
+        except RefusedError as error:
+            return answer({"code": error.status, "message": str(error)}, error.status)
+        except SettingsError:
+            log.exception("The status could not be told.")
+            return answer({"code": 503, "message": _OUT_OF_ORDER}, 503)
 
     def event(self, job: Job) -> Json:
         """Return what a webhook is told about a job that has ended."""
@@ -215,8 +232,9 @@ class App:
 
     def _store(self, job: Job, operation: RemoteOperation, data: bytes) -> Job:
         """Check an image, keep it, and queue its job."""
-        image = codecs.decode(data, "the image")
-        height, width = image.pixels.shape[:2]
+        with self._decoding:
+            image = codecs.decode(data, "the image")
+            height, width = image.pixels.shape[:2]
         meaning.check(self._service, operation, width, height)
         name = self._files.new_name(codecs.MIMES.get(image.format, ""))
         self._files.write(name, data)

@@ -90,7 +90,7 @@ def serve(options: Options) -> None:
         queue,
         Files(options.folder / "files", options.most_bytes),
         customers,
-        ready=workers.alive,
+        workers.alive,
         webhook_keys=secrets,
         fetch=fetch if options.fetch_addresses else None,
     )

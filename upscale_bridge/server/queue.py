@@ -134,6 +134,14 @@ class Queue(ABC):
         """Return how many jobs are in each state."""
 
     @abstractmethod
+    def latest(self, customer: str, count: int) -> list[Job]:
+        """Return a customer's last jobs, the newest first."""
+
+    @abstractmethod
+    def durations(self, seconds: float) -> list[float]:
+        """Return how long each job took that was done in the last `seconds`."""
+
+    @abstractmethod
     def untold(self) -> list[Job]:
         """Return the ended jobs whose customers are to be told now."""
 
@@ -154,7 +162,10 @@ class SqliteQueue(Queue):
         self._most = most
         self._clock = clock or Clock()
         self._database = Database(
-            folder / "queue.sqlite3", "jobs", Job, indexes=("state, customer", "customer, key")
+            folder / "queue.sqlite3",
+            "jobs",
+            Job,
+            indexes=("state, customer", "customer, key", "finished"),
         )
         self._owners = Owners(folder / "workers")
 
@@ -244,6 +255,24 @@ class SqliteQueue(Queue):
                 "SELECT state, COUNT(*) FROM jobs WHERE state != 'removed' GROUP BY state"
             ).fetchall()
         return {"queued": 0, "running": 0, "done": 0, "failed": 0, **dict(rows)}
+
+    def latest(self, customer: str, count: int) -> list[Job]:
+        with self._database.transaction(reading=True):
+            rows = self._database.execute(
+                "SELECT * FROM jobs WHERE customer = ? AND state != 'removed' "
+                "ORDER BY created DESC, rowid DESC LIMIT ?",
+                customer,
+                count,
+            ).fetchall()
+        return [Job(*row) for row in rows]
+
+    def durations(self, seconds: float) -> list[float]:
+        with self._database.transaction(reading=True):
+            rows = self._database.execute(
+                "SELECT finished - started FROM jobs WHERE result != '' AND finished > ?",
+                self._clock.now() - seconds,
+            ).fetchall()
+        return [float(row[0]) for row in rows]
 
     def untold(self) -> list[Job]:
         with self._database.transaction(reading=True):

@@ -27,7 +27,7 @@ log = logging.getLogger("upscale_bridge.server")
 Post = Callable[[str, bytes, Mapping[str, str]], int]
 """Sends a body to an address and returns the HTTP status."""
 
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS, _STOP_SECONDS = 0.5, 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 3600.0
 _MOST_TRIES = 10
 
@@ -76,11 +76,13 @@ class Webhooks:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(_STOP_SECONDS)  # what is not told now waits in the queue
 
     def tell_all(self) -> None:
         """Send what is due, once."""
         for job in self._queue.untold():
+            if self._stop.is_set():
+                return
             arrived = self._tell(job)
             pause = min(_FIRST_PAUSE * 2**job.tells, _LONGEST_PAUSE)
             over = arrived or job.tells + 1 >= _MOST_TRIES

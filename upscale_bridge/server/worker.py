@@ -26,10 +26,10 @@ _LONGEST_LIFE = 8 * 86_400.0  # seconds; a little more than any result's
 
 
 def work(folder: Path, device: str, most_bytes: int) -> None:
-    """Do jobs until SIGTERM or SIGINT; the one in hand then goes back into the queue."""
+    """Do jobs until SIGTERM; the one in hand then goes back into the queue."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the listener's affair
 
     def memory() -> object:
         from ..local.devices import Memory

@@ -44,9 +44,9 @@ class Workers:
             if process.is_alive():
                 process.kill()
 
-    def alive(self) -> bool:
-        """Tell whether at least one worker lives."""
-        return any(process.is_alive() for process in self._processes.values())
+    def alive(self) -> int:
+        """Return how many workers live."""
+        return sum(process.is_alive() for process in self._processes.values())
 
     def _start(self, index: int) -> None:
         device = self._devices[index]
