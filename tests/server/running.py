@@ -1,4 +1,4 @@
-"""The whole server as `upscale-bridge serve` runs it: processes of its own, in a folder of its own."""
+"""The whole server as `upscale-bridge serve` runs it, in processes and a folder of its own."""
 
 import http.client
 import json
