@@ -8,6 +8,7 @@ import pickle
 import stat
 import threading
 import traceback
+from pathlib import Path
 
 import pytest
 
@@ -95,20 +96,21 @@ def test_set_and_remove_leave_other_keys_alone(keys, tmp_path):
 @posix
 def test_file_is_private_from_its_first_byte(keys, tmp_path, monkeypatch):
     seen = []
-    dump = json.dump
+    fdopen = os.fdopen
 
-    def watched(value, file):
-        seen.append(stat.S_IMODE(os.fstat(file.fileno()).st_mode))
-        dump(value, file)
+    def watched(handle, *args, **options):
+        facts = os.fstat(handle)
+        seen.append((stat.S_IMODE(facts.st_mode), facts.st_size))
+        return fdopen(handle, *args, **options)
 
-    monkeypatch.setattr(keys_module.json, "dump", watched)
+    monkeypatch.setattr("upscale_bridge.settings.os.fdopen", watched)
     before = os.umask(0)
     try:
         keys.set("novita", KEY)
         keys.set("photio", KEY)
     finally:
         os.umask(before)
-    assert seen == [0o600, 0o600]
+    assert seen == [(0o600, 0), (0o600, 0)]
     assert (mode(keys.path), mode(tmp_path / "host")) == (0o600, 0o700)
 
 
@@ -132,11 +134,10 @@ def test_what_cannot_be_a_key_is_not_kept(keys, text):
 
 def test_failed_write_keeps_the_old_file(keys, monkeypatch):
     keys.set("novita", KEY)
-    monkeypatch.setattr(
-        keys_module.json, "dump", lambda *_: (_ for _ in ()).throw(OSError(28, "full"))
-    )
-    with pytest.raises(SettingsError, match="Cannot write") as caught:
-        keys.set("novita", OTHER)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        with pytest.raises(SettingsError, match="Cannot write") as caught:
+            keys.set("novita", OTHER)
     assert OTHER not in everything(caught.value)
     assert json.loads(keys.path.read_text()) == {"novita": KEY}
     assert [path.name for path in keys.path.parent.iterdir()] == [FILE]
