@@ -108,16 +108,29 @@ class RunningServer:
                 return found
             time.sleep(0.05)
 
+    def memory_mb(self):
+        """Return what the listener occupies (Linux only)."""
+        text = (PROCESSES / str(self.process.pid) / "status").read_text()
+        (line,) = [line for line in text.splitlines() if line.startswith("VmRSS:")]
+        return int(line.split()[1]) / 1024
+
     def ready(self):
-        """Return what the server tells about its queue, None when it does not answer."""
+        """Tell whether it takes calls and has a worker."""
+        return self._ask()[0] == 200
+
+    def counts(self):
+        """Return how many jobs are in each state."""
+        found = self._ask()[1]
+        return {name: count for name, count in found.items() if name != "ready"}
+
+    def _ask(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", "/readyz")
             reply = connection.getresponse()
-            found = json.load(reply)
-            return found if reply.status == 200 else None
+            return reply.status, json.load(reply)
         except (OSError, http.client.HTTPException):
-            return None
+            return 0, {}
         finally:
             connection.close()
 

@@ -166,7 +166,8 @@ async def _reply(app: App, queue: Queue, options: Options, request: Request) -> 
         return _last_answer(413, f"A request may have at most {options.most_body >> 20} MB.")
     url = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     headers = {name.lower(): value for name, value in request.headers.items()}
-    call = Call(request.method, url, body, headers)  # type: ignore[arg-type]
+    method = "GET" if request.method == "HEAD" else request.method  # uvicorn drops the body
+    call = Call(method, url, body, headers)  # type: ignore[arg-type]
     base_url = f"{request.url.scheme}://{request.url.netloc}"
     found = await run_in_threadpool(app.handle, call, base_url)
     return found if isinstance(found, Reply) else await _wait(queue, found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import signal
 import threading
 import time
@@ -26,9 +27,10 @@ _LONGEST_LIFE = 8 * 86_400.0  # seconds; a little more than any result's
 
 
 def work(folder: Path, device: str, most_bytes: int) -> None:
-    """Do jobs until SIGTERM; the one in hand then goes back into the queue."""
+    """Do jobs until SIGTERM or the listener's death; the one in hand goes back into the queue."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    threading.Thread(target=_stop_after_listener, args=(stop,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the listener's affair
 
     def memory() -> object:
@@ -48,6 +50,14 @@ def work(folder: Path, device: str, most_bytes: int) -> None:
             stop.wait(_IDLE_SECONDS)
         else:
             do(service, queue, files, job, stop)
+
+
+def _stop_after_listener(stop: threading.Event) -> None:
+    """Set `stop` when the listener is gone: a killed one can't tell its workers."""
+    listener = multiprocessing.parent_process()
+    if listener is not None:
+        listener.join()
+        stop.set()
 
 
 def do(service: Service, queue: Queue, files: Files, job: Job, stop: threading.Event) -> None:

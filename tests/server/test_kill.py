@@ -1,0 +1,43 @@
+"""Load, and kill -9 during it, in small; benchmarks/server.py does it in earnest."""
+
+import pytest
+
+from tests.server import running, storms
+from tests.server.running import RunningServer
+
+pytestmark = pytest.mark.skipif(
+    not running.PROCESSES.is_dir(), reason="finds the workers in /proc, which only Linux has"
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with RunningServer(tmp_path_factory.mktemp("running") / "home") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return storms.pictures(4)
+
+
+def test_load_is_served_in_turn(server, pairs):
+    report = storms.load(server, clients=4, tasks=8, pairs=pairs)
+    assert report.errors == []
+    assert (report.delivered, report.different, report.lost) == (32, 0, 0)
+    assert min(report.finished) > 0.6 * max(report.finished), report.finished
+
+
+def test_nothing_is_lost_when_worker_and_server_are_killed(server, pairs):
+    before = server.counts()
+    targets = ("worker", "server", "worker")
+    report = storms.kills(
+        server, rounds=3, clients=3, ahead=3, longest=0.2, pairs=pairs, targets=targets
+    )
+    assert report.errors == []
+    assert (report.different, report.lost) == (0, 0)
+    assert sum(report.kills.values()) == 3
+    ended = {name: report.counts[name] - before[name] for name in before}
+    assert ended["done"] + ended["failed"] == report.submitted, "a task was made twice"
+    assert ended["failed"] == report.died <= 1
+    assert report.orphans == 0, "workers outlive their listener"
