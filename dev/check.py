@@ -5,16 +5,20 @@
 Makes `.venv` on the first run.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from environment import ROOT, prepare
+from environment import ROOT, prepare, prepare_aside
+
+NOVITA_CLIENT_V2 = "novita-client==0.5.3"  # the last release that speaks v2
 
 
 def main() -> int:
     """Run every check to its end and return 0 only if all passed."""
     python = prepare("requirements.txt", "requirements-check.txt")
+    os.environ["NOVITA_CLIENT_V2"] = str(prepare_aside(python, NOVITA_CLIENT_V2))
     failed = [name for name, command in checks(python).items() if not passes(name, command)]
     if failed:
         print("Failed: " + ", ".join(failed), flush=True)

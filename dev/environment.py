@@ -37,6 +37,14 @@ def prepare(*requirements: str) -> Path:
     return python
 
 
+def prepare_aside(python: Path, package: str) -> Path:
+    """Install one package, without what it needs, in a folder of its own; return the folder."""
+    folder = ENVIRONMENT / package
+    if not folder.exists():
+        _pip(python, "install", "--quiet", "--no-deps", "--target", str(folder), package)
+    return folder
+
+
 def _refuse_full_disk() -> None:
     free = shutil.disk_usage(str(ROOT)).free
     if free < NEEDED_BYTES:

@@ -1,7 +1,7 @@
 """The vendors' own Python clients, unmodified, against the server in its own processes.
 
 `wavespeed` and `novita-client` 0.7 come with `dev/requirements-check.txt`. Only 0.5 of the latter
-speaks v2; NOVITA_CLIENT_V2 names a folder that holds it (CONTRIBUTING.md).
+speaks v2; dev/check.py sets NOVITA_CLIENT_V2 to a folder that holds it.
 """
 
 import base64
