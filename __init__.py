@@ -1,7 +1,7 @@
 """ComfyUI's door: `custom_nodes/` imports this folder as a package."""
 
 if __package__:  # a test runner may import this file alone, without a package
-    from .nodes import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+    from .nodes.mappings import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 
     WEB_DIRECTORY = "./web"
 

@@ -14,6 +14,7 @@ from .local.operation import LocalUpscale
 from .monitor import Monitor
 from .params import Operation
 from .remote.provider import RemoteOperation
+from .settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,13 +47,15 @@ class Service:
         folders: Callable[[], Sequence[Path]] | None = None,
         memory: Callable[[], Memory] | None = None,
         keys: Keys | None = None,
+        settings: Callable[[], Settings] = load_settings,
     ) -> None:
         """`folders` lists the host's model folders, downloads go into the first; `memory` makes
-        the host's memory policy; `keys` reads the host's key file. Without them the user's data
-        folder and this process's own."""
+        the host's memory policy; `keys` reads the host's key file; `settings` asks for its
+        settings. Without them the user's data folder and this process's own."""
         self._folders = folders
         self._memory = memory
         self._keys = keys
+        self._settings = settings
         self._lock = threading.Lock()
         self._library: Library | None = None
         self._engine: Engine | None = None
@@ -83,7 +86,7 @@ class Service:
         from .remote.client import Client
 
         with self._lock:
-            self._client = self._client or Client(self._keys)
+            self._client = self._client or Client(self._keys, self._settings)
             return self._client
 
     def run(
@@ -93,11 +96,13 @@ class Service:
         monitor: Monitor | None = None,
         *,
         descriptor: object = None,
+        size: tuple[int, int] | None = None,
     ) -> Result:
         """Do `operation` to `images` [batch, height, width, 1 to 4 channels], any float dtype.
 
         `descriptor` is a model that the host's own loader (spandrel) loaded; it takes the place
-        of a local operation's model. Raises an `UpscaleError`, or what `monitor` raises.
+        of a local operation's model; `size` (width, height) that of the exact result, for hosts
+        that round it. Raises an `UpscaleError`, or what `monitor` raises.
         """
         monitor = monitor or Monitor()
         if isinstance(operation, RemoteOperation):
@@ -111,7 +116,7 @@ class Service:
             if descriptor is None
             else self._wrap(descriptor)
         )
-        pixels, report = self.engine.upscale(model, images, operation, monitor)
+        pixels, report = self.engine.upscale(model, images, operation, monitor, size)
         return Result(pixels, report.as_dict(), report.summary)
 
     def resume(self, operation: ResumeTask, monitor: Monitor | None = None) -> Result:

@@ -176,8 +176,8 @@ def test_v2_to_a_smaller_size_asks_no_model(service):
 def test_v2_blends_two_upscalers(service, monkeypatch, share):
     data, run = image(12, 8), service.run
 
-    def darker(operation, images, monitor):
-        result = run(operation, images, monitor)
+    def darker(operation, images, monitor, **more):
+        result = run(operation, images, monitor, **more)
         if operation.model == ULTRA:
             result.images.mul_(0.5)
         return result

@@ -84,18 +84,24 @@ class Engine:
         self._costs: dict[tuple[str, str, torch.dtype], float] = {}
 
     def upscale(
-        self, model: Model, images: Tensor, operation: LocalUpscale, monitor: Monitor
+        self,
+        model: Model,
+        images: Tensor,
+        operation: LocalUpscale,
+        monitor: Monitor,
+        size: Size | None = None,
     ) -> tuple[Tensor, Report]:
         """Upscale `images` [batch, height, width, channels], any float dtype, 1 to 4 channels.
 
         Returns float32 [batch, round(height * f), round(width * f), channels] in 0..1 on the CPU
-        and a report. The input is not modified; values outside 0..1 are clamped, NaN becomes 0.
+        and a report; `size` (width, height) takes the place of the exact one, for hosts that
+        round it. The input is not modified; values outside 0..1 are clamped, NaN becomes 0.
         Raises `InvalidInputError`, `EngineError` or whatever `monitor.check` raises.
         """
         _check_images(images)
         started = time.monotonic()
         count, height, width, channels = images.shape
-        sizes = pass_sizes((width, height), operation.scale_factor, model.scale)
+        sizes = pass_sizes((width, height), operation.scale_factor, model.scale, size)
         result = _allocate_result(count, sizes[-1], channels)
         while not self._lock.acquire(timeout=0.1):
             monitor.check()
@@ -161,12 +167,13 @@ class Engine:
             self._working[_key(setting)] = setting.tally.smallest
 
 
-def pass_sizes(size: Size, factor: float, scale: int) -> list[Size]:
+def pass_sizes(size: Size, factor: float, scale: int, target: Size | None = None) -> list[Size]:
     """Return the input's size and the size after each pass; no pass follows when factor < 1.
 
-    The last is the result's: (round(width * factor), round(height * factor)), at least 1 x 1.
+    The last is the `target`, without one (round(width * factor), round(height * factor)), at least
+    1 x 1.
     """
-    target = (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
+    target = target or (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
     count = 1
     while scale > 1 and scale**count < factor - 1e-9:
         count += 1

@@ -142,6 +142,8 @@ class RemoteOperation(Operation):
     uploads: ClassVar[Uploads | None] = None
     grid: ClassVar[int] = 1
     """Sizes of results are rounded down to multiples of this many pixels."""
+    size_parameter: ClassVar[str]
+    """The parameter that decides how large the result is; its choices grow."""
     deprecated: ClassVar[bool] = False
     retirement: ClassVar[str] = ""
     """What the vendor announced about the end of this API, one sentence with its date."""

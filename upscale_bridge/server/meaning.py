@@ -121,12 +121,13 @@ def _one_upscaler(
 
     height, width = image.shape[:2]
     factor = _factor(operation, width, height)
-    size = [max(int(side * factor) // _GRID * _GRID, _GRID) for side in (width, height)]
+    wide, high = (max(int(side * factor) // _GRID * _GRID, _GRID) for side in (width, height))
     if factor >= 1:  # below, the WebUI asks no model
         factor = min(factor, _MOST_FACTOR)
         local = LocalUpscale(model=operation.local_model(name), scale_factor=factor)
-        image = service.run(local, image[None], monitor).images[0]
-    pixels = resize(image, size[0], size[1])
+        pixels = service.run(local, image[None], monitor, size=(wide, high)).images[0]
+    else:
+        pixels = resize(image, wide, high)
     if operation.resize_mode == "by factor" or not operation.upscaling_crop:
         return pixels
     # Alpha is lost here, as in the WebUI.

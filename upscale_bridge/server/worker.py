@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import os
 import signal
 import threading
 import time
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 _IDLE_SECONDS = 0.1
 _NEWS_SECONDS = 0.5
 _SWEEP_SECONDS = 60.0
+_NICER = 5  # an engine on the CPU must not make the listener slow
 _LONGEST_LIFE = 8 * 86_400.0  # seconds; a little more than any result's
 
 
@@ -30,6 +32,8 @@ def work(folder: Path, device: str, most_bytes: int) -> None:
     """Do jobs until SIGTERM or the listener's death; the one in hand goes back into the queue."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    if hasattr(os, "nice"):
+        os.nice(_NICER)
     threading.Thread(target=_stop_after_listener, args=(stop,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the listener's affair
 

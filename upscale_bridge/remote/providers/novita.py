@@ -206,6 +206,7 @@ class NovitaUpscale(RemoteOperation):
     provider: ClassVar[Provider] = NOVITA
     wire: ClassVar[Wire] = UpscaleWire()
     command: ClassVar[str] = "novita"
+    size_parameter: ClassVar[str] = "scale_factor"
     retirement: ClassVar[str] = "Novita ended its Upscale API on 2026-07-22 and names no successor"
 
     model_name: str = param(
@@ -256,6 +257,7 @@ class NovitaUpscaleToResolution(RemoteOperation):
     provider: ClassVar[Provider] = NOVITA
     wire: ClassVar[Wire] = ResolutionWire()
     command: ClassVar[str] = "novita-resolution"
+    size_parameter: ClassVar[str] = "resolution"
     retirement: ClassVar[str] = (
         "Novita ended its Image Upscaling API on 2026-08-19 and names no successor"
     )

@@ -157,6 +157,7 @@ class NovitaUpscaleV2(RemoteOperation):
     provider: ClassVar[Provider] = NOVITA
     wire: ClassVar[Wire] = V2Wire()
     command: ClassVar[str] = "novita-v2"
+    size_parameter: ClassVar[str] = "upscaling_resize"
     grid: ClassVar[int] = 8  # as the WebUI, whose API this mirrors, does
     deprecated: ClassVar[bool] = True
     retirement: ClassVar[str] = "Novita calls its Upscale V2 API deprecated and to be removed"

@@ -120,6 +120,7 @@ class PhotioUpscale(RemoteOperation):
     provider: ClassVar[Provider] = PHOTIO
     wire: ClassVar[Wire] = PhotioWire()
     command: ClassVar[str] = "photio"
+    size_parameter: ClassVar[str] = "upscale_by"
 
     upscale_by: str = param(
         "2",

@@ -214,6 +214,7 @@ class WaveSpeedUpscale(RemoteOperation):
     provider: ClassVar[Provider] = WAVESPEED
     wire: ClassVar[Wire] = WaveSpeedWire()
     command: ClassVar[str] = "wavespeed"
+    size_parameter: ClassVar[str] = "target_resolution"
     uploads: ClassVar[Uploads | None] = WaveSpeedUploads()
 
     model: str = param(

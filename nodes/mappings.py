@@ -1,4 +1,8 @@
-"""The ComfyUI adapter: one thin node class per Operation."""
+"""The ComfyUI adapter: one thin node class per Operation.
+
+This folder has no `__init__.py`: the WebUI puts it on the path of all extensions, where a package
+called `nodes` would take the place of another one's, and of ComfyUI's own `nodes`.
+"""
 
 from . import routes
 from .local import LocalESRGANUpscale
