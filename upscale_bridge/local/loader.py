@@ -140,8 +140,9 @@ def load_model(path: Path, name: str | None = None) -> Model:
     No code in the file is run: pickled files go through spandrel's restricted unpickler.
     """
     spandrel = import_spandrel()
+    loader = spandrel.ModelLoader("cpu", _registry(spandrel))
     try:
-        descriptor = spandrel.ModelLoader("cpu").load_from_state_dict(_read_weights(path, spandrel))
+        descriptor = loader.load_from_state_dict(_read_weights(path, spandrel))
     except spandrel.UnsupportedModelError as error:
         raise UnsupportedModelError(
             f"{path.name} holds no architecture that spandrel knows; "
@@ -176,9 +177,9 @@ def file_sha256(path: Path) -> str:
 
 
 def import_spandrel() -> Any:
-    """Import spandrel, with its extra architectures if the user installed them.
+    """Import spandrel.
 
-    spandrel imports torchvision, which fails when its compiled operators do not fit the
+    It imports torchvision, which fails when its compiled operators do not fit the
     installed torch. Upscale models do not use those operators: their schemas suffice.
     """
     with _spandrel_lock:
@@ -190,11 +191,20 @@ def import_spandrel() -> Any:
             log.info("torchvision does not fit this torch (%s); using it without nms.", error)
             _define_torchvision_schemas()
             import spandrel
-        if importlib.util.find_spec("spandrel_extra_arches"):
-            import spandrel_extra_arches
-
-            spandrel_extra_arches.install(ignore_duplicates=True)
         return spandrel
+
+
+def _registry(spandrel: Any) -> Any:
+    """Return spandrel's architectures, with the extra ones if the user installed them.
+
+    It is a copy: hosts add the extra ones to spandrel's own, which refuses them the second time.
+    """
+    registry = spandrel.MAIN_REGISTRY.copy()
+    if importlib.util.find_spec("spandrel_extra_arches"):
+        from spandrel_extra_arches import EXTRA_REGISTRY
+
+        registry.add(*(one for one in EXTRA_REGISTRY if registry.get(one.architecture.id) is None))
+    return registry
 
 
 def _define_torchvision_schemas() -> None:

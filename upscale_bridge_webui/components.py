@@ -1,0 +1,40 @@
+"""Draw an operation's parameters as gradio components (3.41 and 4.40)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from upscale_bridge.params import Param, Value
+
+_SLIDER_STEPS = 5000  # a slider with more cannot be set by hand
+
+
+def label(item: Param) -> str:
+    """Return a parameter's name as the WebUI writes names."""
+    return item.name.replace("_", " ").capitalize()
+
+
+def component(item: Param, choices: list[str] | None = None, default: Value | None = None) -> Any:
+    """Return the component of one parameter; `choices` make a list of a text."""
+    common: dict[str, Any] = {
+        "label": label(item),
+        "info": item.help,
+        "value": item.default if default is None else default,
+    }
+    if choices is not None or item.choices:
+        return gr.Dropdown(choices=choices if choices is not None else list(item.choices), **common)
+    match item.kind:
+        case "bool":
+            return gr.Checkbox(**common)
+        case "text":
+            return gr.Textbox(lines=1, **common)
+        case "int" if not _fits_slider(item):
+            return gr.Number(precision=0, **common)
+    low = item.minimum if item.above is None else item.above
+    return gr.Slider(minimum=low, maximum=item.maximum, step=item.step or 1, **common)
+
+
+def _fits_slider(item: Param) -> bool:
+    return item.maximum is not None and item.maximum <= _SLIDER_STEPS

@@ -1,0 +1,179 @@
+"""What only the WebUI knows: folders, memory, progress, interruption and how errors are told."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modules import devices, scripts, shared
+
+from upscale_bridge.errors import (
+    InvalidInputError,
+    ModelNotFoundError,
+    ProviderError,
+    StoppedError,
+    TaskError,
+    TransportError,
+    UnsupportedModelError,
+    UpscaleError,
+)
+from upscale_bridge.monitor import Monitor
+from upscale_bridge.service import Service
+
+from .options import chosen_settings
+
+if TYPE_CHECKING:
+    import torch
+
+
+log = logging.getLogger("upscale_bridge")
+
+# The WebUI's folders of models that enlarge images, the one for downloads first.
+_FOLDERS = (
+    *("ESRGAN", "RealESRGAN", "BSRGAN", "DAT", "SwinIR", "ScuNET"),
+    *("RCAN", "PLKSR", "HAT", "SRFormer", "GRL", "OmniSR", "SPAN", "COMPACT"),
+)
+_MANAGERS = ("backend.memory_management", "ldm_patched.modules.model_management")
+_BAD_REQUEST = (InvalidInputError, ModelNotFoundError, UnsupportedModelError)
+_BAD_GATEWAY = (ProviderError, TransportError, TaskError)
+
+
+class UpscaleBridgeError(Exception):
+    """An error of ours, in the form that the WebUI shows and its API answers."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status_code, self.detail = status, message
+
+
+@lru_cache(maxsize=1)
+def service() -> Service:
+    """Return the service with the WebUI's folders, memory and settings."""
+    return Service(model_folders, memory, settings=chosen_settings)
+
+
+def model_folders() -> list[Path]:
+    """Return all folders of upscale models, those named at the command line included."""
+    from upscale_bridge.local.library import own_model_folder
+
+    named = [getattr(shared.cmd_opts, f"{name.lower()}_models_path", None) for name in _FOLDERS]
+    usual = [Path(shared.models_path, name) for name in _FOLDERS]
+    found = [Path(path or folder) for path, folder in zip(named, usual, strict=True)]
+    return [*dict.fromkeys([*found, *usual]), own_model_folder()]
+
+
+@lru_cache(maxsize=1)
+def memory() -> Any:
+    """Return the memory policy that asks Forge's and reForge's managers for room."""
+    from upscale_bridge.local.devices import Memory
+
+    class WebUIMemory(Memory):
+        placed: torch.nn.Module | None = None
+
+        def device(self) -> torch.device:
+            return devices.device_esrgan
+
+        def free_bytes(self, device: torch.device) -> int | None:
+            manager = _manager()
+            if manager is None or device.type == "cpu":
+                return super().free_bytes(device)
+            return int(manager.get_free_memory(device))
+
+        def make_room(self, size: int, device: torch.device) -> None:
+            manager = _manager()
+            if manager is not None:
+                manager.free_memory(size, device)
+            devices.torch_gc()
+
+        def place(self, module: torch.nn.Module, device: torch.device) -> None:
+            self.placed = module
+            module.to(device)
+
+        def park(self) -> None:
+            """Leave the device to the WebUI, which does not know of our model."""
+            if self.placed is not None and devices.device_esrgan.type != "cpu":
+                self.placed.to("cpu")
+                devices.torch_gc()
+            self.placed = None
+
+    return WebUIMemory()
+
+
+def _manager() -> Any:
+    """Return the host's memory manager; A1111 has none."""
+    return next((sys.modules[name] for name in _MANAGERS if name in sys.modules), None)
+
+
+def in_extras() -> bool:
+    """Tell whether the Extras tab or its API is at work, not a generation."""
+    names = {script.name for script in scripts.scripts_postproc.scripts or ()}
+    return shared.state.job == "extras" or shared.state.job in names
+
+
+class WebUIMonitor(Monitor):
+    """The progress bar and its text; the Interrupt and Skip buttons."""
+
+    def __init__(self, *, bar: bool) -> None:
+        """`bar` is False inside a generation, whose sampler moves the bar."""
+        self._bar = bar
+
+    def check(self) -> None:
+        if shared.state.interrupted or shared.state.skipped:
+            raise StoppedError
+
+    def status(self, text: str) -> None:
+        shared.state.textinfo = text
+
+    def notice(self, text: str) -> None:
+        log.warning("Upscale Bridge: %s", text)
+        shared.state.textinfo = text
+
+    def progress(self, done: float, total: float) -> None:
+        if self._bar:
+            shared.state.sampling_step = round(shared.state.sampling_steps * done / total)
+
+
+@contextmanager
+def monitored() -> Iterator[Monitor]:
+    """Show the progress of one image."""
+    state, bar = shared.state, in_extras()
+    if not bar:
+        yield WebUIMonitor(bar=False)
+        return
+    before = state.job_no, state.sampling_step, state.sampling_steps
+    # The Extras tab counts an image as done when it begins with it.
+    state.job_no, state.sampling_step, state.sampling_steps = max(state.job_no - 1, 0), 0, 1000
+    try:
+        yield WebUIMonitor(bar=True)
+    finally:
+        state.job_no, state.sampling_step, state.sampling_steps = before
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn errors into the WebUI's; a `StoppedError` passes.
+
+    They come without their cause: reForge prints the local variables of every frame.
+    """
+    try:
+        yield
+    except StoppedError:
+        raise
+    except UpscaleError as error:
+        log.debug("Upscale Bridge", exc_info=True)
+        told = UpscaleBridgeError(str(error), _status(error))
+    else:
+        return
+    raise told from None
+
+
+def _status(error: UpscaleError) -> int:
+    """Return what the API answers with."""
+    if isinstance(error, _BAD_REQUEST):
+        return 422
+    return 502 if isinstance(error, _BAD_GATEWAY) else 500

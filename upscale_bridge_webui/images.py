@@ -1,0 +1,32 @@
+"""The WebUI's Pillow images <-> tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from upscale_bridge import codecs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_MODES = ("L", "LA", "RGB", "RGBA")
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """Return float32 [1, height, width, channels] in 0..1; transparency is kept."""
+    import numpy as np
+    import torch
+
+    transparent = image.mode in ("PA", "La", "RGBa") or "transparency" in image.info
+    if transparent or image.mode not in _MODES:
+        image = image.convert("RGBA" if transparent else "RGB")
+    pixels = np.asarray(image).astype(np.float32) / 255
+    return torch.from_numpy(pixels.reshape(1, image.height, image.width, -1))
+
+
+def to_image(pixels: Tensor) -> Image.Image:
+    """Return 8 bits per channel of float [height, width, 1 to 4 channels]."""
+    array = codecs.to_uint8(pixels)
+    return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)

@@ -1,0 +1,104 @@
+"""The section "Upscale Bridge" of the WebUI's settings. Keys are never among them.
+
+The WebUI writes its settings to config.json, into every page and into its bug reports.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+from typing import Any
+
+import gradio as gr
+from modules import script_callbacks, shared
+
+from upscale_bridge.errors import UpscaleError
+from upscale_bridge.keys import Keys
+from upscale_bridge.params import Param
+from upscale_bridge.remote.providers import PROVIDERS, PhotioUpscale
+from upscale_bridge.settings import Settings, load_settings
+
+from .components import label
+
+log = logging.getLogger("upscale_bridge")
+
+PREFIX = "upscale_bridge_"  # of all keys in config.json
+SECTION = ("upscale_bridge", "Upscale Bridge")
+
+_UNAVAILABLE = next(item for item in PhotioUpscale.params() if item.name == "when_unavailable")
+_OWN = (
+    Param(
+        "list_remote",
+        "bool",
+        True,
+        "List the remote services among the upscalers of all tabs; takes effect with Reload UI.",
+    ),
+    _UNAVAILABLE,
+)
+
+
+def value(name: str) -> Any:
+    """Return what was chosen for one of our settings, its default before the section exists."""
+    item = next(item for item in (*_OWN, *Settings.params()) if item.name == name)
+    return getattr(shared.opts, PREFIX + name, item.default)
+
+
+def chosen_settings() -> Settings:
+    """Return the settings; those never touched here come from the environment or the file."""
+    items = Settings.params()
+    chosen = {item.name: value(item.name) for item in items if value(item.name) != item.default}
+    return load_settings(chosen)
+
+
+def describe_keys() -> str:
+    """Return HTML that tells which keys were found, and where others go."""
+    keys = Keys()
+    rows = []
+    for provider in PROVIDERS:
+        try:
+            found = keys.find(provider.name)
+            state = f"found ({found.origin}, {found.secret.hint})" if found else "not set"
+        except UpscaleError as error:
+            state = str(error)
+        text = f"{provider.title}: {state}. Environment variable {provider.key_variable}."
+        rows.append(f"<li>{html.escape(text)}</li>")
+    return (
+        f"<p>API keys (as of the last Reload UI):</p><ul>{''.join(rows)}</ul><p>They are never "
+        "stored here: the WebUI would write them into its page and config.json. Set them in the "
+        f"environment, or as JSON in {html.escape(str(keys.path))}: "
+        f"<code>{{&quot;{PROVIDERS[0].name}&quot;: &quot;KEY&quot;}}</code>. Nothing needs a key "
+        "to enlarge images on this machine.</p>"
+    )
+
+
+def add() -> None:
+    """Draw the section."""
+    try:
+        shared.opts.add_option(PREFIX + "keys", _told(describe_keys()))
+        for item in (*_OWN, *Settings.params()):
+            shared.opts.add_option(PREFIX + item.name, _drawn(item))
+    except Exception:  # the WebUI would not start
+        log.exception("Upscale Bridge cannot draw its settings.")
+
+
+def _told(text: str) -> shared.OptionInfo:
+    made = shared.OptionHTML(text)
+    made.section = SECTION
+    return made
+
+
+def _drawn(item: Param) -> shared.OptionInfo:
+    component, more = gr.Textbox, {}
+    if item.kind == "bool":
+        component = gr.Checkbox
+    elif item.kind == "choice":
+        component, more = gr.Dropdown, {"choices": list(item.choices)}
+    elif item.kind == "int":
+        component, more = gr.Number, {"precision": 0}
+    made = shared.OptionInfo(item.default, label(item), component, more, section=SECTION)
+    return made.info(item.help)
+
+
+def register() -> None:
+    """Draw the section whenever the WebUI builds its page."""
+    script_callbacks.on_ui_settings(add)

@@ -1,0 +1,126 @@
+"""The panel "Upscale Bridge" of the Extras tab: every operation with all its parameters."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import gradio as gr
+from modules import scripts_postprocessing, shared
+from modules.ui_components import InputAccordion
+
+from upscale_bridge.errors import StoppedError
+from upscale_bridge.local.operation import LocalUpscale
+from upscale_bridge.params import Operation, Param
+from upscale_bridge.remote.providers import OPERATIONS
+
+from . import host
+from .components import component
+from .run import run
+
+log = logging.getLogger("upscale_bridge")
+
+KINDS: dict[str, type[Operation]] = {kind.title: kind for kind in (LocalUpscale, *OPERATIONS)}
+_HIDDEN = ("image_url",)  # the image is the one in the tab
+_NOT_TOLD = ("when_too_large", "when_unavailable", "attempt", "download")
+
+
+class Panel(scripts_postprocessing.ScriptPostprocessing):  # type: ignore[misc]
+    """Runs one operation on each image of the Extras tab, after the tab's own upscalers."""
+
+    name = "Upscale Bridge"
+    order = 1100
+
+    def ui(self) -> dict[str, Any]:
+        """Draw the panel; an error here would keep the WebUI from starting."""
+        try:
+            return draw()
+        except Exception:
+            log.exception("Upscale Bridge cannot draw its panel.")
+            return {}
+
+    def process(
+        self,
+        pp: scripts_postprocessing.PostprocessedImage,
+        enable: bool | None = None,
+        operation: str | None = None,
+        **values: Any,
+    ) -> None:
+        """Enlarge `pp.image`; the API passes None for everything, which means off."""
+        if not enable or operation not in KINDS:
+            return
+        with host.translated():
+            wanted = made(KINDS[operation], values)
+        try:
+            pp.image, summary = run(wanted, pp.image)
+        except StoppedError:
+            return
+        pp.info["Upscale Bridge"] = told(wanted)
+        pp.info["Upscale Bridge result"] = summary
+
+
+def draw() -> dict[str, Any]:
+    """Return all components by the names under which `process` gets their values."""
+    first = LocalUpscale.title
+    found: dict[str, Any] = {}
+    groups = []
+    with InputAccordion(False, label=Panel.name) as enable:
+        operation = gr.Dropdown(
+            choices=list(KINDS),
+            value=first,
+            label="Upscale with",
+            info="On this machine, or by a service that needs a key and bills each image once.",
+        )
+        for title, kind in KINDS.items():
+            with gr.Column(visible=title == first) as group:
+                about = [kind.__doc__ or "", getattr(kind, "retirement", "")]
+                gr.Markdown("\n\n".join(filter(None, about)))
+                for item in parameters(kind):
+                    found[field(kind, item)] = drawn = _draw_parameter(kind, item)
+                    # The WebUI tells stored defaults apart by their labels only.
+                    drawn.do_not_save_to_config = True
+            groups.append(group)
+    operation.change(
+        lambda chosen: [gr.update(visible=title == chosen) for title in KINDS],
+        inputs=[operation],
+        outputs=groups,
+        show_progress=False,
+    )
+    return {"enable": enable, "operation": operation, **found}
+
+
+def _draw_parameter(kind: type[Operation], item: Param) -> Any:
+    if kind is LocalUpscale and item.name == "model":
+        names = [entry.name for entry in host.service().library.entries()]
+        return component(item, choices=names)
+    if kind is LocalUpscale and item.name == "tile_size":
+        return component(item, default=int(getattr(shared.opts, "ESRGAN_tile", item.default)))
+    return component(item)
+
+
+def parameters(kind: type[Operation]) -> list[Param]:
+    """Return the parameters that the panel shows."""
+    return [item for item in kind.params() if item.name not in _HIDDEN]
+
+
+def field(kind: type[Operation], item: Param) -> str:
+    """Return the name of a parameter's value among all operations'."""
+    return f"{kind.__name__}_{item.name}"
+
+
+def made(kind: type[Operation], values: dict[str, Any]) -> Operation:
+    """Return the operation of the panel's values; None and missing mean the default."""
+    found = {item.name: values.get(field(kind, item)) for item in parameters(kind)}
+    return kind(**{name: value for name, value in found.items() if value is not None})
+
+
+def told(operation: Operation) -> str:
+    """Return what an image's infotext says about an operation."""
+    kind = type(operation)
+    values = {
+        item.name: getattr(operation, item.name)
+        for item in parameters(kind)
+        if item.name not in _NOT_TOLD
+    }
+    listed = ", ".join(f"{name} {value}" for name, value in values.items() if value != "")
+    return f"{kind.title}: {listed}"
