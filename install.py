@@ -7,6 +7,7 @@ is left alone whatever its version: the host chose it.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -45,7 +46,9 @@ def _lacks(name: str) -> bool:
 
 
 def _pip(*arguments: str) -> int:
-    command = [sys.executable, "-m", "pip", "install", "--prefer-binary", *arguments]
+    index = os.environ.get("INDEX_URL", "")  # the WebUI's launcher goes by it
+    chosen = ["--index-url", index] if index else []
+    command = [sys.executable, "-m", "pip", "install", "--prefer-binary", *chosen, *arguments]
     return subprocess.run(command, check=False).returncode
 
 

@@ -19,6 +19,7 @@ from upscale_bridge.params import Operation, Param  # noqa: E402
 from upscale_bridge.remote.choices import SHARED  # noqa: E402
 from upscale_bridge.remote.providers import OPERATIONS  # noqa: E402
 from upscale_bridge.settings import Settings  # noqa: E402
+from upscale_bridge_webui.names import PREFIX  # noqa: E402
 
 NODES: dict[str, type[Operation]] = {
     "LocalESRGANUpscale": LocalUpscale,
@@ -32,11 +33,18 @@ def parameters() -> str:
     lines = ["| node | parameter | values | default | |", "|---|---|---|---|---|"]
     for name, operation in NODES.items():
         own = [item for item in operation.params() if item.name not in SHARED]
-        lines += _rows(f"**{operation.title}** (`{name}`)", own)
+        lines += _rows(f"**{operation.title}** (`{name}`){_in_webui(operation)}", own)
         if operation is OPERATIONS[-1]:
             shared = [item for item in operation.params() if item.name in SHARED]
             lines += _rows(f"**all {len(OPERATIONS)} remote nodes above**", shared)
     return "\n".join(lines)
+
+
+def _in_webui(operation: type[Operation]) -> str:
+    """Return the name in the WebUI's lists of upscalers."""
+    if operation is LocalUpscale:
+        return f"; WebUI: `{PREFIX}` and the model"
+    return f"; WebUI: `{PREFIX}{operation.title}`" if operation in OPERATIONS else ""
 
 
 def _rows(title: str, items: list[Param]) -> list[str]:

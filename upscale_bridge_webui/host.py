@@ -76,7 +76,8 @@ def memory() -> Any:
         placed: torch.nn.Module | None = None
 
         def device(self) -> torch.device:
-            return devices.device_esrgan
+            chosen: torch.device = devices.device_esrgan
+            return chosen
 
         def free_bytes(self, device: torch.device) -> int | None:
             manager = _manager()

@@ -19,10 +19,10 @@ from upscale_bridge.remote.providers import PROVIDERS, PhotioUpscale
 from upscale_bridge.settings import Settings, load_settings
 
 from .components import label
+from .names import SETTING_PREFIX
 
 log = logging.getLogger("upscale_bridge")
 
-PREFIX = "upscale_bridge_"  # of all keys in config.json
 SECTION = ("upscale_bridge", "Upscale Bridge")
 
 _UNAVAILABLE = next(item for item in PhotioUpscale.params() if item.name == "when_unavailable")
@@ -40,7 +40,7 @@ _OWN = (
 def value(name: str) -> Any:
     """Return what was chosen for one of our settings, its default before the section exists."""
     item = next(item for item in (*_OWN, *Settings.params()) if item.name == name)
-    return getattr(shared.opts, PREFIX + name, item.default)
+    return getattr(shared.opts, SETTING_PREFIX + name, item.default)
 
 
 def chosen_settings() -> Settings:
@@ -74,9 +74,9 @@ def describe_keys() -> str:
 def add() -> None:
     """Draw the section."""
     try:
-        shared.opts.add_option(PREFIX + "keys", _told(describe_keys()))
+        shared.opts.add_option(SETTING_PREFIX + "keys", _told(describe_keys()))
         for item in (*_OWN, *Settings.params()):
-            shared.opts.add_option(PREFIX + item.name, _drawn(item))
+            shared.opts.add_option(SETTING_PREFIX + item.name, _drawn(item))
     except Exception:  # the WebUI would not start
         log.exception("Upscale Bridge cannot draw its settings.")
 
@@ -88,7 +88,8 @@ def _told(text: str) -> shared.OptionInfo:
 
 
 def _drawn(item: Param) -> shared.OptionInfo:
-    component, more = gr.Textbox, {}
+    component: Any = gr.Textbox
+    more: dict[str, Any] = {}
     if item.kind == "bool":
         component = gr.Checkbox
     elif item.kind == "choice":

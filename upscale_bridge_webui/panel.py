@@ -20,7 +20,8 @@ from .run import run
 
 log = logging.getLogger("upscale_bridge")
 
-KINDS: dict[str, type[Operation]] = {kind.title: kind for kind in (LocalUpscale, *OPERATIONS)}
+_ALL: tuple[type[Operation], ...] = (LocalUpscale, *OPERATIONS)
+KINDS = {kind.title: kind for kind in _ALL}
 _HIDDEN = ("image_url",)  # the image is the one in the tab
 _NOT_TOLD = ("when_too_large", "when_unavailable", "attempt", "download")
 
@@ -73,8 +74,7 @@ def draw() -> dict[str, Any]:
         )
         for title, kind in KINDS.items():
             with gr.Column(visible=title == first) as group:
-                about = [kind.__doc__ or "", getattr(kind, "retirement", "")]
-                gr.Markdown("\n\n".join(filter(None, about)))
+                gr.Markdown(_about(kind))
                 for item in parameters(kind):
                     found[field(kind, item)] = drawn = _draw_parameter(kind, item)
                     # The WebUI tells stored defaults apart by their labels only.
@@ -87,6 +87,12 @@ def draw() -> dict[str, Any]:
         show_progress=False,
     )
     return {"enable": enable, "operation": operation, **found}
+
+
+def _about(kind: type[Operation]) -> str:
+    """Return what an operation does, and its vendor's announcement of its end."""
+    retirement = getattr(kind, "retirement", "")
+    return f"{kind.__doc__}\n\n{retirement}." if retirement else kind.__doc__ or ""
 
 
 def _draw_parameter(kind: type[Operation], item: Param) -> Any:

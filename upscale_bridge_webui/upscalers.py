@@ -15,18 +15,18 @@ from upscale_bridge.remote.providers import OPERATIONS
 from upscale_bridge.remote.sizing import reaching
 
 from . import host, options
+from .names import PREFIX
 from .run import run
 
 log = logging.getLogger("upscale_bridge")
 
-PREFIX = "Bridge: "
 _LOCAL = LocalUpscale.__name__
 _GRID = 8
 _LEAST, _MOST = 0.25, 16.0
 _WHOLE = 4096  # a tile side that no tile of these models exceeds
 
 
-class BridgeUpscaler(upscaler.Upscaler):
+class BridgeUpscaler(upscaler.Upscaler):  # type: ignore[misc]
     """What all entries call; it does in one run what the WebUI's own does in up to three."""
 
     scalers: ClassVar[list[Any]] = []  # the WebUI's own scan adds none, `register` does
