@@ -210,6 +210,24 @@ async def on_own_thread(work: Callable[[Monitor], T]) -> T:
     return future.result()
 
 
+def node_with_page() -> str | None:
+    """Return the id of the node that is running, None when no page is open to be told of it."""
+    from comfy_execution.utils import get_executing_context
+    from server import PromptServer
+
+    server, context = getattr(PromptServer, "instance", None), get_executing_context()
+    return context.node_id if context is not None and getattr(server, "sockets", None) else None
+
+
+def tell_page(event: str, data: dict[str, Any]) -> None:
+    """Send an event to every open page, where ComfyUI's server runs."""
+    from server import PromptServer
+
+    server = getattr(PromptServer, "instance", None)
+    if server is not None:
+        server.send_sync(event, data)
+
+
 def _show_text(text: str) -> None:
     """Show a line below the node that is running."""
     from comfy_execution.utils import get_executing_context

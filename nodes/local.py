@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..upscale_bridge.local.operation import LocalUpscale
-from . import host, images
+from . import host, images, results
 from .inputs import widget, widgets
 
 if TYPE_CHECKING:
@@ -82,5 +82,6 @@ class LocalESRGANUpscale:
                 else:
                     masks = run(operation, images.fit_masks(masks, pixels)).images[..., 0]
             monitor.status(result.summary)
+            results.show(result, pixels)
             outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
             return *outputs, json.dumps(result.info)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..upscale_bridge.errand import ResumeTask
 from ..upscale_bridge.remote import providers
 from ..upscale_bridge.remote.provider import RemoteOperation
-from . import host, images
+from . import host, images, results
 from .inputs import widgets
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class RemoteUpscale:
             else:
                 masks = images.fit_masks(images.to_masks(mask), result.images)[..., 0]
             host.ComfyMonitor().status(result.summary)
+            results.show(result, pixels)
             outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
             return *outputs, json.dumps(result.info)
 
@@ -121,4 +122,5 @@ class ResumeUpscaleTask:
             operation = self.OPERATION(**values)
             result = await host.on_own_thread(partial(host.service().resume, operation))
             host.ComfyMonitor().status(result.summary)
+            results.show(result)
             return host.to_intermediate(result.images), json.dumps(result.info)

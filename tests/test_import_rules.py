@@ -1,12 +1,14 @@
 """Who may import whom; docs/ARCHITECTURE.md says why."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "upscale_bridge"
+WEBUI = ROOT / "upscale_bridge_webui"
 OWNERS = {  # who may import a third-party package
     "requests": {"sessions", "transport"},
     "urllib3": {"sessions", "transport"},
@@ -118,6 +120,49 @@ def test_nodes_reach_the_core_only_relatively():
         assert not {m for m in imports(path) if m.startswith("upscale_bridge")}, path.name
 
 
+@pytest.mark.parametrize("path", sorted(WEBUI.glob("*.py")), ids=lambda path: path.stem)
+def test_webui_adapter_imports_the_core_and_its_host_only(path):
+    allowed = {"upscale_bridge", "modules", "gradio", "PIL", "numpy", "torch"}
+    foreign = {m.split(".")[0] for m in imports(path) if not m.startswith(".")}
+    assert foreign - set(sys.stdlib_module_names) <= allowed
+    assert not {m for m in imports(path) if m.startswith("..")}, "the WebUI has no package above it"
+
+
+@pytest.mark.parametrize("path", sorted(WEBUI.glob("*.py")), ids=lambda path: path.stem)
+def test_webui_adapter_loads_numpy_and_torch_when_first_needed(path):
+    """The WebUI waits for its extensions at every start."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    names = [
+        name
+        for node in body
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+    ]
+    assert not {"torch", "numpy"} & {name.split(".")[0] for name in names}
+
+
+def test_core_and_nodes_do_not_know_the_webui_adapter():
+    for path in [*CORE.rglob("*.py"), *(ROOT / "nodes").glob("*.py"), ROOT / "__init__.py"]:
+        assert not {m for m in imports(path) if "upscale_bridge_webui" in m}, path.name
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.stem
+)
+def test_scripts_of_the_webui_are_thin(path):
+    """The WebUI registers every panel class that it finds in them, imported bases included."""
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 40
+    tree = ast.parse(text)
+    assert not [
+        node for node in ast.walk(tree) if isinstance(node, (ast.ClassDef, ast.FunctionDef))
+    ]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert not (node.module or "").startswith("modules")
+            assert "ScriptPostprocessing" not in {alias.name for alias in node.names}
+
+
 def test_no_module_does_work_at_import():
     """Module level holds definitions, constants and guards only."""
     allowed = (
@@ -130,7 +175,8 @@ def test_no_module_does_work_at_import():
         ast.AnnAssign,
         ast.If,
     )
-    for name, path in core_modules():
+    adapter = [(f"webui {path.stem}", path) for path in WEBUI.glob("*.py")]
+    for name, path in core_modules() + adapter:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             assert docstring or isinstance(node, allowed), f"{name}:{node.lineno}"

@@ -85,7 +85,7 @@ def test_every_node_has_an_example_a_thumbnail_and_a_help_page():
 
 def test_each_node_is_listed():
     for name, operation in NODES.items():
-        assert f"| **{operation.title}** (`{name}`) |" in README
+        assert f"| **{operation.title}** (`{name}`)" in README
 
 
 @pytest.mark.parametrize("path", UI + API, ids=lambda path: path.relative_to(EXAMPLES).as_posix())

@@ -56,6 +56,13 @@ def test_run_enlarges_a_batch(local):
     assert result.info["size"] == (16, 12)
 
 
+def test_size_of_the_host_takes_the_place_of_the_exact_one(local):
+    result = local.run(TWICE, images(2), size=(24, 8))
+    assert result.images.shape == (2, 8, 24, 3)
+    assert result.info["size"] == (24, 8)
+    assert result.summary.startswith("8 x 6 -> 24 x 8 with")
+
+
 def test_every_image_of_a_batch_is_treated_alone(local):
     batch = images(2)
     alone = [local.run(TWICE, image[None]).images for image in batch]

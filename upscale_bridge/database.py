@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -25,8 +25,19 @@ class Database:
     Thread-safe, and safe between processes. The file is readable by its owner only.
     """
 
-    def __init__(self, path: Path, table: str, row: type, indexes: tuple[str, ...] = ()) -> None:
-        """`indexes` are column lists. The file is made when first needed."""
+    def __init__(
+        self,
+        path: Path,
+        table: str,
+        row: type,
+        indexes: tuple[str, ...] = (),
+        written: Callable[[], None] | None = None,
+    ) -> None:
+        """`indexes` are column lists; `written` is called after each change by this program.
+
+        The file is made when first needed.
+        """
+        self._written = written
         self._path, self._table, self._indexes = path, table, indexes
         self._columns = {field.name: _KINDS[str(field.type)] for field in fields(row)}
         self._lock = threading.RLock()
@@ -53,6 +64,8 @@ class Database:
                     f"The {self._table} in {self._path} cannot be used ({error}); make room, or "
                     "move it away if it is damaged."
                 ) from error
+        if self._written is not None and not reading:
+            self._written()
 
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         """Run one statement, inside a transaction."""

@@ -138,12 +138,10 @@ def join_batch(images: list[Tensor]) -> Tensor:
 def _fit(operation: RemoteOperation, colours: Tensor, monitor: Monitor) -> Tensor:
     """Return the image within the service's limits, or refuse it."""
     height, width = colours.shape[:2]
-    allowed = _longest(operation.limits, operation, width, height)
-    if allowed is None or max(width, height) <= allowed:
+    small = sendable_size(operation, width, height)
+    if small == (width, height):
         return colours
-    factor = allowed / max(width, height)
-    small = max(int(width * factor), 1), max(int(height * factor), 1)
-    name = operation.title
+    name, allowed = operation.title, max(small)
     if operation.when_too_large == "refuse":
         raise InvalidInputError(
             "image",
@@ -153,6 +151,15 @@ def _fit(operation: RemoteOperation, colours: Tensor, monitor: Monitor) -> Tenso
         )
     monitor.notice(f"{name}: the image was shrunk to {small[0]} x {small[1]} px before sending.")
     return _resize(colours, small)
+
+
+def sendable_size(operation: RemoteOperation, width: int, height: int) -> tuple[int, int]:
+    """Return the size of an image within the service's limits, (width, height) if it is."""
+    allowed = _longest(operation.limits, operation, width, height)
+    if allowed is None or max(width, height) <= allowed:
+        return width, height
+    factor = allowed / max(width, height)
+    return max(int(width * factor), 1), max(int(height * factor), 1)
 
 
 def _longest(limits: Limits, operation: RemoteOperation, width: int, height: int) -> int | None:

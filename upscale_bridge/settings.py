@@ -38,6 +38,10 @@ class Settings(Params):
     result_days: int = param(
         7, "Days for which results are kept and reused.", minimum=1, maximum=3650
     )
+    keys_over_network: bool = param(
+        False,
+        "Let ComfyUI's page set keys from other machines too, not only from the one it runs on.",
+    )
 
     def base_url(self, provider: str) -> str:
         """Return the address set for a provider's name; empty for the vendor's own."""

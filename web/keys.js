@@ -3,16 +3,12 @@
 
 // @ts-ignore (ComfyUI serves it)
 import { app } from "../../scripts/app.js";
-// @ts-ignore (ComfyUI serves it)
-import { api } from "../../scripts/api.js";
+import { addStyle, BOX, FOCUS, make } from "./lib/dom.js";
+import { ask as call } from "./lib/server.js";
 
 const COMMAND = "UpscaleBridge.Keys";
 const TITLE = "Upscale Bridge: API keys";
-const ROUTE = "/upscale_bridge/keys";
 
-const BOX = `
-  font: inherit; color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222);
-  border: 1px solid var(--border-color, #4e4e4e); border-radius: 0.4rem; padding: 0.35rem 0.75rem;`;
 const STYLE = `
 .upscale-bridge-keys {
   width: min(36rem, calc(100vw - 2rem)); max-height: calc(100vh - 4rem); margin: auto; padding: 0;
@@ -32,7 +28,7 @@ const STYLE = `
   & button:enabled { cursor: pointer; }
   & button:enabled:hover { border-color: currentcolor; }
   & button:disabled { opacity: 0.5; }
-  & :focus-visible { outline: 2px solid #4c9ffe; outline-offset: 1px; }
+  & :focus-visible { ${FOCUS} }
   & [role="alert"] { color: inherit; border-left: 3px solid #e5484d; padding-left: 0.6rem; }
   & [role="alert"]:empty { border: none; }
   & footer { text-align: right; }
@@ -45,40 +41,10 @@ const STYLE = `
  */
 
 /**
- * Make an element; text is never read as HTML.
- * @type {(tag: string, properties?: Record<string, any>, ...children: (Node | string)[]) => any}
- */
-function make(tag, properties = {}, ...children) {
-  const element = /** @type {any} */ (document.createElement(tag));
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in element) element[name] = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-/**
- * Return all rows, after a change if there is one; throws an Error that the user may read.
+ * Return all rows, after a change if there is one.
  * @type {(change?: {name: string, key: string}) => Promise<Row[]>}
  */
-const ask = async (change) => {
-  const headers = { "Content-Type": "application/json" };
-  const options = change && { method: "POST", headers, body: JSON.stringify(change) };
-  let answer, body;
-  try {
-    answer = await api.fetchApi(ROUTE, { cache: "no-store", ...options });
-  } catch {
-    throw new Error("ComfyUI cannot be reached.");
-  }
-  try {
-    body = await answer.json();
-  } catch {
-    throw new Error(`ComfyUI answered ${answer.status}; its log says more.`);
-  }
-  if (!answer.ok) throw new Error(String(body.error));
-  return body.keys;
-};
+const ask = async (change) => (await call("keys", change)).keys;
 
 /** @param {Row} row */
 function describe(row) {
@@ -99,7 +65,7 @@ function draw(row) {
     ...{ placeholder: "Paste a key", "aria-label": `API key for ${row.title}` },
     "aria-describedby": state.id,
   });
-  const [save, remove] = ["Save", "Remove"].map((verb) =>
+  const [save, test, remove] = ["Save", "Test", "Remove"].map((verb) =>
     make("button", { type: "button", "aria-label": `${verb} the key for ${row.title}` }, verb),
   );
 
@@ -108,6 +74,7 @@ function draw(row) {
     row = now;
     state.textContent = describe(row);
     remove.hidden = row.origin !== "file";
+    test.hidden = !row.origin;
     save.disabled = !field.value.trim();
   };
   /** @param {string} key */
@@ -139,6 +106,15 @@ function draw(row) {
   });
   save.addEventListener("click", () => change(field.value));
   remove.addEventListener("click", () => change(""));
+  test.addEventListener("click", async () => {
+    [told.textContent, wrong.textContent, test.disabled] = ["Asking", "", true];
+    try {
+      told.textContent = (await call("keys/test", { name: row.name })).text;
+    } catch (error) {
+      [told.textContent, wrong.textContent] = ["", /** @type {Error} */ (error).message];
+    }
+    test.disabled = false;
+  });
   show(row);
 
   const head = make("div", {}, make("h3", {}, row.title));
@@ -147,10 +123,11 @@ function draw(row) {
     const link = { href: row.page, target: "_blank", rel: "noopener", "aria-label": label };
     head.append(make("a", link, "Get a key"));
   }
-  return make("section", {}, head, state, make("div", {}, field, save, remove), told, wrong);
+  return make("section", {}, head, state, make("div", {}, field, save, test, remove), told, wrong);
 }
 
 async function open() {
+  addStyle("upscale-bridge-keys-style", STYLE);
   const heading = make("h2", { id: "upscale-bridge-keys-title" }, TITLE);
   const about = "Kept on the machine that runs ComfyUI, never in a workflow, never shown again.";
   const rows = make("p", { role: "status" }, "Loading");
@@ -159,7 +136,6 @@ async function open() {
     make(
       "dialog",
       { className: "upscale-bridge-keys", "aria-labelledby": heading.id },
-      make("style", {}, STYLE),
       make("header", {}, heading, make("p", {}, about)),
       rows,
       make("footer", {}, close),

@@ -6,8 +6,10 @@ import torch.nn.functional as F
 
 from upscale_bridge.errors import EngineError, InvalidInputError
 from upscale_bridge.local.devices import Memory
+from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.local.passes import SMALLEST_TILE, Setting
 from upscale_bridge.local.resample import resize
+from upscale_bridge.monitor import Monitor
 
 CPU = torch.device("cpu")
 STEP = 1 / 255
@@ -245,3 +247,42 @@ def test_report_is_plain_data(stub, nearest, upscale, picture):
         "input_size": (8, 8),
         "size": (24, 24),
     }
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.9, 2.0, 3.7])
+@pytest.mark.parametrize("size", [(96, 64), (101, 77), (8, 8), (400, 16)])
+def test_size_takes_the_place_of_the_exact_one(engine, network, picture, factor, size):
+    """The model's output is resampled once, whatever the size."""
+    model, images = network(width=8), picture(25, 32)
+    operation = LocalUpscale(scale_factor=factor, tile_size=32)
+    result, report = engine.upscale(model, images, operation, Monitor(), size)
+    assert result.shape == (1, size[1], size[0], 3)
+    assert (report.size, report.passes) == (size, 1)
+    expected = resize(whole(model, images)[0], *size)
+    torch.testing.assert_close(result[0], expected, atol=STEP / 2, rtol=0)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0, 9.5])
+def test_size_that_is_the_exact_one_changes_nothing(engine, stub, blurred, picture, factor):
+    model, images = stub(blurred), picture(20, 30)
+    size = round(30 * factor), round(20 * factor)
+    operation = LocalUpscale(scale_factor=factor)
+    given, _ = engine.upscale(model, images, operation, Monitor(), size)
+    plain, _ = engine.upscale(model, images, operation, Monitor())
+    assert torch.equal(given, plain)
+
+
+@pytest.mark.parametrize("size", [(500, 300), (488, 296), (640, 480)])
+def test_size_beyond_the_factor_is_reached_in_the_same_passes(engine, stub, nearest, picture, size):
+    operation = LocalUpscale(scale_factor=4)
+    result, report = engine.upscale(stub(nearest), picture(75, 125), operation, Monitor(), size)
+    assert result.shape == (1, size[1], size[0], 3)
+    assert report.passes == 2
+
+
+def test_size_without_a_model_is_one_resize(engine, stub, picture):
+    model, images = stub(lambda pixels: pytest.fail("the model ran")), picture(40, 60)
+    operation = LocalUpscale(scale_factor=0.5)
+    result, report = engine.upscale(model, images, operation, Monitor(), (24, 16))
+    assert torch.equal(result[0], resize(images[0], 24, 16))
+    assert report.passes == 0

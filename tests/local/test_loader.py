@@ -2,7 +2,10 @@
 
 import os
 import pickle
+import sys
 import zipfile
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ from safetensors.torch import save_file
 from upscale_bridge.errors import UnsupportedModelError
 from upscale_bridge.local.loader import (
     EXTENSIONS,
+    _registry,
     file_sha256,
     import_spandrel,
     load_model,
@@ -250,3 +254,64 @@ def test_sha256_is_that_of_the_bytes(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     assert file_sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.fixture
+def extra(monkeypatch):
+    """A stand-in of spandrel_extra_arches, as old as the WebUI's: it has no install()."""
+    spandrel = import_spandrel()
+    from spandrel.architectures.Compact import CompactArch
+
+    class StrangeArch(CompactArch):
+        def __init__(self):
+            super().__init__()
+            self._id = "Strange"
+
+    module = ModuleType("spandrel_extra_arches")
+    module.__spec__ = ModuleSpec("spandrel_extra_arches", None)
+    module.EXTRA_REGISTRY = spandrel.ArchRegistry()
+    module.EXTRA_REGISTRY.add(spandrel.ArchSupport.from_architecture(StrangeArch()))
+    monkeypatch.setitem(sys.modules, "spandrel_extra_arches", module)
+    return module
+
+
+@pytest.fixture
+def hosts_spandrel():
+    """spandrel with a registry of its own, which a host may change."""
+    return SimpleNamespace(MAIN_REGISTRY=import_spandrel().MAIN_REGISTRY.copy())
+
+
+def ids(registry):
+    return [one.architecture.id for one in registry]
+
+
+def test_extra_architectures_are_known_and_spandrels_own_are_left_alone(extra, hosts_spandrel):
+    before = ids(hosts_spandrel.MAIN_REGISTRY)
+    for _ in range(2):
+        assert ids(_registry(hosts_spandrel)) == [*before, "Strange"]
+    assert ids(hosts_spandrel.MAIN_REGISTRY) == before
+
+
+def test_host_may_add_the_extra_architectures_before_us(extra, hosts_spandrel):
+    hosts_spandrel.MAIN_REGISTRY.add(*extra.EXTRA_REGISTRY)
+    assert ids(_registry(hosts_spandrel)) == ids(hosts_spandrel.MAIN_REGISTRY)
+    assert ids(_registry(hosts_spandrel)).count("Strange") == 1
+
+
+def test_host_may_add_the_extra_architectures_after_us(extra, hosts_spandrel):
+    """spandrel refuses what it has already, so we must not have added it."""
+    _registry(hosts_spandrel)
+    hosts_spandrel.MAIN_REGISTRY.add(*extra.EXTRA_REGISTRY)
+    assert ids(_registry(hosts_spandrel)).count("Strange") == 1
+
+
+def test_without_the_extra_package_the_registry_is_a_copy(hosts_spandrel):
+    found = _registry(hosts_spandrel)
+    assert ids(found) == ids(hosts_spandrel.MAIN_REGISTRY)
+    assert found is not hosts_spandrel.MAIN_REGISTRY
+
+
+def test_model_loads_beside_the_extra_architectures(extra, weights, tmp_path):
+    before = ids(import_spandrel().MAIN_REGISTRY)
+    assert load_model(write(weights, tmp_path / "model.pth")).scale == 4
+    assert ids(import_spandrel().MAIN_REGISTRY) == before

@@ -70,6 +70,8 @@ class Host:
         self.interrupted = False
         self.context = None
         self.texts = []
+        self.events = []
+        self.sockets = {}
         self.asked = []
         self.device = torch.device("cpu")
         self.bars = []
@@ -77,6 +79,9 @@ class Host:
     def throw_exception_if_processing_interrupted(self):
         if self.interrupted:
             raise InterruptProcessingException
+
+    def send_sync(self, event, data, sid=None):
+        self.events.append((event, data))
 
     def send_progress_text(self, text, node_id, sid=None):
         self.texts.append((text, node_id))
@@ -119,6 +124,7 @@ def comfy(part, monkeypatch, tmp_path):
         "folder_paths": {
             "get_folder_paths": {"upscale_models": [str(models)]}.__getitem__,
             "get_user_directory": lambda: str(user),
+            "get_temp_directory": lambda: str(user / "temp"),
         },
         "comfy_execution": {},
         "comfy_execution.utils": {"get_executing_context": lambda: host.context},

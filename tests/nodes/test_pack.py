@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = sorted((ROOT / "web").rglob("*.js"))
 
 TITLES = {
     "LocalESRGANUpscale": "Local ESRGAN Upscale",
@@ -47,17 +48,25 @@ def test_web_directory_holds_help_for_every_node_and_nothing_private(pack):
     assert pack.WEB_DIRECTORY == "./web"
     web = ROOT / pack.WEB_DIRECTORY
     served = {path.relative_to(web).as_posix() for path in web.rglob("*") if path.is_file()}
-    assert served == {"keys.js", *(f"docs/{name}/en.md" for name in TITLES)}
+    scripts = {path.relative_to(web).as_posix() for path in SCRIPTS}
+    assert served == {*scripts, *(f"docs/{name}/en.md" for name in TITLES)}
 
 
-def test_script_of_the_page_cannot_leak():
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_script_of_the_page_cannot_leak(path):
     """It handles keys: no HTML from texts, nothing kept in the browser, no other host."""
-    text = (ROOT / "web" / "keys.js").read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
     for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "Storage", "cookie", "eval("):
         assert word not in text
-    assert re.findall(r'from "(.+)"', text) == ["../../scripts/app.js", "../../scripts/api.js"]
-    assert re.findall(r"\w+://.*", text) == ['https://")) {']  # what a link must begin with
-    assert re.findall(r"\bfetch\w*\(", text) == ["fetchApi("]
+    for module in re.findall(r'from "(.+)"', text):
+        found = (path.parent / module).resolve()
+        hosts = re.fullmatch(r"(\.\./)+scripts/(app|api)\.js", module)
+        assert hosts or found in SCRIPTS, module
+    links = ['https://")) {'] if path.name == "keys.js" else []  # what a link must begin with
+    assert re.findall(r"\w+://.*", text) == links
+    assert re.findall(r"\bfetch\w*\(", text) == (["fetchApi("] if path.name == "server.js" else [])
+    assert text.startswith("// @ts-check")
+    assert len(text.splitlines()) <= 200
 
 
 def test_inputs_stay(pack, comfy):

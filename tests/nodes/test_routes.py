@@ -69,7 +69,7 @@ def routes(part, comfy, monkeypatch):
     monkeypatch.setitem(sys.modules, "aiohttp.web", web)
     for name in NAMES:
         monkeypatch.delenv(f"{name.upper()}_API_KEY", raising=False)
-    return part("nodes.routes")
+    return part("nodes.key_routes")
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def ask(routes):
             body_exists=True,
             can_read_body=True,
         )
-        handler = routes._show if data is None else routes._change
+        handler = routes.show if data is None else routes.change
         answer = asyncio.run(handler(request))
         assert answer.headers["Cache-Control"] == "no-store"
         assert KEY not in answer.body
@@ -115,7 +115,16 @@ def row(found, name="novita"):
     return next(row for row in found["keys"] if row["name"] == name)
 
 
-def test_routes_are_added_to_the_server(routes, monkeypatch):
+ADDRESSES = {
+    *(("get", path) for path in ("keys", "models", "tasks")),
+    *(("get", f"tasks/{{request}}/{file}") for file in ("thumbnail", "result")),
+    *(("post", path) for path in ("keys", "keys/test", "advice")),
+    *(("post", f"models/{verb}") for verb in ("download", "cancel")),
+    *(("post", f"tasks/{verb}") for verb in ("resume", "forget", "attach")),
+}
+
+
+def test_routes_are_added_to_the_server(part, routes, monkeypatch):
     added = {}
     table = SimpleNamespace(
         **{
@@ -127,18 +136,16 @@ def test_routes_are_added_to_the_server(routes, monkeypatch):
     )
     server = SimpleNamespace(instance=SimpleNamespace(routes=table))
     monkeypatch.setattr(sys.modules["server"], "PromptServer", server)
-    routes.register()
-    assert added == {
-        ("get", "/upscale_bridge/keys"): routes._show,
-        ("post", "/upscale_bridge/keys"): routes._change,
-    }
+    part("nodes.routes").register()
+    assert set(added) == {(method, f"/upscale_bridge/{path}") for method, path in ADDRESSES}
+    assert added["post", "/upscale_bridge/keys"] is routes.change
 
 
-def test_without_a_server_nothing_is_added(routes, monkeypatch):
+def test_without_a_server_nothing_is_added(part, routes, monkeypatch):
     monkeypatch.setattr(sys.modules["server"], "PromptServer", SimpleNamespace())
-    routes.register()
+    part("nodes.routes").register()
     monkeypatch.setitem(sys.modules, "server", None)
-    routes.register()
+    part("nodes.routes").register()
 
 
 def test_nothing_is_set_at_first(ask):
@@ -234,7 +241,7 @@ def test_bad_bodies_are_refused(ask, keys, data):
     assert all(keys.find(name) is None for name in NAMES)
 
 
-@pytest.mark.parametrize("pad", [4096, 1 << 20])
+@pytest.mark.parametrize("pad", [16_384, 1 << 20])
 def test_large_bodies_are_refused(ask, keys, pad):
     status, _ = ask({"name": "novita", "key": "k" * pad})
     assert status in (400, 413)

@@ -33,9 +33,11 @@ from .progress import View
 from .provider import Provider, RemoteOperation
 from .providers import OPERATIONS
 from .submit import doubt
+from .wire import Call
 
 _TYPICAL_SECONDS = 20.0
 _PRIVATE_FIRST_POLL = 0.25
+_MOST_ANSWER = 1 << 20
 _NO_KEY = "no-key-is-set"  # a host in a private network may not ask for one
 
 
@@ -160,6 +162,33 @@ class Client:
                 "submit itself.",
             )
         self.journal.attach(replace(task, ticket=ticket, state="running", owner="", reason=""))
+
+    def is_vendor(self, provider: Provider) -> bool:
+        """Tell whether calls go to the vendor itself, not to another host."""
+        return self._host(provider) == provider.base_url
+
+    def lacks_key(self, provider: Provider) -> bool:
+        """Tell whether a run would fail for want of a key."""
+        if self.keys.find(provider.name) is not None:
+            return False
+        return self.is_vendor(provider) or not self._is_private(self._host(provider))
+
+    def try_key(self, provider: Provider) -> str:
+        """Ask a service about the key that is set, free of cost; return one sentence.
+
+        Raises `AuthError` when the service does not accept it, `MissingKeyError`, or
+        `TransportError`.
+        """
+        line = self._line(provider)
+        if not self.is_vendor(provider):
+            return f"It has the form of a key; {line.base_url} is not asked."
+        if not provider.free_call:
+            return f"It has the form of a key; {provider.title} has no free call to test it."
+        call = Call("GET", provider.free_call)
+        reply = line.send(call, stop=lambda: None, limit=_MOST_ANSWER)
+        if reply.status != 200:
+            provider.refuse(reply, "")
+        return f"{provider.title} accepts it."
 
     def _run_new(
         self, requests: Sequence[Request], settings: Settings, monitor: Monitor

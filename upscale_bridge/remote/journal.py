@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -74,7 +75,9 @@ class Journal:
         self._folder = folder
         self._clock = clock or Clock()
         self._lock = threading.RLock()
-        self._database = Database(folder / FILE, "tasks", Task, indexes=("ticket",))
+        self.listeners: list[Callable[[], None]] = []
+        """Called after every change that this program makes, from the thread that made it."""
+        self._database = Database(folder / FILE, "tasks", Task, ("ticket",), self._tell)
         self._active: set[str] = set()
         self._owners = Owners(folder / "owners")
 
@@ -242,6 +245,10 @@ class Journal:
             ).fetchall()
         times = sorted(float(row[0]) for row in rows)
         return times[len(times) // 2] if times else None
+
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener()
 
     def _give_up(self, request: str) -> None:
         with self._database.transaction():

@@ -33,6 +33,8 @@ class Provider:
     """Where a customer gets a key."""
     auth_header: str = "Authorization"
     auth_scheme: str = "Bearer "
+    free_call: str = ""
+    """Path of a GET that needs a key, costs nothing and changes nothing; empty for none."""
     first_poll: float = 1.0
     """Seconds before the first look at a new task."""
 
@@ -157,6 +159,11 @@ class RemoteOperation(Operation):
     def limits(self) -> Limits:
         """What the service documents for these parameters."""
         return Limits()
+
+    @property
+    def price(self) -> str:
+        """What an image costs, a few words; empty where the vendor does not tell."""
+        return ""
 
     @property
     def image_address(self) -> str:

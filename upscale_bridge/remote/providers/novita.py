@@ -54,6 +54,7 @@ NOVITA = Provider(
     title="Novita",
     base_url="https://api.novita.ai",
     key_page="https://novita.ai/settings/key-management",
+    free_call="/v3/user",  # user_info() of novita-client 0.7.1
 )
 _RESULT = "/v3/async/task-result"
 _REASONS = {

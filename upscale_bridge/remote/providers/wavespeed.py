@@ -51,11 +51,17 @@ from ..wire import (
     whole,
 )
 
+_PRICES = {  # the vendor's agent skill 2.0, and its badge in ComfyUI's own node
+    "wavespeed-ai/image-upscaler": "0.01",
+    "wavespeed-ai/seedvr2/image": "0.01",
+    "wavespeed-ai/ultimate-image-upscaler": "0.06",
+}
 WAVESPEED = Provider(
     name="wavespeed",
     title="WaveSpeed",
     base_url="https://api.wavespeed.ai",
     key_page="https://wavespeed.ai/accesskey",
+    free_call="/api/v3/balance",  # the official CLI's
     first_poll=2.0,  # the vendor asks for at least two seconds between looks
 )
 _ROOTS = ("/api/v3/", "/api/v2/")
@@ -254,6 +260,11 @@ class WaveSpeedUpscale(RemoteOperation):
     result_size: str = size_choice()
     when_unavailable: str = unavailable_choice()
     attempt: int = attempt_number()
+
+    @property
+    def price(self) -> str:
+        price = _PRICES.get(self.model)
+        return f"${price} per image (WaveSpeed's list price of 2026)" if price else ""
 
     @property
     def limits(self) -> Limits:

@@ -1,0 +1,41 @@
+"""What a node can say before it runs.
+
+POST /upscale_bridge/advice    {"node": "NovitaUpscale", "values": {...}, "size": [width, height]}
+
+`values` are those of its widgets, `size` that of the image or null.
+"""
+
+from __future__ import annotations
+
+from ..upscale_bridge.advice import advise
+from ..upscale_bridge.errors import InvalidInputError
+from ..upscale_bridge.local.operation import LocalUpscale
+from ..upscale_bridge.params import Operation
+from ..upscale_bridge.remote.providers import OPERATIONS
+from . import host
+from .http import PREFIX, Handler, Json, telling
+
+KINDS: dict[str, type[Operation]] = {
+    "LocalESRGANUpscale": LocalUpscale,
+    **{kind.__name__: kind for kind in OPERATIONS},
+}
+
+
+def advice(body: Json) -> Json:
+    """Return the advice on one node."""
+    kind, values = KINDS.get(str(body.get("node"))), body.get("values")
+    if kind is None or not isinstance(values, dict):
+        raise InvalidInputError("node", "There is no such node.")
+    known = {item.name for item in kind.params()}
+    operation = kind(**{name: value for name, value in values.items() if name in known})
+    return advise(host.service(), operation, _size(body.get("size"))).as_dict()
+
+
+def _size(value: object) -> tuple[int, int] | None:
+    match value:
+        case [int(width), int(height)] if width > 0 and height > 0:
+            return width, height
+    return None
+
+
+ROUTES: dict[tuple[str, str], Handler] = {("POST", f"{PREFIX}/advice"): telling(advice)}

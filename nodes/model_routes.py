@@ -1,0 +1,101 @@
+"""Downloads of known models that the page asks for.
+
+GET  /upscale_bridge/models            names of all models, and the downloads under way
+POST /upscale_bridge/models/download   {"name": "4x-UltraSharp"}
+POST /upscale_bridge/models/cancel     {"name": "4x-UltraSharp"}
+
+Event `upscale_bridge.download`: {"name", "state": "running", "done", "failed" or "stopped",
+"fraction": 0..1, "text"}.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from ..upscale_bridge.errors import StoppedError, UpscaleError
+from ..upscale_bridge.local.catalogue import ModelSpec
+from ..upscale_bridge.monitor import Monitor
+from . import host
+from .http import PREFIX, Handler, Json, asking, telling
+
+EVENT = "upscale_bridge.download"
+_NEWS_SECONDS = 0.25
+
+
+class Download(Monitor):
+    """One download; it tells the page how far it is."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
+        self._stopped = threading.Event()
+        self._told = 0.0
+        self.state: dict[str, Any] = {"name": spec.name, "state": "running", "fraction": 0.0}
+
+    def run(self) -> None:
+        """Fetch the file."""
+        try:
+            host.service().library.fetch(self._spec, self)
+            self._tell(state="done", fraction=1.0, text=f"{self._spec.name} is here.")
+        except StoppedError:
+            self._tell(state="stopped", text="Stopped; the next download goes on from there.")
+        except UpscaleError as error:
+            self._tell(state="failed", text=str(error))
+        finally:
+            with _lock:
+                _running.pop(self._spec.name, None)
+
+    def stop(self) -> None:
+        """End it soon."""
+        self._stopped.set()
+
+    def check(self) -> None:
+        if self._stopped.is_set():
+            raise StoppedError
+
+    def progress(self, done: float, total: float) -> None:
+        if time.monotonic() - self._told > _NEWS_SECONDS:
+            self._told = time.monotonic()
+            self._tell(fraction=done / total if total else 0.0)
+
+    def _tell(self, **changes: Any) -> None:
+        self.state = {**self.state, **changes}
+        host.tell_page(EVENT, self.state)
+
+
+_running: dict[str, Download] = {}
+_lock = threading.Lock()
+
+
+def describe() -> Json:
+    """Return all models and the state of each download under way."""
+    names = [entry.name for entry in host.service().library.entries()]
+    with _lock:
+        return {"models": names, "downloads": [one.state for one in _running.values()]}
+
+
+def download(body: Json) -> Json:
+    """Begin a download, unless it is under way; raises `ModelNotFoundError`."""
+    spec = host.service().library.known(str(body.get("name", "")))
+    with _lock:
+        if spec.name not in _running:
+            _running[spec.name] = Download(spec)
+            threading.Thread(target=_running[spec.name].run, daemon=True).start()
+        return _running[spec.name].state
+
+
+def cancel(body: Json) -> Json:
+    """Stop a download."""
+    with _lock:
+        found = _running.get(str(body.get("name", "")))
+    if found is not None:
+        found.stop()
+    return {}
+
+
+ROUTES: dict[tuple[str, str], Handler] = {
+    ("GET", f"{PREFIX}/models"): asking(describe),
+    ("POST", f"{PREFIX}/models/download"): telling(download),
+    ("POST", f"{PREFIX}/models/cancel"): telling(cancel),
+}

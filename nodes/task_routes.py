@@ -1,0 +1,183 @@
+"""The tasks of this machine, for the page's panel.
+
+GET  /upscale_bridge/tasks                      the newest tasks
+GET  /upscale_bridge/tasks/{request}/thumbnail  JPEG of a result
+GET  /upscale_bridge/tasks/{request}/result     a result as the service made it
+POST /upscale_bridge/tasks/resume               {"request"}: fetch the result; free
+POST /upscale_bridge/tasks/forget               {"request"}: remove task and kept result
+POST /upscale_bridge/tasks/attach               {"request", "ticket"}: end a doubt
+
+Event `upscale_bridge.tasks`: something has changed; ask again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..upscale_bridge.errand import ResumeTask
+from ..upscale_bridge.errors import InvalidInputError, UpscaleError
+from ..upscale_bridge.remote.journal import Journal, Task
+from ..upscale_bridge.remote.provider import RemoteOperation
+from ..upscale_bridge.remote.providers import OPERATIONS
+from . import host
+from .http import PREFIX, Json, answer, asking, telling
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+EVENT = "upscale_bridge.tasks"
+_MOST = 100
+_SIDE = 256
+_NEWS_SECONDS = 0.3
+_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
+
+
+def describe() -> Json:
+    """Return the newest tasks, without keys and addresses."""
+    _listen()
+    kinds = {kind.__name__: kind for kind in OPERATIONS}
+    return {
+        "tasks": [
+            {
+                "request": task.request,
+                "ticket": task.ticket,
+                "state": task.state,
+                "title": kinds[task.operation].title,
+                "has_tickets": kinds[task.operation].wire.has_tickets,
+                "input_size": [task.width, task.height],
+                "created": task.created,
+                "finished": task.finished,
+                "reason": task.reason,
+                "price": _price(kinds[task.operation], task),
+                "result": bool(task.result),
+            }
+            for task in _journal().all()[:_MOST]
+        ]
+    }
+
+
+def resume(body: Json) -> Json:
+    """Fetch a result in the background."""
+    task = _task(body)
+
+    def fetch() -> None:
+        try:
+            host.service().resume(ResumeTask(task_id=task.request))
+        except UpscaleError as error:
+            host.tell_page(EVENT, {"request": task.request, "error": str(error)})
+        else:
+            host.tell_page(EVENT, {})
+
+    threading.Thread(target=fetch, daemon=True).start()
+    return {}
+
+
+def forget(body: Json) -> Json:
+    """Remove a task and its result."""
+    _journal().forget(_task(body).request)
+    return {}
+
+
+def attach(body: Json) -> Json:
+    """Give an ambiguous task the id that its user found at the service."""
+    host.service().client.attach(_task(body).request, str(body.get("ticket", "")).strip())
+    return resume(body)
+
+
+async def result(request: web.Request) -> web.StreamResponse:
+    """Send a result file as it is."""
+    from aiohttp import web
+
+    path = await asyncio.to_thread(_file, request)
+    if path is None:
+        return answer({"error": "There is no such result."}, 404)
+    kind = {"Content-Type": _TYPES[path.suffix], "X-Content-Type-Options": "nosniff"}
+    return web.FileResponse(path, headers=kind)
+
+
+async def thumbnail(request: web.Request) -> web.StreamResponse:
+    """Send a small JPEG of a result."""
+    from aiohttp import web
+
+    path = await asyncio.to_thread(_file, request)
+    if path is None:
+        return answer({"error": "There is no such result."}, 404)
+    try:
+        data = await asyncio.to_thread(_small, path)
+    except UpscaleError as error:
+        return answer({"error": str(error)}, 404)
+    return web.Response(body=data, content_type="image/jpeg", headers={"Cache-Control": "private"})
+
+
+def _price(kind: type[RemoteOperation], task: Task) -> str:
+    if task.base_url != kind.provider.base_url:  # another host has other prices
+        return ""
+    try:
+        return kind(**json.loads(task.parameters)).price
+    except (InvalidInputError, TypeError):  # written down by another version
+        return ""
+
+
+def _journal() -> Journal:
+    return host.service().client.journal
+
+
+def _task(body: Json) -> Task:
+    task = _journal().get(str(body.get("request", "")))
+    if task is None:
+        raise InvalidInputError("request", "There is no such task any more.")
+    return task
+
+
+def _file(request: web.Request) -> Path | None:
+    """Return the result file of the task that an address names."""
+    task = _journal().get(request.match_info["request"])
+    path = _journal().results / task.result if task is not None and task.result else None
+    return path if path is not None and path.suffix in _TYPES and path.exists() else None
+
+
+@lru_cache(maxsize=2 * _MOST)
+def _small(path: Path) -> bytes:
+    from ..upscale_bridge import codecs
+    from ..upscale_bridge.local.resample import resize
+
+    pixels = codecs.decode(path.read_bytes(), "the result").pixels
+    height, width = pixels.shape[:2]
+    factor = min(_SIDE / max(width, height), 1.0)
+    small = resize(pixels, max(round(width * factor), 1), max(round(height * factor), 1))
+    if small.shape[-1] in (2, 4):
+        small = small[..., :-1]
+    return codecs.encode(small, "jpeg", quality=85).data
+
+
+@lru_cache(maxsize=1)
+def _listen() -> None:
+    """Tell the page of changes from now on, those of a moment together."""
+    waiting = threading.Lock()
+
+    def tell() -> None:
+        waiting.release()
+        host.tell_page(EVENT, {})
+
+    def changed() -> None:
+        if waiting.acquire(blocking=False):
+            timer = threading.Timer(_NEWS_SECONDS, tell)
+            timer.daemon = True
+            timer.start()
+
+    _journal().listeners.append(changed)
+
+
+ROUTES: dict[tuple[str, str], Any] = {
+    ("GET", f"{PREFIX}/tasks"): asking(describe),
+    ("GET", f"{PREFIX}/tasks/{{request}}/thumbnail"): thumbnail,
+    ("GET", f"{PREFIX}/tasks/{{request}}/result"): result,
+    ("POST", f"{PREFIX}/tasks/resume"): telling(resume),
+    ("POST", f"{PREFIX}/tasks/forget"): telling(forget),
+    ("POST", f"{PREFIX}/tasks/attach"): telling(attach),
+}

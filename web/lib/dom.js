@@ -1,0 +1,35 @@
+// @ts-check
+// Elements of the page. Text is never read as HTML.
+
+/**
+ * Make an element.
+ * @type {(tag: string, properties?: Record<string, any>, ...children: (Node | string)[]) => any}
+ */
+export function make(tag, properties = {}, ...children) {
+  const element = /** @type {any} */ (document.createElement(tag));
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in element) element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** Add a style sheet to the page once. @param {string} id @param {string} text */
+export function addStyle(id, text) {
+  if (!document.getElementById(id)) document.head.append(make("style", { id }, text));
+}
+
+/** Call `work` a while after the last call of what is returned. @param {() => void} work */
+export function later(work, milliseconds = 300) {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(work, milliseconds);
+  };
+}
+
+export const BOX = `
+  font: inherit; color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222);
+  border: 1px solid var(--border-color, #4e4e4e); border-radius: 0.4rem; padding: 0.35rem 0.75rem;`;
+export const FOCUS = "outline: 2px solid #4c9ffe; outline-offset: 1px;";

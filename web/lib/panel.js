@@ -1,0 +1,132 @@
+// @ts-check
+// What a node of ours says below its widgets: notes before a run, the result after it.
+
+import { compare } from "./compare.js";
+import { addStyle, BOX, FOCUS, make } from "./dom.js";
+import { ask, view } from "./server.js";
+
+const STYLE = `
+.upscale-bridge-panel {
+  display: flex; flex-direction: column; gap: 0.35rem; box-sizing: border-box; padding: 0.25rem;
+  color: var(--input-text, #ddd); font: 12px/1.4 system-ui, sans-serif; overflow: hidden;
+  & p { margin: 0; padding-left: 0.5rem; border-left: 3px solid #888; overflow-wrap: anywhere; }
+  & p[data-level="missing"] { border-color: #e5484d; }
+  & p[data-level="warning"] { border-color: #e2a336; }
+  & p[data-level="done"] { border-color: #30a46c; }
+  & button { ${BOX} font-size: 12px; padding: 0.15rem 0.6rem; margin: 0.2rem 0.4rem 0 0;
+    cursor: pointer; }
+  & button:hover { border-color: currentcolor; }
+  & button:focus-visible { ${FOCUS} }
+  & progress { width: 100%; accent-color: #4c9ffe; }
+  & .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 2px; padding: 0; margin: 0;
+    border: none; background: none; width: 100%; }
+  & .pair img { width: 100%; height: 110px; object-fit: cover; display: block; }
+}`;
+
+/**
+ * @typedef {{level: string, text: string, way: string, name: string}} Note
+ * @typedef {{size: [number, number] | null, notes: Note[]}} Advice
+ * @typedef {{filename: string, subfolder: string, type: string}} File
+ * @typedef {{how: string[], size: number[], before?: File, after?: File}} Result
+ * @typedef {{name: string, state: string, fraction: number, text?: string}} Download
+ */
+
+/** The element of one node. */
+export class Panel {
+  /** @param {() => void} openKeys what the button "Set the key" does */
+  constructor(openKeys) {
+    addStyle("upscale-bridge-panel-style", STYLE);
+    this.openKeys = openKeys;
+    this.models = new Set(); // those that this node's notes offer to download
+    this.advice = make("div", { role: "status" });
+    this.download = make("div", {});
+    this.outcome = make("div", {});
+    this.element = make("div", { className: "upscale-bridge-panel" });
+    this.element.append(this.advice, this.download, this.outcome);
+  }
+
+  /** Show what is known before a run. @param {Advice} advice */
+  advise({ size, notes }) {
+    const lines = notes.map((note) => this.line(note));
+    if (size) {
+      const text = `The result has ${size[0]} × ${size[1]} px.`;
+      lines.unshift(make("p", { "data-level": "info" }, text));
+    }
+    this.models = new Set(notes.filter((note) => note.way === "download").map(({ name }) => name));
+    this.advice.replaceChildren(...lines);
+  }
+
+  /** Show why nothing is known. @param {string} text */
+  refuse(text) {
+    this.advice.replaceChildren(make("p", { "data-level": "missing" }, text));
+  }
+
+  /** @param {Note} note */
+  line(note) {
+    const line = make("p", { "data-level": note.level }, note.text);
+    if (note.way === "key") line.append(this.button("Set the key", this.openKeys));
+    if (note.way === "download") {
+      line.append(this.button("Download", () => this.change("models/download", note.name)));
+    }
+    return line;
+  }
+
+  /** Show a download that this node waits for. @param {Download} download */
+  follow({ name, state, fraction, text }) {
+    if (!this.models.has(name)) return;
+    if (state !== "running") {
+      const level = state === "done" ? "done" : "warning";
+      this.download.replaceChildren(make("p", { "data-level": level }, text ?? ""));
+      return;
+    }
+    const told = `${name}: ${Math.round(100 * fraction)} %`;
+    let bar = this.download.querySelector("progress");
+    if (!bar) {
+      bar = make("progress", { max: 1, "aria-label": `Download of ${name}` });
+      const cancel = this.button("Cancel", () => this.change("models/cancel", name));
+      this.download.replaceChildren(make("p", { "data-level": "info" }), bar, cancel);
+    }
+    bar.value = fraction;
+    this.download.querySelector("p").textContent = told;
+  }
+
+  /** Show what a run has made. @param {Result} result */
+  finish({ size, how, before, after }) {
+    const badge = how.filter((word) => word !== "new").join(", ");
+    const text = [`${size[0]} × ${size[1]} px`, badge].filter(Boolean).join(", ");
+    const parts = [make("p", { "data-level": "done" }, text)];
+    if (before && after) {
+      const [small, large] = [view(before), view(after)];
+      const pair = make(
+        "button",
+        { type: "button", className: "pair", "aria-label": "Compare before and after" },
+        make("img", { src: small, alt: "Before", loading: "lazy" }),
+        make("img", { src: large, alt: "After", loading: "lazy" }),
+      );
+      pair.addEventListener("click", () =>
+        compare(small, large).catch(() => this.fail("The pictures of this run are gone.")),
+      );
+      parts.push(pair);
+    }
+    this.outcome.replaceChildren(...parts);
+  }
+
+  /** @param {string} text */
+  fail(text) {
+    this.outcome.replaceChildren(make("p", { "data-level": "warning" }, text));
+  }
+
+  /** @param {string} path @param {string} name */
+  change(path, name) {
+    ask(path, { name })
+      .then((state) => state.name && this.follow(state))
+      .catch((error) => this.download.replaceChildren(make("p", { "data-level": "missing" }, error.message)));
+  }
+
+  /** @param {string} text @param {() => void} work */
+  button(text, work) {
+    const made = make("button", { type: "button" }, text);
+    made.addEventListener("click", work);
+    return made;
+  }
+}

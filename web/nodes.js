@@ -1,0 +1,105 @@
+// @ts-check
+// Gives each node of the pack its panel.
+
+// @ts-ignore (ComfyUI serves it)
+import { app } from "../../scripts/app.js";
+// @ts-ignore (ComfyUI serves it)
+import { api } from "../../scripts/api.js";
+
+import { later } from "./lib/dom.js";
+import { sizeOf, source, values } from "./lib/inputs.js";
+import { Panel } from "./lib/panel.js";
+import { ask, listen } from "./lib/server.js";
+
+const NODES = new Set([
+  ...["LocalESRGANUpscale", "NovitaUpscale", "NovitaUpscaleToResolution", "NovitaUpscaleV2"],
+  ...["PhotioUpscale", "WaveSpeedUpscale"],
+]);
+const RESULT_ONLY = new Set(["ResumeUpscaleTask"]);
+const LEAST_HEIGHT = 24;
+const MARGIN = 10; // what ComfyUI leaves above and below an element
+
+/** @type {Map<any, {panel: Panel, check: () => void}>} */
+const shown = new Map();
+
+const openKeys = () => app.extensionManager.command.execute("UpscaleBridge.Keys");
+
+/** @param {any} node @param {Panel} panel */
+async function check(node, panel) {
+  if (!NODES.has(node.comfyClass)) return;
+  try {
+    const size = await sizeOf(source(node, (path) => api.apiURL(path)));
+    panel.advise(await ask("advice", { node: node.comfyClass, values: values(node), size }));
+  } catch (error) {
+    panel.refuse(/** @type {Error} */ (error).message);
+  }
+}
+
+/** Call `work` after `object[name]` was called. @param {any} object @param {string} name @param {() => void} work */
+function after(object, name, work) {
+  const before = object[name];
+  object[name] = function (/** @type {any[]} */ ...given) {
+    const result = before?.apply(this, given);
+    work();
+    return result;
+  };
+}
+
+/** @param {any} node */
+function attach(node) {
+  const panel = new Panel(openKeys);
+  let height = LEAST_HEIGHT;
+  const widget = node.addDOMWidget("upscale_bridge", "upscale_bridge", panel.element, {
+    serialize: false,
+    hideOnZoom: true,
+    margin: MARGIN,
+    getMinHeight: () => height,
+    getMaxHeight: () => height,
+  });
+  widget.serialize = false; // neither in the workflow file
+  const ask_again = later(() => check(node, panel));
+  shown.set(node, { panel, check: ask_again });
+  for (const other of node.widgets) after(other, "callback", ask_again);
+  after(node, "onConnectionsChange", ask_again);
+  after(node, "onConfigure", ask_again);
+  after(node, "onRemoved", () => shown.delete(node));
+  const observer = new ResizeObserver(() => {
+    const wanted = Math.max(LEAST_HEIGHT, inner(panel.element));
+    if (Math.abs(wanted - height) < 2) return;
+    const grown = wanted - height;
+    height = wanted;
+    node.setSize([node.size[0], Math.max(node.size[1] + grown, node.computeSize()[1])]);
+    app.graph?.setDirtyCanvas(true, true);
+  });
+  for (const part of panel.element.children) observer.observe(part);
+  ask_again();
+}
+
+/** Return how high the contents of a panel are, pixels. @param {HTMLElement} element */
+function inner(element) {
+  const parts = [...element.children].map((part) => /** @type {HTMLElement} */ (part).offsetHeight);
+  const gaps = parts.filter(Boolean).length * 6;
+  return parts.reduce((sum, part) => sum + part, gaps + 2 * MARGIN);
+}
+
+/** @param {(panel: Panel, node: any) => void} work */
+const each = (work) => shown.forEach(({ panel }, node) => work(panel, node));
+
+app.registerExtension({
+  name: "UpscaleBridge.Nodes",
+  setup() {
+    listen("result", (result) => {
+      each((panel, node) => String(node.id) === String(result.node) && panel.finish(result));
+    });
+    listen("download", (download) => {
+      each((panel) => panel.follow(download));
+      if (download.state !== "running") app.refreshComboInNodes?.();
+      if (download.state === "done") shown.forEach(({ check: again }) => again());
+    });
+    listen("keys", () => shown.forEach(({ check: again }) => again()));
+  },
+  /** @param {any} node */
+  nodeCreated(node) {
+    if (NODES.has(node.comfyClass) || RESULT_ONLY.has(node.comfyClass)) attach(node);
+  },
+});

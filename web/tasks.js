@@ -1,0 +1,178 @@
+// @ts-check
+// The sidebar tab with the paid tasks of this machine: what is under way, lost from sight, or here.
+
+// @ts-ignore (ComfyUI serves it)
+import { app } from "../../scripts/app.js";
+
+import { addStyle, BOX, FOCUS, later, make } from "./lib/dom.js";
+import { address, ask, listen } from "./lib/server.js";
+
+const STYLE = `
+.upscale-bridge-tasks {
+  display: flex; flex-direction: column; gap: 0.5rem; height: 100%; box-sizing: border-box;
+  padding: 0.75rem; overflow-y: auto; color: var(--input-text, #ddd);
+  font: 13px/1.4 system-ui, sans-serif;
+  & header { display: flex; align-items: center; gap: 0.5rem; }
+  & h2 { font-size: 15px; margin: 0; flex: 1; }
+  & article { display: grid; grid-template-columns: 72px 1fr; gap: 0.25rem 0.75rem;
+    border: 1px solid var(--border-color, #4e4e4e); border-radius: 0.5rem; padding: 0.5rem; }
+  & article > :first-child { grid-row: span 3; width: 72px; height: 72px; object-fit: cover;
+    border-radius: 0.3rem; background: var(--comfy-input-bg, #222); display: grid;
+    place-items: center; font-size: 1.4rem; }
+  & p { margin: 0; overflow-wrap: anywhere; }
+  & .facts { color: var(--descrip-text, #a0a0a0); }
+  & [data-state="ambiguous"], & [data-state="failed"], & [data-state="expired"] { color: #ff9592; }
+  & .actions { display: flex; flex-wrap: wrap; gap: 0.3rem; grid-column: 2; }
+  & button, & a.button, & input { ${BOX} font-size: 12px; padding: 0.2rem 0.6rem; }
+  & button, & a.button { cursor: pointer; text-decoration: none; }
+  & button:hover, & a.button:hover { border-color: currentcolor; }
+  & :focus-visible { ${FOCUS} }
+}`;
+const WORDS = {
+  preparing: "Getting ready",
+  submitting: "Being submitted",
+  running: "Running there",
+  done: "Finished",
+  failed: "Failed",
+  expired: "Expired",
+  ambiguous: "In doubt",
+};
+
+/**
+ * @typedef {{request: string, ticket: string, state: keyof WORDS, title: string,
+ *   has_tickets: boolean, input_size: [number, number], created: number, finished: number,
+ *   reason: string, price: string, result: boolean}} Task
+ */
+
+/** Return how long something is ago. @param {number} seconds */
+export function age(seconds) {
+  for (const [size, unit] of /** @type {[number, string][]} */ ([
+    [86400, "d"],
+    [3600, "h"],
+    [60, "min"],
+  ])) {
+    if (seconds >= size) return `${Math.round(seconds / size)} ${unit} ago`;
+  }
+  return "just now";
+}
+
+/** One open tab. */
+class Tasks {
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    addStyle("upscale-bridge-tasks-style", STYLE);
+    this.told = make("p", { role: "status" });
+    this.list = make("div", { style: "display: contents" });
+    const refresh = this.button("Refresh", () => this.load());
+    const header = make("header", {}, make("h2", {}, "Upscale tasks"), refresh);
+    root.replaceChildren(
+      make("div", { className: "upscale-bridge-tasks" }, header, this.told, this.list),
+    );
+    this.load();
+  }
+
+  async load() {
+    try {
+      const { tasks } = await ask("tasks");
+      this.told.textContent = tasks.length ? "" : "No remote task yet. Local upscales are not listed.";
+      this.list.replaceChildren(...tasks.map((/** @type {Task} */ task) => this.card(task)));
+    } catch (error) {
+      this.told.textContent = /** @type {Error} */ (error).message;
+    }
+  }
+
+  /** @param {Task} task */
+  card(task) {
+    const picture = task.result
+      ? make("img", { src: address(`tasks/${task.request}/thumbnail`), alt: "Result", loading: "lazy" })
+      : make("span", { className: "pi pi-cloud", "aria-hidden": "true" });
+    const [width, height] = task.input_size;
+    const size = width ? `${width} × ${height} px in` : "";
+    const facts = [age(Date.now() / 1000 - task.created), size, task.price].filter(Boolean);
+    const state = make("p", { "data-state": task.state }, WORDS[task.state] ?? task.state);
+    if (task.reason) state.append(`: ${task.reason}`);
+    return make(
+      "article",
+      { "aria-label": `${task.title}, ${WORDS[task.state]}` },
+      picture,
+      make("p", {}, make("strong", {}, task.title)),
+      state,
+      make("p", { className: "facts" }, facts.join(" · ")),
+      make("div", { className: "actions" }, ...this.actions(task)),
+    );
+  }
+
+  /** @param {Task} task */
+  actions(task) {
+    const { request, ticket, state } = task;
+    const made = [];
+    if (task.result) {
+      const link = { href: address(`tasks/${request}/result`), target: "_blank", rel: "noopener" };
+      made.push(make("a", { ...link, className: "button" }, "Open"));
+    }
+    if (state === "running") made.push(this.button("Resume", () => this.change("resume", { request })));
+    if (state === "ambiguous" && task.has_tickets) {
+      const field = make("input", { placeholder: "Task id", "aria-label": "The service's task id" });
+      field.addEventListener("keydown", (/** @type {Event} */ event) => event.stopPropagation());
+      const attach = () => this.change("attach", { request, ticket: field.value });
+      made.push(field, this.button("Fetch by id", attach));
+    }
+    if (ticket) {
+      made.push(this.button("Copy id", () => navigator.clipboard.writeText(ticket)));
+    }
+    if (state !== "preparing" && state !== "submitting") {
+      made.push(this.button("Forget", () => this.forget(task)));
+    }
+    return made;
+  }
+
+  /** @param {Task} task */
+  async forget({ request, state }) {
+    const lost = { running: "its result may never be seen", done: "its kept result is deleted" };
+    const what = lost[/** @type {keyof lost} */ (state)] ?? "the same request is paid again";
+    const message = `Forget this task? Then ${what}.`;
+    if (await app.extensionManager.dialog.confirm({ title: "Forget task", message })) {
+      await this.change("forget", { request });
+    }
+  }
+
+  /** @param {string} action @param {Record<string, string>} body */
+  async change(action, body) {
+    try {
+      await ask(`tasks/${action}`, body);
+      await this.load();
+    } catch (error) {
+      this.told.textContent = /** @type {Error} */ (error).message;
+    }
+  }
+
+  /** @param {string} text @param {() => void} work */
+  button(text, work) {
+    const made = make("button", { type: "button" }, text);
+    made.addEventListener("click", work);
+    return made;
+  }
+}
+
+/** @type {Tasks | null} */
+let open = null;
+
+app.registerExtension({
+  name: "UpscaleBridge.Tasks",
+  setup() {
+    const reload = later(() => open?.load());
+    listen("tasks", (data) => {
+      if (open && data.error) open.told.textContent = data.error;
+      else reload();
+    });
+    app.extensionManager.registerSidebarTab({
+      id: "upscale-bridge-tasks",
+      icon: "pi pi-cloud-download",
+      title: "Upscale tasks",
+      tooltip: "Upscale tasks: resume, open or forget what was paid for",
+      type: "custom",
+      render: (/** @type {HTMLElement} */ root) => (open = new Tasks(root)),
+      destroy: () => (open = null),
+    });
+  },
+});
