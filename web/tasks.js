@@ -4,6 +4,7 @@
 // @ts-ignore (ComfyUI serves it)
 import { app } from "../../scripts/app.js";
 
+import { age } from "./lib/age.js";
 import { addStyle, BOX, FOCUS, later, make } from "./lib/dom.js";
 import { address, ask, listen } from "./lib/server.js";
 
@@ -43,18 +44,6 @@ const WORDS = {
  *   has_tickets: boolean, input_size: [number, number], created: number, finished: number,
  *   reason: string, price: string, result: boolean}} Task
  */
-
-/** Return how long something is ago. @param {number} seconds */
-export function age(seconds) {
-  for (const [size, unit] of /** @type {[number, string][]} */ ([
-    [86400, "d"],
-    [3600, "h"],
-    [60, "min"],
-  ])) {
-    if (seconds >= size) return `${Math.round(seconds / size)} ${unit} ago`;
-  }
-  return "just now";
-}
 
 /** One open tab. */
 class Tasks {

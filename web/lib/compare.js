@@ -31,8 +31,11 @@ const MOST_ZOOM = 16;
 export class Place {
   /** @param {number} width @param {number} height of the picture, pixels */
   constructor(width, height) {
-    [this.width, this.height] = [width, height];
-    [this.left, this.top, this.zoom] = [0, 0, 1];
+    this.width = width;
+    this.height = height;
+    this.left = 0;
+    this.top = 0;
+    this.zoom = 1;
   }
 
   /** Show all of it. @param {number} width @param {number} height of the stage */

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { age } from "../../web/lib/age.js";
+import { source, values } from "../../web/lib/inputs.js";
+
+const address = (path) => "/api" + path;
+const nodeAfter = (origin) => ({
+  inputs: [{ name: "mask" }, { name: "image" }],
+  getInputNode: (slot) => (slot === 1 ? origin : null),
+});
+
+test("values are those of the node's own widgets", () => {
+  const node = {
+    widgets: [
+      { name: "scale_factor", value: 2 },
+      { name: "model", value: "A" },
+      { name: "upscale_bridge", value: "", serialize: false },
+    ],
+    inputs: [
+      { name: "image", link: 3 },
+      { name: "model", link: 7, widget: { name: "model" } },
+      { name: "scale_factor", link: null, widget: { name: "scale_factor" } },
+    ],
+  };
+  assert.deepEqual(values(node), { scale_factor: 2 });
+  assert.deepEqual(values({}), {});
+});
+
+test("the picture of Load Image is known before a run", () => {
+  for (const [value, query] of [
+    ["cat.png", "filename=cat.png&subfolder=&type=input"],
+    ["pets/my cat.png", "filename=my+cat.png&subfolder=pets&type=input"],
+    ["a/b/c.png [output]", "filename=c.png&subfolder=a%2Fb&type=output"],
+  ]) {
+    const origin = { comfyClass: "LoadImage", widgets: [{ name: "image", value }] };
+    assert.equal(source(nodeAfter(origin), address), `/api/view?${query}`);
+  }
+});
+
+test("other nodes tell once they show a picture", () => {
+  assert.equal(source(nodeAfter({ imgs: [{ src: "/view?x" }] }), address), "/view?x");
+  assert.equal(source(nodeAfter({}), address), null);
+  assert.equal(source(nodeAfter(null), address), null);
+  assert.equal(source({ inputs: [] }, address), null);
+});
+
+test("ages are told in one unit", () => {
+  const told = [0, 59, 60, 3599, 3600, 86_399, 86_400, 10 * 86_400].map(age);
+  const wanted = ["just now", "just now", "1 min ago", "60 min ago", "1 h ago", "24 h ago"];
+  assert.deepEqual(told, [...wanted, "1 d ago", "10 d ago"]);
+});
