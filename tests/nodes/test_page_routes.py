@@ -1,0 +1,293 @@
+"""What the page asks before and after a run: advice, models, tasks, results."""
+
+import asyncio
+import io
+import json
+import shutil
+import sys
+import threading
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.nodes.conftest import KEY, ROOT
+
+WAIT_SECONDS = 20
+
+
+@pytest.fixture
+def web(part, comfy, monkeypatch):
+    """A thin stand-in for the server's package."""
+
+    def answer(body=None, *, status=200, headers=None, content_type="", **_):
+        return SimpleNamespace(body=body, status=status, headers=headers or {}, kind=content_type)
+
+    module = ModuleType("aiohttp.web")
+    module.json_response = lambda body, **more: answer(json.dumps(body), **more)
+    module.Response = answer
+    module.FileResponse = lambda path, headers: answer(path.read_bytes(), headers=headers)
+    package = ModuleType("aiohttp")
+    package.web = module
+    monkeypatch.setitem(sys.modules, "aiohttp", package)
+    monkeypatch.setitem(sys.modules, "aiohttp.web", module)
+    part("nodes.task_routes")._listen.cache_clear()
+    yield module
+    part("nodes.task_routes")._listen.cache_clear()
+
+
+@pytest.fixture
+def ask(part, web):
+    """Call a route as ComfyUI's page does; returns status and answer."""
+    routes = part("nodes.routes").ROUTES
+
+    def send(path, body=None, *, kind="application/json", match=None, **headers):
+        async def pieces(_):
+            yield json.dumps(body).encode()
+
+        request = SimpleNamespace(
+            content_type=kind,
+            headers={"Host": "127.0.0.1:8188", **headers},
+            remote="127.0.0.1",
+            content=SimpleNamespace(iter_chunked=pieces),
+            match_info=match or {},
+        )
+        method = "GET" if body is None else "POST"
+        found = asyncio.run(routes[method, f"/upscale_bridge/{path}"](request))
+        if isinstance(found.body, str):
+            return found.status, json.loads(found.body)
+        return found.status, found
+
+    return send
+
+
+@pytest.fixture
+def told(comfy):
+    """Wait for an event of the page that fits, and return its data."""
+    pause = threading.Event()
+
+    def wait(name, fits=lambda data: True):
+        for _ in range(int(WAIT_SECONDS / 0.01)):
+            for event, data in list(comfy.events):
+                if event == f"upscale_bridge.{name}" and fits(data):
+                    return data
+            pause.wait(0.01)
+        raise AssertionError(comfy.events)
+
+    return wait
+
+
+# --- who may call
+
+
+@pytest.mark.parametrize("path", ["advice", "models/download", "tasks/forget", "keys/test"])
+def test_other_sites_are_refused(ask, path):
+    assert ask(path, {}, kind="text/plain")[0] == 403
+    assert ask(path, {}, Origin="https://evil.example")[0] == 403
+    assert ask(path, [1])[0] == 400
+    assert ask(path, {}, Origin="http://127.0.0.1:8188")[0] == 400
+
+
+# --- advice
+
+
+def test_advice_knows_the_node_and_its_widgets(ask):
+    values = {"model": "4x-UltraSharp", "scale_factor": 2, "upscale_bridge": "not a parameter"}
+    status, found = ask(
+        "advice", {"node": "LocalESRGANUpscale", "values": values, "size": [30, 20]}
+    )
+    assert status == 200
+    assert found["size"] == [60, 40]
+    assert [(note["level"], note["way"]) for note in found["notes"]] == [("missing", "download")]
+
+
+@pytest.mark.parametrize("size", [None, [], [1], [0, 5], ["3", 4], {"a": 1}, [1, 2, 3]])
+def test_advice_without_a_size(ask, size):
+    body = {"node": "LocalESRGANUpscale", "values": {}, "size": size}
+    assert ask("advice", body) == (200, {"size": None, "notes": []})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"node": "SaveImage", "values": {}},
+        {"node": "NovitaUpscale", "values": []},
+        {"node": "NovitaUpscale", "values": {"scale_factor": 9}},
+        {"node": "NovitaUpscale", "values": {"model_name": None}},
+    ],
+)
+def test_advice_on_nonsense_is_one_sentence(ask, body):
+    status, found = ask("advice", body)
+    assert status == 400
+    assert found["error"].endswith(".")
+
+
+# --- models
+
+
+def fake_download(part, monkeypatch, work):
+    monkeypatch.setattr(part("upscale_bridge.local.library"), "download", work)
+
+
+def test_a_model_is_downloaded_and_listed_at_once(ask, part, comfy, told, monkeypatch):
+    shipped = ROOT / "upscale_bridge/local/weights/UpscaleBridge-x4.safetensors"
+
+    def download(url, target, monitor, *, size, sha256):
+        monitor.progress(1, 4)
+        shutil.copy(shipped, target)
+
+    fake_download(part, monkeypatch, download)
+    name = "4x-UltraSharp"
+    status, found = ask("models/download", {"name": name})
+    assert (status, found["state"]) == (200, "running")
+    assert told("download", lambda data: data["state"] == "running")["fraction"] == 0.25
+    assert told("download", lambda data: data["state"] == "done")["text"] == f"{name} is here."
+    status, found = ask("models")
+    assert (status, found["downloads"]) == (200, [])
+    assert found["models"].index(name) < found["models"].index("ESRGAN_4x"), "now among files"
+    widget = part("nodes.local").LocalESRGANUpscale.INPUT_TYPES()["required"]["model"]
+    assert widget[0] == found["models"]
+
+
+def test_a_download_is_cancelled(ask, part, told, monkeypatch):
+    begun = threading.Event()
+
+    def download(url, target, monitor, *, size, sha256):
+        begun.set()
+        for _ in range(2000):
+            monitor.check()
+            threading.Event().wait(0.01)
+
+    fake_download(part, monkeypatch, download)
+    ask("models/download", {"name": "DAT_x4"})
+    assert begun.wait(WAIT_SECONDS)
+    assert [one["name"] for one in ask("models")[1]["downloads"]] == ["DAT_x4"]
+    ask("models/download", {"name": "DAT_x4"})
+    assert len(ask("models")[1]["downloads"]) == 1, "the second click joins the first"
+    ask("models/cancel", {"name": "DAT_x4"})
+    assert "Stopped" in told("download", lambda data: data["state"] == "stopped")["text"]
+    assert ask("models/cancel", {"name": "DAT_x4"}) == (200, {})
+
+
+def test_a_failed_download_says_why(ask, part, told, monkeypatch):
+    errors = part("upscale_bridge.errors")
+
+    def download(*_, **__):
+        raise errors.DownloadError("The disk is full.")
+
+    fake_download(part, monkeypatch, download)
+    ask("models/download", {"name": "DAT_x4"})
+    assert told("download", lambda d: d["state"] == "failed")["text"] == "The disk is full."
+
+
+def test_only_known_models_are_downloaded(ask):
+    for name in ("https://evil.example/x.pth", "../x", "", None):
+        status, found = ask("models/download", {"name": name})
+        assert (status, "There is no model" in found["error"]) == (400, True)
+
+
+# --- tasks
+
+
+@pytest.fixture
+def finished(vendors, run, images):
+    """One finished task of WaveSpeed; returns the stand-in."""
+    service = vendors()
+    run("WaveSpeedUpscale", image=images())
+    return service
+
+
+def test_tasks_are_listed_without_secrets(ask, finished):
+    status, found = ask("tasks")
+    (task,) = found["tasks"]
+    assert status == 200
+    assert (task["title"], task["state"], task["result"]) == ("WaveSpeed Upscale", "done", True)
+    assert task["price"] == "", "another host than the vendor"
+    text = json.dumps(found)
+    assert KEY not in text
+    assert finished.base_url not in text
+    assert not {"key", "owner", "upload", "base_url"} & set(task)
+
+
+def test_results_are_shown(ask, finished):
+    match = {"request": ask("tasks")[1]["tasks"][0]["request"]}
+    status, small = ask("tasks/{request}/thumbnail", match=match)
+    assert (status, small.kind) == (200, "image/jpeg")
+    assert max(Image.open(io.BytesIO(small.body)).size) <= 256
+    status, whole = ask("tasks/{request}/result", match=match)
+    assert (status, whole.headers["Content-Type"]) == (200, "image/png")
+    assert whole.headers["X-Content-Type-Options"] == "nosniff"
+    assert Image.open(io.BytesIO(whole.body)).size == (128, 96)
+
+
+@pytest.mark.parametrize("name", ["no-such", "", "../keys.json", "%"])
+@pytest.mark.parametrize("file", ["thumbnail", "result"])
+def test_other_files_are_not_shown(ask, finished, name, file):
+    assert ask(f"tasks/{{request}}/{file}", match={"request": name})[0] == 404
+
+
+def test_a_task_is_forgotten(ask, finished):
+    request = ask("tasks")[1]["tasks"][0]["request"]
+    assert ask("tasks/forget", {"request": request}) == (200, {})
+    assert ask("tasks")[1]["tasks"] == []
+    assert ask("tasks/{request}/result", match={"request": request})[0] == 404
+    status, found = ask("tasks/forget", {"request": request})
+    assert (status, found["error"]) == (400, "There is no such task any more.")
+
+
+def test_the_page_hears_of_changes_once_a_moment(ask, vendors, run, images, comfy, told):
+    ask("tasks")
+    vendors()
+    run("NovitaUpscale", image=images())
+    told("tasks")
+    changes = [event for event, _ in comfy.events if event == "upscale_bridge.tasks"]
+    assert len(changes) <= 3
+
+
+def test_resume_of_a_lost_task_tells_the_page(ask, part, finished, told, monkeypatch):
+    errors = part("upscale_bridge.errors")
+    service = part("nodes.host").service()
+
+    def resume(operation):
+        raise errors.TaskLostError(f"Unknown {operation.task_id}.")
+
+    monkeypatch.setattr(service, "resume", resume)
+    request = ask("tasks")[1]["tasks"][0]["request"]
+    assert ask("tasks/resume", {"request": request}) == (200, {})
+    assert told("tasks", lambda data: "error" in data)["error"] == f"Unknown {request}."
+
+
+# --- results
+
+
+def test_a_result_is_shown_beside_its_original(part, comfy, told):
+    comfy.context = SimpleNamespace(node_id="7")
+    comfy.sockets = {"page": object()}
+    result = SimpleNamespace(images=torch.rand(2, 8, 8, 4), info={"size": (8, 8)})
+    part("nodes.results").show(result, torch.rand(2, 4, 4, 3))
+    data = told("result")
+    assert (data["node"], data["size"], data["how"]) == ("7", [8, 8], [])
+    sizes = []
+    for name in ("before", "after"):
+        assert data[name]["type"] == "temp"
+        folder = comfy.user / "temp" / data[name]["subfolder"]
+        written = (folder / data[name]["filename"]).read_bytes()
+        sizes.append(Image.open(io.BytesIO(written)).size)
+    assert sizes == [(4, 4), (8, 8)]
+
+
+def test_without_a_page_nothing_is_written(part, comfy):
+    comfy.context = SimpleNamespace(node_id="7")
+    result = SimpleNamespace(images=torch.rand(1, 8, 8, 3), info={"size": (8, 8)})
+    part("nodes.results").show(result, torch.rand(1, 4, 4, 3))
+    assert comfy.events == []
+    assert not (comfy.user / "temp").exists()
+
+
+def test_what_was_reused_is_told(part, comfy, told):
+    comfy.context, comfy.sockets = SimpleNamespace(node_id="7"), {"page": object()}
+    tasks = [{"how": "reused"}, {"how": "new"}, {"how": "new"}]
+    part("nodes.results").show(SimpleNamespace(info={"size": (8, 8), "tasks": tasks}))
+    assert told("result") == {"node": "7", "how": ["new", "reused"], "size": [8, 8]}
