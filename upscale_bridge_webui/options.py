@@ -35,18 +35,18 @@ _OWN = (
     ),
     _UNAVAILABLE,
 )
+_SHARED = tuple(item for item in Settings.params() if item.name != "keys_over_network")
 
 
 def value(name: str) -> Any:
     """Return what was chosen for one of our settings, its default before the section exists."""
-    item = next(item for item in (*_OWN, *Settings.params()) if item.name == name)
+    item = next(item for item in (*_OWN, *_SHARED) if item.name == name)
     return getattr(shared.opts, SETTING_PREFIX + name, item.default)
 
 
 def chosen_settings() -> Settings:
     """Return the settings; those never touched here come from the environment or the file."""
-    items = Settings.params()
-    chosen = {item.name: value(item.name) for item in items if value(item.name) != item.default}
+    chosen = {item.name: value(item.name) for item in _SHARED if value(item.name) != item.default}
     return load_settings(chosen)
 
 
@@ -75,7 +75,7 @@ def add() -> None:
     """Draw the section."""
     try:
         shared.opts.add_option(SETTING_PREFIX + "keys", _told(describe_keys()))
-        for item in (*_OWN, *Settings.params()):
+        for item in (*_OWN, *_SHARED):
             shared.opts.add_option(SETTING_PREFIX + item.name, _drawn(item))
     except Exception:  # the WebUI would not start
         log.exception("Upscale Bridge cannot draw its settings.")
