@@ -210,13 +210,11 @@ async def on_own_thread(work: Callable[[Monitor], T]) -> T:
     return future.result()
 
 
-def node_with_page() -> str | None:
-    """Return the id of the node that is running, None when no page is open to be told of it."""
-    from comfy_execution.utils import get_executing_context
+def page_is_open() -> bool:
+    """Tell whether a page is connected to ComfyUI's server."""
     from server import PromptServer
 
-    server, context = getattr(PromptServer, "instance", None), get_executing_context()
-    return context.node_id if context is not None and getattr(server, "sockets", None) else None
+    return bool(getattr(getattr(PromptServer, "instance", None), "sockets", None))
 
 
 def tell_page(event: str, data: dict[str, Any]) -> None:

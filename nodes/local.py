@@ -65,7 +65,7 @@ class LocalESRGANUpscale:
         mask: Tensor | None = None,
         upscale_model: object = None,
         **values: Any,
-    ) -> tuple[Tensor, Tensor, str]:
+    ) -> Any:
         """Run the operation; ComfyUI calls this with the widgets' values."""
         with host.translated():
             operation = self.OPERATION(**values)
@@ -82,6 +82,5 @@ class LocalESRGANUpscale:
                 else:
                     masks = run(operation, images.fit_masks(masks, pixels)).images[..., 0]
             monitor.status(result.summary)
-            results.show(result, pixels)
             outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
-            return *outputs, json.dumps(result.info)
+            return results.shown((*outputs, json.dumps(result.info)), result, pixels)

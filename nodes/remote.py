@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -48,9 +49,7 @@ class RemoteUpscale:
             },
         }
 
-    async def upscale(
-        self, image: Tensor, mask: Tensor | None = None, **values: Any
-    ) -> tuple[Tensor, Tensor, str]:
+    async def upscale(self, image: Tensor, mask: Tensor | None = None, **values: Any) -> Any:
         """Run the operation; ComfyUI awaits this with the widgets' values."""
         with host.translated():
             operation = self.OPERATION(**values)
@@ -61,9 +60,9 @@ class RemoteUpscale:
             else:
                 masks = images.fit_masks(images.to_masks(mask), result.images)[..., 0]
             host.ComfyMonitor().status(result.summary)
-            results.show(result, pixels)
             outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
-            return *outputs, json.dumps(result.info)
+            told = *outputs, json.dumps(result.info)
+            return await asyncio.to_thread(results.shown, told, result, pixels)
 
 
 class NovitaUpscale(RemoteUpscale):
@@ -116,11 +115,11 @@ class ResumeUpscaleTask:
         """Describe the inputs."""
         return {"required": widgets(cls.OPERATION)}
 
-    async def resume(self, **values: Any) -> tuple[Tensor, str]:
+    async def resume(self, **values: Any) -> Any:
         """Fetch the result; ComfyUI awaits this with the widgets' values."""
         with host.translated():
             operation = self.OPERATION(**values)
             result = await host.on_own_thread(partial(host.service().resume, operation))
             host.ComfyMonitor().status(result.summary)
-            results.show(result)
-            return host.to_intermediate(result.images), json.dumps(result.info)
+            told = host.to_intermediate(result.images), json.dumps(result.info)
+            return results.shown(told, result)

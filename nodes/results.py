@@ -1,14 +1,13 @@
-"""Show the page what a node has made: whether it was new, and the first image before and after.
+"""What a node's panel shows after a run: whether it was new, and the first image before and after.
 
-Event `upscale_bridge.result`: {"node", "how", "size", "before", "after"}; the last two are files
-for ComfyUI's /view, absent where the node had no image of its own.
+It is `upscale_bridge` in the node's `ui` output: {"how", "size", "before", "after"}; the last two
+are files for ComfyUI's /view, absent where the node had no image of its own.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,35 +21,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("upscale_bridge")
 
-EVENT = "upscale_bridge.result"
 _FOLDER = "upscale_bridge"
 _QUALITY = 92
 
 
-def show(result: Result, before: Tensor | None = None) -> None:
-    """Tell the page about a result; the node does not wait for the files.
+def shown(outputs: tuple[Any, ...], result: Result, before: Tensor | None = None) -> Any:
+    """Return a node's outputs, with what its panel shows when a page is open.
 
     `before` is the node's image input [batch, height, width, channels].
     """
-    node = host.node_with_page()
-    if node is None:
-        return
-    told = {
-        "node": node,
+    if not host.page_is_open():
+        return outputs
+    told: dict[str, Any] = {
         "how": sorted({task["how"] for task in result.info.get("tasks", ())}),
         "size": list(result.info["size"]),
     }
-    pair = None if before is None else (before[0].cpu(), result.images[0].cpu())
-    threading.Thread(target=_tell, args=(told, pair), daemon=True).start()
-
-
-def _tell(told: dict[str, Any], pair: tuple[Tensor, Tensor] | None) -> None:
-    if pair is not None:
+    if before is not None:
         try:
-            told |= dict(zip(("before", "after"), map(_keep, pair), strict=True))
-        except (UpscaleError, OSError):  # a full disk, say; the node's own result is safe
+            told |= {"before": _keep(before[0]), "after": _keep(result.images[0])}
+        except (UpscaleError, OSError):  # a full disk, say; the result itself is safe
             log.warning("Upscale Bridge cannot show the result.", exc_info=True)
-    host.tell_page(EVENT, told)
+    return {"ui": {"upscale_bridge": [told]}, "result": outputs}
 
 
 def _keep(pixels: Tensor) -> dict[str, str]:

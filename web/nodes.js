@@ -35,12 +35,15 @@ async function check(node, panel) {
   }
 }
 
-/** Call `work` after `object[name]` was called. @param {any} object @param {string} name @param {() => void} work */
+/**
+ * Call `work` after `object[name]` was called, with the same arguments.
+ * @param {any} object @param {string} name @param {(...given: any[]) => void} work
+ */
 function after(object, name, work) {
   const before = object[name];
   object[name] = function (/** @type {any[]} */ ...given) {
     const result = before?.apply(this, given);
-    work();
+    work(...given);
     return result;
   };
 }
@@ -62,6 +65,9 @@ function attach(node) {
   for (const other of node.widgets) after(other, "callback", ask_again);
   after(node, "onConnectionsChange", ask_again);
   after(node, "onConfigure", ask_again);
+  after(node, "onExecuted", (output) => {
+    if (output?.upscale_bridge?.[0]) panel.finish(output.upscale_bridge[0]);
+  });
   after(node, "onRemoved", () => shown.delete(node));
   const observer = new ResizeObserver(() => {
     const wanted = Math.max(LEAST_HEIGHT, inner(panel.element));
@@ -82,17 +88,11 @@ function inner(element) {
   return parts.reduce((sum, part) => sum + part, gaps + 2 * MARGIN);
 }
 
-/** @param {(panel: Panel, node: any) => void} work */
-const each = (work) => shown.forEach(({ panel }, node) => work(panel, node));
-
 app.registerExtension({
   name: "UpscaleBridge.Nodes",
   setup() {
-    listen("result", (result) => {
-      each((panel, node) => String(node.id) === String(result.node) && panel.finish(result));
-    });
     listen("download", (download) => {
-      each((panel) => panel.follow(download));
+      shown.forEach(({ panel }) => panel.follow(download));
       if (download.state !== "running") app.refreshComboInNodes?.();
       if (download.state === "done") shown.forEach(({ check: again }) => again());
     });

@@ -141,7 +141,7 @@ def test_a_model_is_downloaded_and_listed_at_once(ask, part, comfy, told, monkey
     fake_download(part, monkeypatch, download)
     name = "4x-UltraSharp"
     status, found = ask("models/download", {"name": name})
-    assert (status, found["state"]) == (200, "running")
+    assert (status, found["name"]) == (200, name)
     assert told("download", lambda data: data["state"] == "running")["fraction"] == 0.25
     assert told("download", lambda data: data["state"] == "done")["text"] == f"{name} is here."
     status, found = ask("models")
@@ -262,13 +262,19 @@ def test_resume_of_a_lost_task_tells_the_page(ask, part, finished, told, monkeyp
 # --- results
 
 
-def test_a_result_is_shown_beside_its_original(part, comfy, told):
-    comfy.context = SimpleNamespace(node_id="7")
+@pytest.fixture
+def shown(part, comfy):
+    """Return what a node returns for a result, while a page is open."""
     comfy.sockets = {"page": object()}
+    return part("nodes.results").shown
+
+
+def test_a_result_is_shown_beside_its_original(shown, comfy):
     result = SimpleNamespace(images=torch.rand(2, 8, 8, 4), info={"size": (8, 8)})
-    part("nodes.results").show(result, torch.rand(2, 4, 4, 3))
-    data = told("result")
-    assert (data["node"], data["size"], data["how"]) == ("7", [8, 8], [])
+    found = shown(("outputs",), result, torch.rand(2, 4, 4, 3))
+    assert found["result"] == ("outputs",)
+    (data,) = found["ui"]["upscale_bridge"]
+    assert (data["size"], data["how"]) == ([8, 8], [])
     sizes = []
     for name in ("before", "after"):
         assert data[name]["type"] == "temp"
@@ -276,18 +282,34 @@ def test_a_result_is_shown_beside_its_original(part, comfy, told):
         written = (folder / data[name]["filename"]).read_bytes()
         sizes.append(Image.open(io.BytesIO(written)).size)
     assert sizes == [(4, 4), (8, 8)]
+    json.dumps(found["ui"])  # ComfyUI sends it
 
 
-def test_without_a_page_nothing_is_written(part, comfy):
-    comfy.context = SimpleNamespace(node_id="7")
+def test_without_a_page_nothing_is_written(shown, comfy):
+    comfy.sockets = {}
     result = SimpleNamespace(images=torch.rand(1, 8, 8, 3), info={"size": (8, 8)})
-    part("nodes.results").show(result, torch.rand(1, 4, 4, 3))
-    assert comfy.events == []
+    assert shown(("outputs",), result, torch.rand(1, 4, 4, 3)) == ("outputs",)
     assert not (comfy.user / "temp").exists()
 
 
-def test_what_was_reused_is_told(part, comfy, told):
-    comfy.context, comfy.sockets = SimpleNamespace(node_id="7"), {"page": object()}
+def test_what_was_reused_is_told(shown):
     tasks = [{"how": "reused"}, {"how": "new"}, {"how": "new"}]
-    part("nodes.results").show(SimpleNamespace(info={"size": (8, 8), "tasks": tasks}))
-    assert told("result") == {"node": "7", "how": ["new", "reused"], "size": [8, 8]}
+    found = shown((), SimpleNamespace(info={"size": (8, 8), "tasks": tasks}))
+    assert found["ui"]["upscale_bridge"] == [{"how": ["new", "reused"], "size": [8, 8]}]
+
+
+def test_a_full_disk_costs_the_picture_only(shown, comfy):
+    (comfy.user / "temp").write_text("in the way")
+    result = SimpleNamespace(images=torch.rand(1, 8, 8, 3), info={"size": (8, 8)})
+    found = shown(("outputs",), result, torch.rand(1, 4, 4, 3))
+    assert found["result"] == ("outputs",)
+    assert "before" not in found["ui"]["upscale_bridge"][0]
+
+
+@pytest.mark.parametrize("name", ["LocalESRGANUpscale", "WaveSpeedUpscale"])
+def test_nodes_show_their_results(shown, vendors, call, images, name):
+    vendors()
+    found = call(name, image=images())
+    found = asyncio.run(found) if asyncio.iscoroutine(found) else found
+    assert len(found["result"]) == 3
+    assert {"before", "after"} <= set(found["ui"]["upscale_bridge"][0])
