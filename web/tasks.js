@@ -76,7 +76,7 @@ class Tasks {
       ? make("img", { src: address(`tasks/${task.request}/thumbnail`), alt: "Result", loading: "lazy" })
       : make("span", { className: "pi pi-cloud", "aria-hidden": "true" });
     const [width, height] = task.input_size;
-    const size = width ? `${width} × ${height} px in` : "";
+    const size = width ? `from ${width} × ${height} px` : "";
     const facts = [age(Date.now() / 1000 - task.created), size, task.price].filter(Boolean);
     const state = make("p", { "data-state": task.state }, WORDS[task.state] ?? task.state);
     if (task.reason) state.append(`: ${task.reason}`);

@@ -1,0 +1,214 @@
+"""The pack in ComfyUI's page, in a real browser.
+
+Set COMFYUI_PATH and COMFYUI_PYTHON as for the other live tests; `pip install playwright`; CHROMIUM
+names the browser.
+"""
+
+import json
+import os
+import re
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.service import FakeService
+from tests.live.test_comfyui import COMFYUI
+from tests.live.test_remote_nodes import KEYS, ROOT, Server
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+WORKFLOWS = ROOT / "example_workflows"
+LOOKS = [(False, "dark"), (False, "light"), (True, "dark"), (True, "light")]
+
+pytestmark = [
+    pytest.mark.skipif(not COMFYUI, reason="COMFYUI_PATH is not set"),
+    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="there is no Chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def comfyui(tmp_path_factory):
+    """A ComfyUI without keys, whose services are a stand-in on this machine."""
+    with FakeService() as service:
+        started = Server(tmp_path_factory.mktemp("comfyui"), service)
+        try:
+            started.start()
+            yield started
+        finally:
+            if started.process:
+                started.stop()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as running:
+        found = running.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(comfyui, browser):
+    """The page with an empty graph; errors of our scripts fail the test."""
+    opened = browser.new_page(viewport={"width": 1500, "height": 950})
+    errors, foreign = [], []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("request", lambda request: note_foreign(request.url, comfyui.url, foreign))
+    opened.goto(comfyui.url, wait_until="domcontentloaded")
+    opened.wait_for_function("window.app?.extensionManager?.command && app.graph", timeout=90_000)
+    opened.evaluate("app.extensionManager.setting.set('Comfy.TutorialCompleted', true)")
+    opened.wait_for_timeout(3000)  # ComfyUI opens its templates by itself at the first visit
+    opened.keyboard.press("Escape")
+    yield opened
+    opened.close()
+    assert not errors, errors
+    assert not [url for url in foreign if "upscale" in url.lower()], foreign
+
+
+def note_foreign(url, own, found):
+    if not url.startswith((own, "data:", "blob:")):
+        found.append(url)
+
+
+def look(page, vue, theme):
+    page.evaluate(
+        """async ([vue, theme]) => {
+            await app.extensionManager.setting.set("Comfy.VueNodes.Enabled", vue);
+            await app.extensionManager.setting.set("Comfy.ColorPalette", theme);
+        }""",
+        [vue, theme],
+    )
+
+
+def load(page, name):
+    workflow = json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))
+    page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
+    page.wait_for_selector(".upscale-bridge-panel", state="attached")
+
+
+def set_widget(page, node, widget, value):
+    """Change a widget as a user does."""
+    page.evaluate(
+        """([type, name, value]) => {
+            const node = app.graph.nodes.find((node) => node.comfyClass === type);
+            const widget = node.widgets.find((widget) => widget.name === name);
+            widget.value = value;
+            widget.callback?.(value);
+        }""",
+        [node, widget, value],
+    )
+
+
+def panel(page):
+    return page.locator(".upscale-bridge-panel").first
+
+
+def command(page, name):
+    page.evaluate("name => app.extensionManager.command.execute(name)", name)
+
+
+@contextmanager
+def keys_dialog(page):
+    command(page, "UpscaleBridge.Keys")
+    dialog = page.locator("dialog.upscale-bridge-keys")
+    dialog.get_by_label("API key for Photio").wait_for()
+    yield dialog
+    dialog.get_by_role("button", name="Close").click()
+
+
+@pytest.mark.parametrize(("vue", "theme"), LOOKS, ids=lambda value: str(value))
+def test_a_node_tells_what_it_will_do(page, vue, theme):
+    look(page, vue, theme)
+    load(page, "local_upscale")
+    playwright.expect(panel(page)).to_contain_text(re.compile(r"The result has \d+ . \d+ px"))
+    set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
+    playwright.expect(panel(page)).to_contain_text("NON-COMMERCIAL USE ONLY")
+    playwright.expect(panel(page).get_by_role("button", name="Download")).to_have_count(1)
+    assert page.evaluate("getComputedStyle(document.querySelector('.upscale-bridge-panel')).color")
+
+
+def test_a_missing_model_can_be_asked_for_on_the_node(page):
+    load(page, "local_upscale")
+    set_widget(page, "LocalESRGANUpscale", "model", "mine-alone")
+    playwright.expect(panel(page)).to_contain_text("There is no model 'mine-alone' here.")
+
+
+def test_the_panel_is_neither_saved_nor_sent(page):
+    load(page, "wavespeed_upscale")
+    saved = json.loads((WORKFLOWS / "wavespeed_upscale.json").read_text("utf-8"))
+    wanted = {node["id"]: node.get("widgets_values") for node in saved["nodes"]}
+    prompt, workflow = page.evaluate(
+        "app.graphToPrompt().then(({ output, workflow }) => [output, workflow])"
+    )
+    assert {node["id"]: node.get("widgets_values") for node in workflow["nodes"]} == wanted
+    assert not [node for node in prompt.values() if "upscale_bridge" in node["inputs"]]
+
+
+def test_the_result_is_compared_with_its_original(page):
+    load(page, "local_upscale")
+    set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.5)
+    page.evaluate("app.queuePrompt(0, 1)")
+    pair = panel(page).get_by_role("button", name="Compare before and after")
+    pair.wait_for(state="attached", timeout=60_000)
+    pair.evaluate("button => button.click()")
+    view = page.locator("dialog.upscale-bridge-compare")
+    line = view.get_by_role("slider", name="Before and after")
+    playwright.expect(line).to_have_attribute("aria-valuenow", "50")
+    for key, value in (("ArrowRight", "52"), ("Home", "0"), ("End", "100")):
+        page.keyboard.press(key)
+        playwright.expect(line).to_have_attribute("aria-valuenow", value)
+    page.keyboard.press("Home")
+    stage = page.viewport_size
+    page.mouse.move(2, stage["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(stage["width"] / 4, stage["height"] / 2, steps=4)
+    page.mouse.up()
+    playwright.expect(line).to_have_attribute("aria-valuenow", "25")
+    before = view.locator("output").inner_text()
+    page.mouse.wheel(0, -400)
+    playwright.expect(view.locator("output")).not_to_have_text(before)
+    page.keyboard.press("Escape")
+    playwright.expect(view).to_have_count(0)
+
+
+def test_keys_are_set_tested_and_removed(page, comfyui):
+    with keys_dialog(page) as dialog:
+        field = dialog.get_by_label("API key for Photio")
+        field.fill(KEYS["file"])
+        dialog.get_by_role("button", name="Save the key for Photio").click()
+        part = dialog.locator("section", has_text="Photio")
+        playwright.expect(part).to_contain_text(f"ends in ..{KEYS['file'][-4:]}")
+        dialog.get_by_role("button", name="Test the key for Photio").click()
+        playwright.expect(part).to_contain_text("is not asked")
+        dialog.get_by_role("button", name="Remove the key for Photio").click()
+        playwright.expect(part).to_contain_text("Not set")
+    assert KEYS["file"] not in page.content()
+
+
+def test_tasks_are_listed_and_forgotten(page):
+    load(page, "wavespeed_upscale")
+    command(page, "Workspace.ToggleSidebarTab.upscale-bridge-tasks")
+    tab = page.locator(".upscale-bridge-tasks")
+    playwright.expect(tab).to_contain_text("No remote task yet")
+    page.evaluate("app.queuePrompt(0, 1)")
+    card = tab.get_by_role("article", name="WaveSpeed Upscale, Finished")
+    playwright.expect(card).to_have_count(1, timeout=60_000)
+    playwright.expect(card.get_by_role("img", name="Result")).to_have_js_property("complete", True)
+    assert card.get_by_role("img", name="Result").evaluate("image => image.naturalWidth") > 0
+    result = page.request.get(card.get_by_role("link", name="Open").evaluate("link => link.href"))
+    assert result.headers["content-type"] == "image/png"
+    card.get_by_role("button", name="Forget").click()
+    page.get_by_role("button", name="Confirm").click()
+    playwright.expect(card).to_have_count(0)
+
+
+def test_every_example_has_its_panels(page):
+    for file in sorted(WORKFLOWS.glob("*.json")):
+        load(page, file.stem)
+        count = page.evaluate(
+            "app.graph.nodes.filter((node) => /Upscale/.test(node.comfyClass)).length"
+        )
+        playwright.expect(page.locator(".upscale-bridge-panel")).to_have_count(count)
