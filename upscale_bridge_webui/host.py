@@ -73,7 +73,9 @@ def memory() -> Any:
     from upscale_bridge.local.devices import Memory
 
     class WebUIMemory(Memory):
-        placed: torch.nn.Module | None = None
+        def __init__(self) -> None:
+            super().__init__()
+            self.placed: set[torch.nn.Module] = set()
 
         def device(self) -> torch.device:
             chosen: torch.device = devices.device_esrgan
@@ -92,15 +94,16 @@ def memory() -> Any:
             devices.torch_gc()
 
         def place(self, module: torch.nn.Module, device: torch.device) -> None:
-            self.placed = module
+            self.placed.add(module)
             module.to(device)
 
         def park(self) -> None:
-            """Leave the device to the WebUI, which does not know of our model."""
-            if self.placed is not None and devices.device_esrgan.type != "cpu":
-                self.placed.to("cpu")
+            """Leave the device to the WebUI, which does not know of our models."""
+            if devices.device_esrgan.type != "cpu":
+                for module in self.placed:
+                    module.to("cpu")
                 devices.torch_gc()
-            self.placed = None
+            self.placed.clear()
 
     return WebUIMemory()
 

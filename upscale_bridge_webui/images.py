@@ -19,6 +19,9 @@ def to_tensor(image: Image.Image) -> Tensor:
     import numpy as np
     import torch
 
+    if image.mode.startswith("I"):  # 16 bits of gray, which Pillow's own conversion clips
+        deep = np.asarray(image).astype(np.float32) / 65535
+        return torch.from_numpy(deep.reshape(1, image.height, image.width, 1)).clamp(0, 1)
     transparent = image.mode in ("PA", "La", "RGBa") or "transparency" in image.info
     if transparent or image.mode not in _MODES:
         image = image.convert("RGBA" if transparent else "RGB")

@@ -57,7 +57,7 @@ def describe_keys() -> str:
     for provider in PROVIDERS:
         try:
             found = keys.find(provider.name)
-            state = f"found ({found.origin}, {found.secret.hint})" if found else "not set"
+            state = f"found ({found.origin})" if found else "not set"
         except UpscaleError as error:
             state = str(error)
         text = f"{provider.title}: {state}. Environment variable {provider.key_variable}."

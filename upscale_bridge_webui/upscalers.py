@@ -42,8 +42,9 @@ class BridgeUpscaler(upscaler.Upscaler):  # type: ignore[misc]
         """
         wide, high = (max(int(side * scale // _GRID) * _GRID, _GRID) for side in img.size)
         if scale >= 1 and not shared.state.interrupted:
-            operation = chosen(selected_model, img.width, img.height, scale)
             try:
+                with host.translated():
+                    operation = chosen(selected_model, img.width, img.height, scale)
                 img, _ = run(operation, img, (wide, high))
             except StoppedError:
                 log.info("Upscale Bridge was interrupted.")
@@ -68,8 +69,10 @@ def chosen(path: str, width: int, height: int, scale: float) -> Operation:
         tile = int(getattr(shared.opts, "ESRGAN_tile", 0)) or _WHOLE
         return LocalUpscale(model=name, scale_factor=min(max(scale, _LEAST), _MOST), tile_size=tile)
     operation = next(one for one in OPERATIONS if one.__name__ == kind)
-    unavailable = options.value("when_unavailable")
-    return reaching(operation, width, height, scale, when_unavailable=unavailable)
+    values = {"when_unavailable": options.value("when_unavailable")}
+    if "send_data_uri" in {item.name for item in operation.params()}:
+        values["send_data_uri"] = True  # a list has no place for the address of the image
+    return reaching(operation, width, height, scale, **values)
 
 
 def entries() -> list[upscaler.UpscalerData]:
@@ -99,7 +102,8 @@ def add() -> None:
     """Add the entries that are missing; reForge asks no subclass for its entries."""
     try:
         present = {data.name for data in shared.sd_upscalers}
-        shared.sd_upscalers += [data for data in entries() if data.name not in present]
+        missing = {data.name: data for data in reversed(entries()) if data.name not in present}
+        shared.sd_upscalers += reversed(missing.values())
     except Exception:  # the WebUI would not start
         log.exception("Upscale Bridge cannot list its upscalers.")
 

@@ -21,7 +21,9 @@ def reaching(
     wanted = int(max(width, height) * factor)
     for value in _values(item, factor):
         operation = kind(**{item.name: value, **values})
-        if max(operation.target(width, height)) >= wanted:
+        most = operation.limits.edge
+        taken = most is None or max(width, height) <= most
+        if taken and max(operation.target(width, height)) >= wanted:
             break
     return operation
 

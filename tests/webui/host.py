@@ -1,0 +1,233 @@
+"""Stable Diffusion WebUI as far as the adapter sees it: thin stand-ins for its `modules`.
+
+Where Forge and reForge differ, `WebUI.kind` decides. Nothing here imports torch.
+"""
+
+import importlib.util
+import inspect
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+from tests.webui import blocks
+from tests.webui.modules import (
+    OptionHTML,
+    OptionInfo,
+    Options,
+    PostprocessedImage,
+    ScriptPostprocessing,
+    State,
+    upscalers,
+)
+
+DOOR = Path(__file__).resolve().parents[2] / "scripts" / "upscale_bridge_webui.py"
+
+
+class Upscale(ScriptPostprocessing):
+    """The tab's own upscalers, one blended into the other."""
+
+    name, order, webui = "Upscale", 1000, None
+
+    def ui(self):
+        names = [one.name for one in self.webui.shared.sd_upscalers]
+        return {
+            "upscale_by": blocks.Slider(1, 8, 4),
+            "upscaler_1_name": blocks.Dropdown(names, value=names[0]),
+            "upscaler_2_name": blocks.Dropdown(names, value=names[0]),
+            "upscaler_2_visibility": blocks.Slider(0, 1, 0),
+        }
+
+    def process(self, pp, upscale_by, upscaler_1_name, upscaler_2_name, upscaler_2_visibility):
+        if upscaler_1_name in (None, "None"):
+            return
+        first = self.enlarged(upscaler_1_name, pp.image, upscale_by)
+        if upscaler_2_name not in (None, "None") and upscaler_2_visibility:
+            from PIL import Image
+
+            second = self.enlarged(upscaler_2_name, pp.image, upscale_by).convert(first.mode)
+            first = Image.blend(first, second, upscaler_2_visibility)
+        pp.image = first
+
+    def enlarged(self, name, image, scale):
+        found = self.webui.entry(name)
+        return found.scaler.upscale(image, scale, found.data_path)
+
+
+class Runner:
+    """Runs the scripts of the Extras tab in their order."""
+
+    def __init__(self, webui, kinds):
+        self.webui, self.kinds, self.scripts, self.page = webui, kinds, None, None
+
+    def setup_ui(self):
+        """Draw all panels."""
+        self.scripts = sorted((kind() for kind in self.kinds), key=lambda one: one.order)
+        with blocks.Blocks(analytics_enabled=False) as self.page:
+            for script in self.scripts:
+                with blocks.Row():
+                    script.controls = script.ui()
+                for control in script.controls.values():  # nothing catches a failure here
+                    control.custom_script_source = DOOR.name
+
+    def run(self, pp, arguments):
+        for script in self.scripts:
+            values = arguments.get(script.name, {})
+            script.process_firstpass(pp, **values)
+        for script in self.scripts:
+            if self.webui.state.skipped:
+                break
+            self.webui.state.job = script.name
+            script.process(pp, **arguments[script.name])
+
+
+class WebUI:
+    """One host program, and what a user does with it."""
+
+    def __init__(self, kind, folder):
+        self.kind, self.gc = kind, 0
+        self.state, self.callbacks = State(), {"before_ui": [], "ui_settings": []}
+        self.opts = Options(ESRGAN_tile=192 if kind == "forge" else 256)
+        self.shared = self._module(
+            "modules.shared",
+            opts=self.opts,
+            state=self.state,
+            OptionInfo=OptionInfo,
+            OptionHTML=OptionHTML,
+            models_path=str(folder / "models"),
+            cmd_opts=SimpleNamespace(no_half=False),
+            device="cpu",
+        )
+        self.devices = self._module("modules.devices", device_esrgan=None, torch_gc=self._collect)
+        self.scripts = self._module("modules.scripts", scripts_postproc=Runner(self, []))
+        page = (PostprocessedImage, ScriptPostprocessing)
+        self.modules = {
+            "gradio": blocks.module(),
+            "modules": self._module("modules"),
+            "modules.shared": self.shared,
+            "modules.devices": self.devices,
+            "modules.scripts": self.scripts,
+            "modules.upscaler": self._module("modules.upscaler", **upscalers(self)),
+            "modules.scripts_postprocessing": self._module(
+                "modules.scripts_postprocessing", **{one.__name__: one for one in page}
+            ),
+            "modules.script_callbacks": self._module(
+                "modules.script_callbacks",
+                on_before_ui=self.callbacks["before_ui"].append,
+                on_ui_settings=self.callbacks["ui_settings"].append,
+            ),
+            "modules.ui_components": self._module(
+                "modules.ui_components", InputAccordion=blocks.InputAccordion
+            ),
+        }
+        for name, module in self.modules.items():
+            if name.startswith("modules."):
+                setattr(self.modules["modules"], name.partition(".")[2], module)
+        self.upscaler = self.modules["modules.upscaler"]
+
+    def _module(self, name, **members):
+        made = ModuleType(name)
+        vars(made).update(members)
+        return made
+
+    def _collect(self):
+        self.gc += 1
+
+    @staticmethod
+    def large_enough(size, wanted):
+        return all(a >= b for a, b in zip(size, wanted, strict=True))
+
+    # --- its start
+
+    def start(self):
+        """Start, or do what "Reload UI" does."""
+        self.load_extension()
+        self.load_upscalers()
+        self.before_ui()
+        self.create_ui()
+        return self
+
+    def load_extension(self):
+        """Run the extension's script; return its module."""
+        for callbacks in self.callbacks.values():
+            callbacks.clear()
+        spec = importlib.util.spec_from_file_location(DOOR.name, DOOR)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found = [
+            thing
+            for thing in vars(module).values()
+            if inspect.isclass(thing) and issubclass(thing, ScriptPostprocessing)
+        ]
+        own = type("Upscale", (Upscale,), {"webui": self})
+        self.scripts.scripts_postproc = Runner(self, [own, *found])
+        return module
+
+    def load_upscalers(self):
+        base, own = self.upscaler.Upscaler, ("UpscalerNone", "UpscalerLanczos")
+        kinds = [getattr(self.upscaler, name) for name in own]
+        if self.kind == "forge":  # reForge has a fixed list
+            kinds += [one for one in base.__subclasses__() if one not in kinds]
+        else:
+            vars(self.shared).pop("sd_upscalers", None)
+        self.shared.sd_upscalers = [entry for kind in kinds for entry in kind(None).scalers]
+
+    def before_ui(self):
+        for callback in self.callbacks["before_ui"]:
+            callback()
+
+    def create_ui(self):
+        for callback in self.callbacks["ui_settings"]:
+            callback()
+        self.scripts.scripts_postproc.setup_ui()
+
+    # --- its use
+
+    def entry(self, name):
+        """Return the upscaler of that name; there is one only."""
+        (found,) = [one for one in self.shared.sd_upscalers if one.name == name]
+        return found
+
+    def enlarge(self, name, image, scale, job="task(abc)"):
+        """Run an upscaler as a generation does."""
+        self.state.begin(job)
+        found = self.entry(name)
+        return found.scaler.upscale(image, scale, found.data_path)
+
+    def panel(self):
+        """Return our panel's script."""
+        (found,) = [
+            one for one in self.scripts.scripts_postproc.scripts if one.name == "Upscale Bridge"
+        ]
+        return found
+
+    def extras(self, *images, upscale=None, panel=None):
+        """Press Generate in the Extras tab; return what each image became.
+
+        `upscale` and `panel` are values that differ from those drawn.
+        """
+        changed, values = {"Upscale": upscale, "Upscale Bridge": panel}, {}
+        for script in self.scripts.scripts_postproc.scripts:
+            drawn = {name: control.value for name, control in script.controls.items()}
+            values[script.name] = {**drawn, **(changed[script.name] or {})}
+        return self._run(images, values)
+
+    def extras_api(self, *images, **upscale):
+        """Ask the API; it has nothing for other scripts, and passes None for all they drew."""
+        values = {
+            script.name: dict.fromkeys(script.controls)
+            for script in self.scripts.scripts_postproc.scripts
+        }
+        values["Upscale"] |= {"upscaler_2_visibility": 0, **upscale}
+        return self._run(images, values)
+
+    def _run(self, images, values):
+        self.state.begin("extras")
+        self.state.job_count, done = len(images), []
+        for image in images:
+            self.state.nextjob()
+            self.state.skipped = False
+            if self.state.interrupted:
+                break
+            done.append(PostprocessedImage(image))
+            self.scripts.scripts_postproc.run(done[-1], values)
+        self.state.end()
+        return done

@@ -1,0 +1,149 @@
+"""Interrupt and Skip: answered within a second, with an image, and never at the cost of a task."""
+
+import pytest
+
+from tests.fakes import faults
+from tests.remote.kit import states
+from tests.webui.kit import (
+    KINDS,
+    MODEL,
+    SENDING,
+    differs,
+    lanczos,
+    part,
+    photo,
+    title,
+)
+from upscale_bridge.errors import StoppedError
+
+BUTTONS = pytest.mark.parametrize("button", ["interrupted", "skipped"])
+
+
+def chosen(command):
+    return {"enable": True, "operation": KINDS[command].title}
+
+
+@BUTTONS
+@pytest.mark.parametrize(
+    ("job", "command"), [("extras", "novita"), ("task(abc)", "novita-v2"), ("extras", "wavespeed")]
+)
+def test_wait_for_a_service_ends_at_once(vendor, webui, button, job, command):
+    service = vendor(states=states(command, running=1000))
+    service.press(webui, button, "poll")
+    found = webui.enlarge(title(command), photo(), 2, job)
+    assert service.waited() < 1
+    assert differs(found, lanczos(photo(), 2)) == 0
+
+
+@BUTTONS
+@pytest.mark.parametrize("command", SENDING)
+def test_wait_for_an_answer_to_the_submit_ends_at_once(vendor, webui, button, command):
+    service = vendor()
+    service.press(webui, button, "submit")
+    found = webui.enlarge(title(command), photo(), 2, "extras")
+    assert service.waited() < 1
+    assert differs(found, lanczos(photo(), 2)) == 0
+
+
+@BUTTONS
+def test_panel_leaves_the_image_alone(vendor, webui, button):
+    service = vendor(states=states("novita", running=1000))
+    service.press(webui, button, "poll")
+    image = photo()
+    (done,) = webui.extras(image, panel=chosen("novita"))
+    assert service.waited() < 1
+    assert done.image is image
+    assert done.info == {}
+
+
+def test_stopped_task_is_finished_by_the_next_run(vendor, webui):
+    service = vendor(states=states("novita", running=2))
+    service.press(webui, "interrupted", "poll")
+    webui.extras(photo(), panel=chosen("novita"))
+    (done,) = webui.extras(photo(), panel=chosen("novita"))
+    assert done.image.size == (48, 32)
+    assert service.submits() == 1
+
+
+def test_stop_logs_no_error(vendor, webui, caplog):
+    service = vendor(states=states("novita", running=1000))
+    service.press(webui, "interrupted", "poll")
+    webui.enlarge(title("novita"), photo(), 2)
+    assert [line for line in caplog.messages if "rror" in line or "Lanczos" in line] == []
+
+
+@pytest.mark.parametrize("name", [MODEL, title("novita")])
+def test_nothing_begins_after_an_interruption(vendor, webui, monkeypatch, name):
+    service = vendor()
+    monkeypatch.setattr(part("host").service(), "run", lambda *_, **__: pytest.fail("it ran"))
+    webui.state.begin("extras")
+    webui.state.interrupted = True
+    entry = webui.entry(name)
+    found = entry.scaler.upscale(photo(), 2, entry.data_path)
+    assert differs(found, lanczos(photo(), 2)) == 0
+    assert service.fake.requests == []
+
+
+@pytest.mark.parametrize("name", [MODEL, title("novita")])
+def test_nothing_is_sent_after_a_skip(vendor, webui, name):
+    service = vendor()
+    webui.state.begin("extras")
+    webui.state.skipped = True
+    entry = webui.entry(name)
+    found = entry.scaler.upscale(photo(), 2, entry.data_path)
+    assert differs(found, lanczos(photo(), 2)) == 0
+    assert service.fake.requests == []
+
+
+@BUTTONS
+def test_run_on_this_machine_ends_before_its_next_layer(webui, button, monkeypatch):
+    """The button is pressed while the model computes its first tile."""
+    monitor, asked = part("host").WebUIMonitor, []
+    check = monitor.check
+
+    def pressing(self):
+        asked.append(self)
+        if len(asked) == 5:
+            setattr(webui.state, button, True)
+        check(self)
+
+    monkeypatch.setattr(monitor, "check", pressing)
+    webui.opts.data["ESRGAN_tile"] = 32
+    image = photo(96, 96)
+    found = webui.enlarge(MODEL, image, 2)
+    assert differs(found, lanczos(image, 2)) == 0
+    assert len(asked) < 20
+    webui.state.begin("")
+    assert differs(webui.enlarge(MODEL, image, 2), lanczos(image, 2)) > 0.2, "the engine is free"
+
+
+def test_stop_passes_the_translation(webui):
+    with pytest.raises(StoppedError), part("host").translated():
+        raise StoppedError
+
+
+def test_interruption_ends_a_batch_of_the_tab(vendor, webui):
+    service = vendor(states=states("novita", running=1000))
+    service.press(webui, "interrupted", "poll")
+    done = webui.extras(*(photo(seed=seed) for seed in range(3)), panel=chosen("novita"))
+    assert len(done) == 1
+    assert service.submits() == 1
+
+
+def test_skip_goes_on_with_the_next_image(vendor, webui):
+    service = vendor()
+    service.press(webui, "skipped", "poll")
+    done = webui.extras(*(photo(seed=seed) for seed in range(2)), panel=chosen("novita"))
+    assert [one.image.size for one in done] == [(24, 16), (48, 32)]
+    assert service.submits() == 2
+
+
+def test_stop_after_a_doubtful_submit_stays_a_doubt(vendor, webui):
+    """What may have been paid for is told by the next run, not forgotten."""
+    service = vendor()
+    service.fake.faults["submit"].append(faults.drop_answer())
+    with pytest.raises(part("host").UpscaleBridgeError, match="tasks forget"):
+        webui.enlarge(title("novita"), photo(), 2, "extras")
+    with pytest.raises(part("host").UpscaleBridgeError, match="tasks forget"):
+        webui.enlarge(title("novita"), photo(), 2, "extras")
+    assert service.submits() == 1
