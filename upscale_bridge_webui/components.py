@@ -8,12 +8,17 @@ import gradio as gr
 
 from upscale_bridge.params import Param, Value
 
+_SPELLINGS = {
+    **{"url": "URL", "nsfw": "NSFW", "ttl": "TTL", "w": "width", "h": "height"},
+    **{"gfpgan": "GFPGAN", "codeformer": "CodeFormer", "wavespeed": "WaveSpeed"},
+}
 _SLIDER_STEPS = 5000  # a slider with more cannot be set by hand
 
 
 def label(item: Param) -> str:
     """Return a parameter's name as the WebUI writes names."""
-    return item.name.replace("_", " ").capitalize()
+    words = item.name.replace("_", " ").capitalize().split(" ")
+    return " ".join(_SPELLINGS.get(word.lower(), word) for word in words)
 
 
 def component(item: Param, choices: list[str] | None = None, default: Value | None = None) -> Any:

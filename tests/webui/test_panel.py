@@ -46,6 +46,16 @@ def control(webui, kind, item):
 
 # --- what is drawn
 
+LABELS = {
+    "enable_nsfw_detection": "Enable NSFW detection",
+    "upscaling_resize_w": "Upscaling resize width",
+    "upscaling_resize_h": "Upscaling resize height",
+    "gfpgan_visibility": "GFPGAN visibility",
+    "codeformer_visibility": "CodeFormer visibility",
+    "codeformer_weight": "CodeFormer weight",
+    "img_expire_ttl": "Img expire TTL",
+}
+
 
 @BOTH
 def test_parameter_is_drawn_as_what_it_is(webui):
@@ -53,7 +63,7 @@ def test_parameter_is_drawn_as_what_it_is(webui):
         drawn, where = control(webui, kind, item), f"{kind.__name__}.{item.name}"
         shape = type(drawn).__name__
         assert drawn.info == item.help, where
-        assert drawn.label.replace(" ", "_").lower() == item.name
+        assert drawn.label == LABELS.get(item.name, item.name.replace("_", " ").capitalize())
         assert item.name == "tile_size" or drawn.value == item.default, where
         if item.choices:
             assert (shape, drawn.choices) == ("Dropdown", list(item.choices)), where
