@@ -9,8 +9,14 @@ import gradio as gr
 from upscale_bridge.params import Param, Value
 
 _SPELLINGS = {
-    **{"url": "URL", "nsfw": "NSFW", "ttl": "TTL", "w": "width", "h": "height"},
-    **{"gfpgan": "GFPGAN", "codeformer": "CodeFormer", "wavespeed": "WaveSpeed"},
+    "url": "URL",
+    "nsfw": "NSFW",
+    "ttl": "TTL",
+    "w": "width",
+    "h": "height",
+    "gfpgan": "GFPGAN",
+    "codeformer": "CodeFormer",
+    "wavespeed": "WaveSpeed",
 }
 _SLIDER_STEPS = 5000  # a slider with more cannot be set by hand
 

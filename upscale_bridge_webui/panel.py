@@ -16,13 +16,13 @@ from upscale_bridge.remote.providers import OPERATIONS
 
 from . import host
 from .components import component
-from .run import run
+from .run import always, run
 
 log = logging.getLogger("upscale_bridge")
 
 _ALL: tuple[type[Operation], ...] = (LocalUpscale, *OPERATIONS)
 KINDS = {kind.title: kind for kind in _ALL}
-_HIDDEN = ("image_url",)  # the image is the one in the tab
+_HIDDEN = ("image_url", "send_data_uri")  # the image is the one in the tab
 _NOT_TOLD = ("when_too_large", "when_unavailable", "attempt", "download")
 
 
@@ -39,6 +39,10 @@ class Panel(scripts_postprocessing.ScriptPostprocessing):  # type: ignore[misc]
         except Exception:
             log.exception("Upscale Bridge cannot draw its panel.")
             return {}
+
+    def process_firstpass(self, pp: object, **values: Any) -> None:
+        """Begin with an image; called for all scripts before any of them does something."""
+        host.forget_stopped()
 
     def process(
         self,
@@ -117,7 +121,8 @@ def field(kind: type[Operation], item: Param) -> str:
 def made(kind: type[Operation], values: dict[str, Any]) -> Operation:
     """Return the operation of the panel's values; None and missing mean the default."""
     found = {item.name: values.get(field(kind, item)) for item in parameters(kind)}
-    return kind(**{name: value for name, value in found.items() if value is not None})
+    chosen = {name: value for name, value in found.items() if value is not None}
+    return kind(**chosen, **always(kind))
 
 
 def told(operation: Operation) -> str:

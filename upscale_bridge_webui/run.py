@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from PIL import Image
 
 from upscale_bridge.params import Operation
 
 from . import host, images
+
+
+def always(kind: type[Operation]) -> dict[str, Any]:
+    """Return what every run from the WebUI says: it has no place for the address of an image."""
+    names = {item.name for item in kind.params()}
+    return {"send_data_uri": True} if "send_data_uri" in names else {}
 
 
 def run(

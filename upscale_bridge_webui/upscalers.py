@@ -16,7 +16,7 @@ from upscale_bridge.remote.sizing import reaching
 
 from . import host, options
 from .names import PREFIX
-from .run import run
+from .run import always, run
 
 log = logging.getLogger("upscale_bridge")
 
@@ -47,12 +47,12 @@ class BridgeUpscaler(upscaler.Upscaler):  # type: ignore[misc]
                     operation = chosen(selected_model, img.width, img.height, scale)
                 img, _ = run(operation, img, (wide, high))
             except StoppedError:
-                log.info("Upscale Bridge was interrupted.")
-            except host.UpscaleBridgeError as error:
+                host.stopped.set()
+            except Exception as error:
                 if host.in_extras():
                     raise
-                # An error here would throw away the image that is being generated.
-                log.error("Upscale Bridge: Lanczos took the place of %s. %s", selected_model, error)
+                # It would throw away the image that is being generated.
+                log.exception("Upscale Bridge: Lanczos took the place of %s.", selected_model)
                 shared.state.textinfo = str(error)
         return img if img.size == (wide, high) else img.resize((wide, high), upscaler.LANCZOS)
 
@@ -69,9 +69,8 @@ def chosen(path: str, width: int, height: int, scale: float) -> Operation:
         tile = int(getattr(shared.opts, "ESRGAN_tile", 0)) or _WHOLE
         return LocalUpscale(model=name, scale_factor=min(max(scale, _LEAST), _MOST), tile_size=tile)
     operation = next(one for one in OPERATIONS if one.__name__ == kind)
-    values = {"when_unavailable": options.value("when_unavailable")}
-    if "send_data_uri" in {item.name for item in operation.params()}:
-        values["send_data_uri"] = True  # a list has no place for the address of the image
+    unavailable = options.value("when_unavailable")
+    values = {"when_unavailable": unavailable, **always(operation)}
     return reaching(operation, width, height, scale, **values)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from upscale_bridge.errors import UnsupportedModelError
+from upscale_bridge.errors import EngineError, UnsupportedModelError
 from upscale_bridge.local.loader import (
     EXTENSIONS,
     _registry,
@@ -315,3 +315,9 @@ def test_model_loads_beside_the_extra_architectures(extra, weights, tmp_path):
     before = ids(import_spandrel().MAIN_REGISTRY)
     assert load_model(write(weights, tmp_path / "model.pth")).scale == 4
     assert ids(import_spandrel().MAIN_REGISTRY) == before
+
+
+def test_broken_spandrel_is_told_in_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "spandrel", None)
+    with pytest.raises(EngineError, match="pip install --no-deps spandrel"):
+        import_spandrel()

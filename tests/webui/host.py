@@ -27,6 +27,12 @@ class Upscale(ScriptPostprocessing):
 
     name, order, webui = "Upscale", 1000, None
 
+    def __init__(self):
+        self.kept = {}
+
+    def image_changed(self):
+        self.kept.clear()
+
     def ui(self):
         names = [one.name for one in self.webui.shared.sd_upscalers]
         return {
@@ -48,8 +54,12 @@ class Upscale(ScriptPostprocessing):
         pp.image = first
 
     def enlarged(self, name, image, scale):
-        found = self.webui.entry(name)
-        return found.scaler.upscale(image, scale, found.data_path)
+        """The WebUI keeps what came of an image; its key knows no settings of ours."""
+        key = image.tobytes(), name, scale
+        if key not in self.kept:
+            found = self.webui.entry(name)
+            self.kept[key] = found.scaler.upscale(image, scale, found.data_path)
+        return self.kept[key]
 
 
 class Runner:
@@ -67,6 +77,10 @@ class Runner:
                     script.controls = script.ui()
                 for control in script.controls.values():  # nothing catches a failure here
                     control.custom_script_source = DOOR.name
+
+    def image_changed(self):
+        for script in self.scripts:
+            script.image_changed()
 
     def run(self, pp, arguments):
         for script in self.scripts:

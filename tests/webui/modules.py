@@ -89,6 +89,9 @@ class ScriptPostprocessing:
     def ui(self):
         return {}
 
+    def image_changed(self):
+        pass
+
     def process_firstpass(self, pp, **values):
         pass
 

@@ -10,7 +10,8 @@ from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.service import Result
 
 ALL = (LocalUpscale, *KINDS.values())
-PARAMETERS = [(kind, item) for kind in ALL for item in kind.params() if item.name != "image_url"]
+HIDDEN = ("image_url", "send_data_uri")
+PARAMETERS = [(kind, item) for kind in ALL for item in kind.params() if item.name not in HIDDEN]
 
 
 def other(item):
@@ -38,6 +39,12 @@ def ran(webui, monkeypatch):
 
     monkeypatch.setattr(part("host").service(), "run", run)
     return found
+
+
+def default(kind):
+    """Return the operation of an untouched panel: it always sends the image itself."""
+    inline = "send_data_uri" in {item.name for item in kind.params()}
+    return kind(send_data_uri=True) if inline else kind()
 
 
 def control(webui, kind, item):
@@ -92,7 +99,7 @@ def test_every_parameter_is_drawn_once(webui):
 
 
 def test_address_of_an_image_is_not_asked_for(webui):
-    assert not [name for name in webui.panel().controls if "image_url" in name]
+    assert not [name for name in webui.panel().controls if name.endswith(HIDDEN)]
 
 
 def test_values_are_not_written_into_the_hosts_file_of_defaults(webui):
@@ -187,7 +194,7 @@ def test_off_or_unknown_does_nothing(webui, ran, values):
 @pytest.mark.parametrize("kind", ALL)
 def test_every_value_reaches_its_operation(webui, ran, kind):
     panel = part("panel")
-    items = [item for item in kind.params() if item.name != "image_url"]
+    items = [item for item in kind.params() if item.name not in HIDDEN]
     values = {panel.field(kind, item): other(item) for item in items}
     webui.extras(photo(), panel={"enable": True, "operation": kind.title, **values})
     (operation,) = ran
@@ -201,7 +208,7 @@ def test_drawn_values_are_the_defaults(webui, ran, kind):
     webui.opts.data["ESRGAN_tile"] = 0
     webui.start()
     webui.extras(photo(), panel={"enable": True, "operation": kind.title})
-    assert ran == [kind()]
+    assert ran == [default(kind)]
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -210,7 +217,7 @@ def test_none_and_missing_values_mean_the_defaults(webui, ran, kind):
     fields = [part("panel").field(kind, item) for item in kind.params()]
     webui.panel().process(pp, enable=True, operation=kind.title, **dict.fromkeys(fields))
     webui.panel().process(pp, enable=True, operation=kind.title)
-    assert ran == [kind(), kind()]
+    assert ran == [default(kind), default(kind)]
 
 
 def test_values_of_other_operations_do_not_matter(webui, ran):

@@ -65,6 +65,28 @@ def test_stopped_task_is_finished_by_the_next_run(vendor, webui):
     assert service.submits() == 1
 
 
+@BUTTONS
+def test_stopped_task_of_an_entry_is_finished_by_the_next_click(vendor, webui, button):
+    """The WebUI would give back what it kept of the click that was stopped."""
+    service = vendor(states=states("novita", running=2))
+    service.press(webui, button, "poll")
+    entry = {"upscaler_1_name": title("novita"), "upscale_by": 2}
+    (stopped,) = webui.extras(photo(), upscale=entry)
+    assert differs(stopped.image, lanczos(photo(), 2)) == 0
+    (done,) = webui.extras(photo(), upscale=entry)
+    assert differs(done.image, lanczos(photo(), 2)) > 0.2
+    assert service.submits() == 1
+
+
+def test_what_the_webui_keeps_is_dropped_after_a_stop_only(vendor, webui):
+    service = vendor()
+    entry = {"upscaler_1_name": title("novita"), "upscale_by": 2}
+    webui.extras(photo(), upscale=entry)
+    asked = len(service.fake.requests)
+    webui.extras(photo(), upscale=entry)
+    assert len(service.fake.requests) == asked
+
+
 def test_stop_logs_no_error(vendor, webui, caplog):
     service = vendor(states=states("novita", running=1000))
     service.press(webui, "interrupted", "poll")

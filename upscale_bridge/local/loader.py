@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..errors import UnsupportedModelError
+from ..errors import EngineError, UnsupportedModelError
 from .halo import Sight, measure_sight
 from .lean import slim
 
@@ -185,6 +185,11 @@ def import_spandrel() -> Any:
     with _spandrel_lock:
         try:
             import spandrel
+        except ImportError as error:
+            raise EngineError(
+                f"The package spandrel cannot be used ({error}); install it, as install.py does, "
+                "with `pip install --no-deps spandrel`."
+            ) from error
         except RuntimeError as error:
             if "torchvision::" not in str(error):
                 raise

@@ -262,9 +262,9 @@ class Client:
             secret = Secret(_NO_KEY)
         else:
             raise MissingKeyError(
-                f"There is no key for {provider.title}. Set {provider.key_variable}, or run "
-                f"`upscale-bridge keys set {provider.name}`, or use Upscale Bridge: API keys in "
-                f'ComfyUI, or write {{"{provider.name}": "KEY"}} into {self.keys.path}. Keys are '
+                f"There is no key for {provider.title}. Set {provider.key_variable}, run "
+                f'`upscale-bridge keys set {provider.name}`, write {{"{provider.name}": "KEY"}} '
+                f"into {self.keys.path}, or, in ComfyUI, use Upscale Bridge: API keys. Keys are "
                 f"made at {provider.key_page}."
             )
         return Line(base_url, provider.auth_header, provider.auth_scheme, secret, self._look_up)
