@@ -31,7 +31,6 @@ from .options import chosen_settings
 if TYPE_CHECKING:
     import torch
 
-
 log = logging.getLogger("upscale_bridge")
 
 # The WebUI's folders of models that enlarge images, the one for downloads first.
@@ -39,11 +38,12 @@ _FOLDERS = (
     *("ESRGAN", "RealESRGAN", "BSRGAN", "DAT", "SwinIR", "ScuNET"),
     *("RCAN", "PLKSR", "HAT", "SRFormer", "GRL", "OmniSR", "SPAN", "COMPACT"),
 )
-stopped = threading.Event()
-"""Set when Interrupt or Skip has ended a run of an entry."""
 _MANAGERS = ("backend.memory_management", "ldm_patched.modules.model_management")
 _BAD_REQUEST = (InvalidInputError, ModelNotFoundError, UnsupportedModelError)
 _BAD_GATEWAY = (ProviderError, TransportError, TaskError)
+
+stopped = threading.Event()
+"""Set when Interrupt or Skip has ended a run of an entry."""
 
 
 class UpscaleBridgeError(Exception):

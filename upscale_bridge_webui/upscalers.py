@@ -20,6 +20,7 @@ from .run import always, run
 
 log = logging.getLogger("upscale_bridge")
 
+_SCHEME = "upscale-bridge/"  # begins the paths of all entries
 _LOCAL = LocalUpscale.__name__
 _GRID = 8
 _LEAST, _MOST = 0.25, 16.0
@@ -52,7 +53,8 @@ class BridgeUpscaler(upscaler.Upscaler):  # type: ignore[misc]
                 if host.in_extras():
                     raise
                 # It would throw away the image that is being generated.
-                log.exception("Upscale Bridge: Lanczos took the place of %s.", selected_model)
+                name = selected_model.removeprefix(_SCHEME).rstrip("/")
+                log.exception("Upscale Bridge: Lanczos took the place of %s.", name)
                 shared.state.textinfo = str(error)
         return img if img.size == (wide, high) else img.resize((wide, high), upscaler.LANCZOS)
 
@@ -63,7 +65,7 @@ class BridgeUpscaler(upscaler.Upscaler):  # type: ignore[misc]
 
 def chosen(path: str, width: int, height: int, scale: float) -> Operation:
     """Return the operation of an entry's path for an image and a scale of 1 or more."""
-    _, kind, name = path.split("/", 2)
+    kind, name = path.removeprefix(_SCHEME).split("/", 1)
     if kind == _LOCAL:
         # The WebUI's 0 means no tiles, ours means a size that fits.
         tile = int(getattr(shared.opts, "ESRGAN_tile", 0)) or _WHOLE
@@ -81,7 +83,7 @@ def entries() -> list[upscaler.UpscalerData]:
     found = [
         upscaler.UpscalerData(
             PREFIX + entry.name,
-            f"upscale-bridge/{_LOCAL}/{entry.name}",
+            f"{_SCHEME}{_LOCAL}/{entry.name}",
             ours,
             scale=entry.spec.scale if entry.spec and entry.spec.scale else 4,
         )
@@ -89,9 +91,7 @@ def entries() -> list[upscaler.UpscalerData]:
     ]
     if options.value("list_remote"):
         found += [
-            upscaler.UpscalerData(
-                PREFIX + kind.title, f"upscale-bridge/{kind.__name__}/", ours, scale=4
-            )
+            upscaler.UpscalerData(PREFIX + kind.title, f"{_SCHEME}{kind.__name__}/", ours, scale=4)
             for kind in OPERATIONS
         ]
     return found
