@@ -295,3 +295,19 @@ ALLOWED = {
 def test_own_page_may_write(ask, keys, case):
     assert ask({"name": "novita", "key": KEY}, **case)[0] == 200
     assert keys.find("novita").secret.reveal() == KEY
+
+
+ELSEWHERE = {"host": "192.168.1.5:8188", "remote": "192.168.1.7"}
+
+
+def test_other_machines_may_write_once_the_user_agreed(ask, keys, tmp_path):
+    settings = tmp_path / "home" / "settings.json"
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text('{"keys_over_network": true}')
+    status, found = ask({"name": "novita", "key": KEY}, **ELSEWHERE)
+    assert status == 200
+    assert row(found)["hint"] is None, "not even a key's end goes there"
+    assert keys.find("novita").secret.reveal() == KEY
+    assert ask({"name": "novita", "key": OTHER}, **ELSEWHERE, Origin="http://a.example")[0] == 403
+    assert ask({"name": "novita", "key": OTHER}, **ELSEWHERE, kind="text/plain")[0] == 403
+    assert keys.find("novita").secret.reveal() == KEY
