@@ -7,7 +7,7 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 
 import { later } from "./lib/dom.js";
-import { sizeOf, source, values } from "./lib/inputs.js";
+import { originOf, sizeOf, source, values } from "./lib/inputs.js";
 import { Panel } from "./lib/panel.js";
 import { ask, listen } from "./lib/server.js";
 
@@ -21,17 +21,29 @@ const MARGIN = 10; // what ComfyUI leaves above and below an element
 
 /** @type {Map<any, {panel: Panel, check: () => void}>} */
 const shown = new Map();
+const watched = new WeakSet(); // widgets of nodes before ours
 
 const openKeys = () => app.extensionManager.command.execute("UpscaleBridge.Keys");
 
 /** @param {any} node @param {Panel} panel */
 async function check(node, panel) {
   if (!NODES.has(node.comfyClass)) return;
+  const origin = originOf(node);
+  watch(origin);
   try {
-    const size = await sizeOf(source(node, (path) => api.apiURL(path)));
+    const size = await sizeOf(source(origin, (path) => api.apiURL(path)));
     panel.advise(await ask("advice", { node: node.comfyClass, values: values(node), size }));
   } catch (error) {
     panel.refuse(/** @type {Error} */ (error).message);
+  }
+}
+
+/** Check again when a node that gives an image gets another one. @param {any} origin */
+function watch(origin) {
+  for (const widget of origin?.widgets ?? []) {
+    if (watched.has(widget)) continue;
+    watched.add(widget);
+    after(widget, "callback", () => shown.forEach(({ check: again }) => again()));
   }
 }
 

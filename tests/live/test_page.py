@@ -130,6 +130,13 @@ def test_a_node_tells_what_it_will_do(page, vue, theme):
     assert page.evaluate("getComputedStyle(document.querySelector('.upscale-bridge-panel')).color")
 
 
+def test_another_image_is_seen_at_once(page):
+    load(page, "local_upscale")
+    playwright.expect(panel(page)).not_to_contain_text("The result has 80 × 48 px")  # noqa: RUF001
+    set_widget(page, "LoadImage", "image", "small.png")
+    playwright.expect(panel(page)).to_contain_text("The result has 80 × 48 px")  # noqa: RUF001
+
+
 def test_a_missing_model_can_be_asked_for_on_the_node(page):
     load(page, "local_upscale")
     set_widget(page, "LocalESRGANUpscale", "model", "mine-alone")

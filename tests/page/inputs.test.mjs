@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { age } from "../../web/lib/age.js";
-import { source, values } from "../../web/lib/inputs.js";
+import { originOf, source, values } from "../../web/lib/inputs.js";
 
 const address = (path) => "/api" + path;
 const nodeAfter = (origin) => ({
@@ -34,15 +34,20 @@ test("the picture of Load Image is known before a run", () => {
     ["a/b/c.png [output]", "filename=c.png&subfolder=a%2Fb&type=output"],
   ]) {
     const origin = { comfyClass: "LoadImage", widgets: [{ name: "image", value }] };
-    assert.equal(source(nodeAfter(origin), address), `/api/view?${query}`);
+    assert.equal(source(originOf(nodeAfter(origin)), address), `/api/view?${query}`);
   }
 });
 
 test("other nodes tell once they show a picture", () => {
-  assert.equal(source(nodeAfter({ imgs: [{ src: "/view?x" }] }), address), "/view?x");
-  assert.equal(source(nodeAfter({}), address), null);
-  assert.equal(source(nodeAfter(null), address), null);
-  assert.equal(source({ inputs: [] }, address), null);
+  assert.equal(source({ imgs: [{ src: "/view?x" }] }, address), "/view?x");
+  assert.equal(source({}, address), null);
+  assert.equal(source(null, address), null);
+});
+
+test("a node may have no image yet", () => {
+  assert.equal(originOf(nodeAfter(null)), null);
+  assert.equal(originOf({ inputs: [] }), null);
+  assert.equal(originOf({}), null);
 });
 
 test("ages are told in one unit", () => {

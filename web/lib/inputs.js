@@ -16,13 +16,17 @@ export function values(node) {
   return found;
 }
 
-/**
- * Return the address of the picture that a node gets as `image`, null when it is not known yet.
- * @param {any} node @param {(path: string) => string} apiURL
- */
-export function source(node, apiURL) {
+/** Return the node that gives a node its `image`, null without one. @param {any} node */
+export function originOf(node) {
   const slot = node.inputs?.findIndex((/** @type {any} */ input) => input.name === "image");
-  const origin = slot >= 0 ? node.getInputNode(slot) : null;
+  return slot >= 0 ? node.getInputNode(slot) : null;
+}
+
+/**
+ * Return the address of the picture that a node gives, null when it is not known yet.
+ * @param {any} origin @param {(path: string) => string} apiURL
+ */
+export function source(origin, apiURL) {
   if (!origin) return null;
   if (origin.comfyClass === "LoadImage") {
     const name = origin.widgets?.find((/** @type {any} */ widget) => widget.name === "image")?.value;
