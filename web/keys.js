@@ -163,7 +163,7 @@ app.registerExtension({
     {
       id: COMMAND,
       name: "API keys of remote services",
-      category: ["Upscale Bridge", "Keys", "API keys"],
+      category: ["Upscale Bridge", "API keys", "API keys"],
       type: () => {
         const button = make("button", { type: "button", style: BOX }, "Set API keys");
         button.addEventListener("click", open);

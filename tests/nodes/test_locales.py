@@ -1,0 +1,140 @@
+"""The page's texts: English is drawn, the others say the same of the same things."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCALES = ROOT / "locales"
+FILES = ("commands", "main", "nodeDefs", "settings")  # all that ComfyUI reads
+LANGUAGES = sorted(path.name for path in LOCALES.iterdir())
+OTHERS = [language for language in LANGUAGES if language != "en"]
+
+# What no language may change: numbers, and names with a capital, a digit or a hyphen inside.
+KEPT = re.compile(
+    r"\d+(?:\.\d+)?"
+    r"|Novita|Photio|Lanczos|spandrel|Upscale Bridge|`.+?`|https?://\S+"
+    r"|\b(?=\w*[a-z][A-Z]|\w*[A-Z]{2}|\w*_|[a-z]+\d)\w+"
+    r"|\b(?:\w+-)*image-\w+"
+)
+
+
+def read(language):
+    """Return all texts of a language by file and keys."""
+    return {
+        (stem, *keys): text
+        for stem in FILES
+        for keys, text in flat(json.loads((LOCALES / language / f"{stem}.json").read_text("utf-8")))
+    }
+
+
+def flat(content):
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from (((key, *rest), text) for rest, text in flat(value))
+        else:
+            yield (key,), value
+
+
+ENGLISH = read("en")
+
+
+def is_name(keys):
+    """Tell a label, which may be the same word in two languages, from a sentence."""
+    return keys[-1] in ("name", "display_name", "label")
+
+
+def test_english_is_drawn_from_the_declarations():
+    drawn = subprocess.run(
+        [sys.executable, ROOT / "dev" / "locales.py"], capture_output=True, check=True, timeout=120
+    )
+    files = json.loads(drawn.stdout)
+    assert sorted(files) == sorted(FILES)
+    for stem, content in files.items():
+        text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+        kept = (LOCALES / "en" / f"{stem}.json").read_text("utf-8")
+        assert kept == text, "run: python dev/locales.py --write"
+
+
+def test_every_input_of_every_node_is_there(pack, comfy):
+    for name, node in pack.NODE_CLASS_MAPPINGS.items():
+        inputs = {key for group in node.INPUT_TYPES().values() for key in group}
+        told = {keys[3] for keys in ENGLISH if keys[:3] == ("nodeDefs", name, "inputs")}
+        assert told == inputs
+
+
+def test_the_scripts_say_what_is_translated():
+    scripts = "\n".join(path.read_text("utf-8") for path in (ROOT / "web").glob("*.js"))
+    for keys, text in ENGLISH.items():
+        if keys[0] != "nodeDefs" and not text.startswith("Toggle "):  # ComfyUI's own pattern
+            assert f'"{text}"' in scripts
+    assert '"UpscaleBridge.Keys"' in scripts
+    assert '"upscale-bridge-tasks"' in scripts
+
+
+def test_languages_are_those_that_comfyui_has():
+    known = {"ar", "de", "en", "es", "fa", "fr", "he", "it", "ja", "ko", "pt-BR", "ru", "tr", "zh"}
+    assert {"en", "zh", "ja", "ko", "fr"} <= set(LANGUAGES) <= known | {"zh-TW"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+class TestLanguage:
+    def test_has_the_files_that_comfyui_reads_and_no_others(self, language):
+        found = sorted(path.name for path in (LOCALES / language).iterdir())
+        assert found == [f"{stem}.json" for stem in FILES]
+
+    def test_has_the_same_keys_in_the_same_order(self, language):
+        assert list(read(language)) == list(ENGLISH)
+
+    def test_texts_are_plain(self, language):
+        """The page would take @ { } | for its own signs, and keys with a dot for two keys."""
+        for keys, text in read(language).items():
+            assert text == text.strip() != ""
+            assert not re.search(r"[@{}|<>&\n]", text), text
+            assert not any("." in key for key in keys)
+
+
+@pytest.mark.parametrize("language", OTHERS)
+class TestTranslation:
+    def test_sentences_are_translated(self, language):
+        for keys, text in read(language).items():
+            if not is_name(keys) and len(ENGLISH[keys]) > 20:
+                assert text != ENGLISH[keys]
+
+    def test_numbers_and_names_stay(self, language):
+        for keys, text in read(language).items():
+            if keys[0] == "nodeDefs" and is_name(keys) and keys[-1] != "display_name":
+                continue  # an input's name is translated as a whole
+            for kept in KEPT.findall(ENGLISH[keys]):
+                assert kept in text, (keys, text)
+
+    def test_an_input_tells_the_name_that_documents_and_messages_use(self, language):
+        for keys, text in read(language).items():
+            if keys[2:3] == ("inputs",) and keys[-1] == "tooltip":
+                assert keys[3] in ("image", "mask") or text.endswith(f" [{keys[3]}]")
+
+    def test_the_same_is_said_in_the_same_words(self, language):
+        said = {}
+        for keys, text in read(language).items():
+            text = re.sub(r" \[\w+\]$", "", text)  # the name of the input
+            assert said.setdefault(ENGLISH[keys], text) == text
+
+    def test_labels_of_a_node_differ(self, language):
+        texts = read(language)
+        for node in {keys[1] for keys in texts if keys[0] == "nodeDefs"}:
+            labels = [
+                text
+                for keys, text in texts.items()
+                if keys[:3] == ("nodeDefs", node, "inputs") and keys[-1] == "name"
+            ]
+            assert len(labels) == len(set(labels))
+
+    def test_is_written_in_its_own_letters(self, language):
+        letters = {"zh": "一-龥", "ja": "ぁ-ヿ一-龥", "ko": "가-힣"}.get(language)
+        for keys, text in read(language).items():
+            if letters and not is_name(keys):
+                assert re.search(f"[{letters}]", text), text
