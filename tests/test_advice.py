@@ -87,6 +87,17 @@ def test_the_end_of_a_service_is_told(service, monkeypatch):
     assert notes(service, NovitaUpscale()) == []
 
 
+def test_a_deprecated_service_may_still_be_there(service, monkeypatch):
+    v2 = KINDS["novita-v2"]()
+    assert notes(service, v2) == [("info", "", ""), ("missing", "key", "novita")]
+    monkeypatch.setenv("NOVITA_API_KEY", KEY)
+    assert notes(service, v2) == [("info", "", "")]
+
+
+def test_a_way_that_is_chosen_is_not_proposed(service):
+    assert "when_unavailable" not in said(service, NovitaUpscale(**LOCAL))
+
+
 def test_a_private_host_needs_no_key(service, monkeypatch):
     monkeypatch.setenv("WAVESPEED_BASE_URL", "http://127.0.0.1:8190")
     assert notes(service, WaveSpeedUpscale()) == [], "neither a key nor the vendor's price"

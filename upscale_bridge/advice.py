@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from .service import Service
 
 Size = tuple[int, int]
+Level = Literal["missing", "warning", "info"]
 
 
 @dataclass(frozen=True)
 class Note:
     """One sentence about what is missing or remarkable."""
 
-    level: Literal["missing", "warning", "info"]
+    level: Level
     """missing: the run would fail."""
     text: str
     way: Literal["", "key", "download"] = ""
@@ -75,16 +76,20 @@ def _model_notes(service: Service, name: str, may_download: bool) -> list[Note]:
 def _key_notes(service: Service, operation: RemoteOperation) -> list[Note]:
     provider, client = operation.provider, service.client
     here = operation.when_unavailable == "run locally"
+    level: Level = "info" if here else "missing"
+    notes = []
     if operation.retirement and client.is_vendor(provider):
-        text = (
-            f"{operation.retirement}. Name another host in {provider.url_variable}, or set "
-            "when_unavailable to run locally."
+        ways = f"Name another host in {provider.url_variable}"
+        ways += "." if here else ", or set when_unavailable to run locally."
+        notes.append(
+            Note("info" if operation.deprecated else level, f"{operation.retirement}. {ways}")
         )
-        return [Note("info" if here else "missing", text)]
+        if not operation.deprecated:  # nobody is there to accept a key
+            return notes
     if client.lacks_key(provider):
         text = f"There is no key for {provider.title}."
-        return [Note("info" if here else "missing", text, "key", provider.name)]
-    return []
+        notes.append(Note(level, text, "key", provider.name))
+    return notes
 
 
 def _size_notes(operation: RemoteOperation, size: Size | None) -> list[Note]:

@@ -84,9 +84,10 @@ function attach(node) {
   const observer = new ResizeObserver(() => {
     const wanted = Math.max(LEAST_HEIGHT, inner(panel.element));
     if (Math.abs(wanted - height) < 2) return;
-    const grown = wanted - height;
+    const tight = node.size[1] - node.computeSize()[1] < 2; // else the user made it larger
     height = wanted;
-    node.setSize([node.size[0], Math.max(node.size[1] + grown, node.computeSize()[1])]);
+    const least = node.computeSize()[1];
+    node.setSize([node.size[0], tight ? least : Math.max(node.size[1], least)]);
     app.graph?.setDirtyCanvas(true, true);
   });
   for (const part of panel.element.children) observer.observe(part);

@@ -35,6 +35,7 @@ EXAMPLES = {
     if prompt and all(isinstance(n, dict) and "class_type" in n for n in prompt.values())
     # The others need a service; test_remote_nodes.py has one.
     if any(n["class_type"] == NODE for n in prompt.values())
+    if not any("when_unavailable" in n["inputs"] for n in prompt.values())
 }
 
 
@@ -46,7 +47,10 @@ def comfyui(tmp_path_factory):
         (base / name).mkdir(parents=True)
     (base / "custom_nodes" / "upscale-bridge").symlink_to(ROOT, target_is_directory=True)
     shutil.copy(Path(COMFYUI) / "input" / "example.png", base / "input")
-    Image.linear_gradient("L").convert("RGB").resize((40, 24)).save(base / "input" / "small.png")
+    small = Image.linear_gradient("L").convert("RGB").resize((40, 24))
+    for path in ("small.png", "pictures/one.png", "pictures/two.jpg"):
+        (base / "input" / path).parent.mkdir(exist_ok=True)
+        small.save(base / "input" / path)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

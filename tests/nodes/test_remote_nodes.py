@@ -449,11 +449,11 @@ def one_sentence(error):
 
 
 def test_missing_key_says_how_to_set_one(run, images, comfy):
-    with pytest.raises(RuntimeError, match=r"MissingKeyError: There is no key for Novita\.") as e:
-        run("NovitaUpscale", image=images())
+    with pytest.raises(RuntimeError, match=r"MissingKeyError: There is no key for Photio\.") as e:
+        run("PhotioUpscale", image=images())
     assert type(e.value) is RuntimeError
     assert one_sentence(e.value)
-    for way in ("NOVITA_API_KEY", "keys set novita", "Upscale Bridge: API keys", str(comfy.user)):
+    for way in ("PHOTIO_API_KEY", "keys set photio", "Upscale Bridge: API keys", str(comfy.user)):
         assert way in str(e.value)
 
 

@@ -28,6 +28,8 @@ FAULTS = [  # what the vendor does, and what our API answers then
     (faults.refused("body", "bad"), 502),
 ]
 
+ENDED = ("novita", "novita-resolution")
+
 
 def use(webui, way, name, image, scale=2, panel=None):
     """Enlarge an image in the Extras tab: by an upscaler, by its API, or with our panel."""
@@ -63,11 +65,19 @@ def test_error_of_a_service_is_told_in_extras(vendor, webui, way, fault, status)
 
 
 @pytest.mark.parametrize("way", ["tab", "api", "panel"])
-@pytest.mark.parametrize("command", SENDING)
+@pytest.mark.parametrize("command", [name for name in SENDING if name not in ENDED])
 def test_missing_key_is_told_in_extras(webui, way, command):
     error = refusal(webui, way, title(command))
     assert f"There is no key for {KINDS[command].provider.title}" in str(error)
     assert error.status_code == 500
+
+
+@pytest.mark.parametrize("way", ["tab", "api", "panel"])
+@pytest.mark.parametrize("command", ENDED)
+def test_ended_service_is_told_in_extras(webui, way, command):
+    error = refusal(webui, way, title(command))
+    assert "NOVITA_BASE_URL" in str(error)
+    assert error.status_code == 502
 
 
 @pytest.mark.parametrize("way", ["tab", "api", "panel"])

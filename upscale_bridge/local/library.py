@@ -142,8 +142,8 @@ class Library:
         if not may_download:
             raise ModelNotFoundError(
                 f"{spec.name} is not on this machine. Switch its download on ({spec.terms}), "
-                f"put {spec.file_name} into {self._places()}, or choose {SHIPPED_MODEL}, "
-                "which is always there."
+                f"run `upscale-bridge models download {spec.name}`, put {spec.file_name} into "
+                f"{self._places()}, or choose {SHIPPED_MODEL}, which is always there."
             )
         return self.fetch(spec, monitor)
 

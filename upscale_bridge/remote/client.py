@@ -32,7 +32,7 @@ from .pool import Pool
 from .progress import View
 from .provider import Provider, RemoteOperation
 from .providers import OPERATIONS
-from .submit import doubt
+from .submit import doubt, retired
 from .wire import Call
 
 _TYPICAL_SECONDS = 20.0
@@ -197,6 +197,9 @@ class Client:
         try:
             line = self._line(operation.provider)
         except MissingKeyError as error:
+            ended = operation.retirement and not operation.deprecated
+            if ended and self.is_vendor(operation.provider):  # nobody gives keys for it any more
+                return [retired(operation)] * len(requests)
             return [error] * len(requests)
         first_poll = operation.provider.first_poll
         if line.base_url != operation.provider.base_url and self._is_private(line.base_url):

@@ -207,10 +207,16 @@ def _explained(context: Context, error: ProviderError) -> ProviderError:
         )
     if not operation.retirement:
         return error
+    return retired(operation, error.status)
+
+
+def retired(operation: RemoteOperation, status: int = 0) -> RetiredError:
+    """Return what to say of an API that its vendor has ended."""
+    provider = operation.provider
     return RetiredError(
         f"{operation.retirement}. Name your own server or a compatible host in "
         f"{provider.url_variable}, set when_unavailable to run locally, or use Local ESRGAN "
         "Upscale with the model of the same name.",
         provider=provider.name,
-        status=error.status,
+        status=status,
     )
