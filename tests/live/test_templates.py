@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+pytest.importorskip("playwright.sync_api")
+
 from tests.live.test_comfyui import pictures
 from tests.live.test_page import WORKFLOWS, browser, load, page, pytestmark
 from tests.live.test_remote_nodes import Server
