@@ -172,12 +172,13 @@ def test_two_processes_share_a_task(remote, command):
     assert {one["how"] for one in found} != {"new"}
 
 
-@pytest.mark.parametrize("name", ["novita", "photio", "wavespeed"])
-def test_without_a_key_the_sentence_names_all_ways(vendor, name, monkeypatch):
+@pytest.mark.parametrize("command", ["novita-v2", "photio", "wavespeed"])
+def test_without_a_key_the_sentence_names_all_ways(vendor, command, monkeypatch):
+    name = command.partition("-")[0]
     monkeypatch.delenv(f"{name.upper()}_API_KEY")
     monkeypatch.delenv(f"{name.upper()}_BASE_URL")
     with pytest.raises(MissingKeyError) as caught:
-        vendor.run(name)
+        vendor.run(command)
     ways = (f"{name.upper()}_API_KEY", f"keys set {name}", "ComfyUI", str(home() / "keys.json"))
     assert all(way in str(caught.value) for way in (*ways, "https://"))
     assert vendor.rows == []
