@@ -125,6 +125,21 @@ def test_an_image_beyond_the_limits_is_told(service, monkeypatch):
     assert notes(service, NovitaUpscale(), None) == []
 
 
+@pytest.mark.parametrize(
+    ("command", "size", "changes", "wanted"),
+    [
+        ("novita-v2", (451, 300), {}, (896, 600)),
+        ("novita-v2", (451, 300), {"result_size": "exact"}, (902, 600)),
+        ("novita", (4096, 2048), {"when_too_large": "fit"}, (4096, 2048)),
+        ("novita", (4096, 2048), {"when_too_large": "fit", "result_size": "exact"}, (8192, 4096)),
+        ("wavespeed", (451, 300), {"image_url": "https://a.example/b.png"}, None),
+        ("photio", (451, 300), {}, (902, 600)),
+    ],
+)
+def test_the_size_is_the_one_that_comes(service, command, size, changes, wanted):
+    assert advise(service, KINDS[command](**changes), size).size == wanted
+
+
 def test_a_price_is_told(service, monkeypatch):
     monkeypatch.setenv("WAVESPEED_API_KEY", KEY)
     found = advise(service, WaveSpeedUpscale(target_resolution="2k"), (640, 480))

@@ -56,7 +56,19 @@ def advise(service: Service, operation: Operation, size: Size | None) -> Advice:
         notes += _local_notes(service, operation)
     if operation.price and service.client.is_vendor(operation.provider):
         notes.append(Note("info", f"{operation.price}."))
-    return Advice(size and operation.target(*size), tuple(notes))
+    return Advice(_result_size(operation, size), tuple(notes))
+
+
+def _result_size(operation: RemoteOperation, size: Size | None) -> Size | None:
+    """Return the size of a result; nobody knows that of an image which only its address names."""
+    if size is None or operation.image_address:
+        return None
+    if operation.result_size == "exact":
+        return operation.target(*size)
+    if operation.when_too_large == "fit":
+        size = sendable_size(operation, *size)
+    wide, high = (side // operation.grid * operation.grid for side in operation.target(*size))
+    return wide, high
 
 
 def _model_notes(service: Service, name: str, may_download: bool) -> list[Note]:

@@ -72,11 +72,11 @@ function attach(node) {
     getMaxHeight: () => height,
   });
   widget.serialize = false; // neither in the workflow file
-  const ask_again = later(() => check(node, panel));
-  shown.set(node, { panel, check: ask_again });
-  for (const other of node.widgets) after(other, "callback", ask_again);
-  after(node, "onConnectionsChange", ask_again);
-  after(node, "onConfigure", ask_again);
+  const askAgain = later(() => check(node, panel));
+  shown.set(node, { panel, check: askAgain });
+  for (const other of node.widgets) after(other, "callback", askAgain);
+  after(node, "onConnectionsChange", askAgain);
+  after(node, "onConfigure", askAgain);
   after(node, "onExecuted", (output) => {
     if (output?.upscale_bridge?.[0]) panel.finish(output.upscale_bridge[0]);
   });
@@ -91,7 +91,7 @@ function attach(node) {
     app.graph?.setDirtyCanvas(true, true);
   });
   for (const part of panel.element.children) observer.observe(part);
-  ask_again();
+  askAgain();
 }
 
 /** Return how high the contents of a panel are, pixels. @param {HTMLElement} element */
