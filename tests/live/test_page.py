@@ -5,118 +5,31 @@ names the browser.
 """
 
 import json
-import os
 import re
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from tests.fakes.service import FakeService
-from tests.live.test_comfyui import COMFYUI
-from tests.live.test_remote_nodes import KEYS, ROOT, Server
+from tests.live.pages import (
+    LONG,
+    LOOKS,
+    WORKFLOWS,
+    browser,
+    comfyui,
+    comparison,
+    keys_dialog,
+    load,
+    look,
+    page,
+    panel,
+    playwright,
+    pytestmark,
+    set_widget,
+    start,
+    tasks_tab,
+)
+from tests.live.test_remote_nodes import KEYS
 
-playwright = pytest.importorskip("playwright.sync_api")
-
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-WORKFLOWS = ROOT / "example_workflows"
-LOOKS = [(False, "dark"), (False, "light"), (True, "dark"), (True, "light")]
-
-pytestmark = [
-    pytest.mark.skipif(not COMFYUI, reason="COMFYUI_PATH is not set"),
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="there is no Chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def comfyui(tmp_path_factory):
-    """A ComfyUI without keys, whose services are a stand-in on this machine."""
-    with FakeService() as service:
-        started = Server(tmp_path_factory.mktemp("comfyui"), service)
-        try:
-            started.start()
-            yield started
-        finally:
-            if started.process:
-                started.stop()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as running:
-        found = running.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def page(comfyui, browser):
-    """The page with an empty graph; errors of our scripts fail the test."""
-    opened = browser.new_page(viewport={"width": 1500, "height": 950})
-    errors, foreign = [], []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("request", lambda request: note_foreign(request.url, comfyui.url, foreign))
-    opened.goto(comfyui.url, wait_until="domcontentloaded")
-    opened.wait_for_function("window.app?.extensionManager?.command && app.graph", timeout=90_000)
-    opened.evaluate("app.extensionManager.setting.set('Comfy.TutorialCompleted', true)")
-    opened.wait_for_timeout(3000)  # ComfyUI opens its templates by itself at the first visit
-    opened.keyboard.press("Escape")
-    yield opened
-    opened.close()
-    assert not errors, errors
-    assert not [url for url in foreign if "upscale" in url.lower()], foreign
-
-
-def note_foreign(url, own, found):
-    if not url.startswith((own, "data:", "blob:")):
-        found.append(url)
-
-
-def look(page, vue, theme):
-    page.evaluate(
-        """async ([vue, theme]) => {
-            await app.extensionManager.setting.set("Comfy.VueNodes.Enabled", vue);
-            await app.extensionManager.setting.set("Comfy.ColorPalette", theme);
-        }""",
-        [vue, theme],
-    )
-
-
-def load(page, name):
-    workflow = json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))
-    page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
-    page.wait_for_selector(".upscale-bridge-panel", state="attached")
-
-
-def set_widget(page, node, widget, value):
-    """Change a widget as a user does."""
-    page.evaluate(
-        """([type, name, value]) => {
-            const node = app.graph.nodes.find((node) => node.comfyClass === type);
-            const widget = node.widgets.find((widget) => widget.name === name);
-            widget.value = value;
-            widget.callback?.(value);
-        }""",
-        [node, widget, value],
-    )
-
-
-def panel(page):
-    return page.locator(".upscale-bridge-panel").first
-
-
-def command(page, name):
-    page.evaluate("name => app.extensionManager.command.execute(name)", name)
-
-
-@contextmanager
-def keys_dialog(page):
-    command(page, "UpscaleBridge.Keys")
-    dialog = page.locator("dialog.upscale-bridge-keys")
-    dialog.get_by_label("API key for Photio").wait_for()
-    yield dialog
-    dialog.get_by_role("button", name="Close").click()
+__all__ = ["browser", "comfyui", "page", "pytestmark"]  # fixtures and marks
 
 
 @pytest.mark.parametrize(("vue", "theme"), LOOKS, ids=lambda value: str(value))
@@ -157,11 +70,8 @@ def test_the_panel_is_neither_saved_nor_sent(page):
 def test_the_result_is_compared_with_its_original(page):
     load(page, "local_upscale")
     set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.5)
-    page.evaluate("app.queuePrompt(0, 1)")
-    pair = panel(page).get_by_role("button", name="Compare before and after")
-    pair.wait_for(state="attached", timeout=60_000)
-    pair.evaluate("button => button.click()")
-    view = page.locator("dialog.upscale-bridge-compare")
+    start(page)
+    view = comparison(page)
     line = view.get_by_role("slider", name="Before and after")
     playwright.expect(line).to_have_attribute("aria-valuenow", "50")
     for key, value in (("ArrowRight", "52"), ("Home", "0"), ("End", "100")):
@@ -197,12 +107,11 @@ def test_keys_are_set_tested_and_removed(page, comfyui):
 
 def test_tasks_are_listed_and_forgotten(page):
     load(page, "wavespeed_upscale")
-    command(page, "Workspace.ToggleSidebarTab.upscale-bridge-tasks")
-    tab = page.locator(".upscale-bridge-tasks")
+    tab = tasks_tab(page)
     playwright.expect(tab).to_contain_text("No remote task yet")
-    page.evaluate("app.queuePrompt(0, 1)")
+    start(page)
     card = tab.get_by_role("article", name="WaveSpeed Upscale, Finished")
-    playwright.expect(card).to_have_count(1, timeout=60_000)
+    playwright.expect(card).to_have_count(1, timeout=LONG)
     playwright.expect(card.get_by_role("img", name="Result")).to_have_js_property("complete", True)
     assert card.get_by_role("img", name="Result").evaluate("image => image.naturalWidth") > 0
     result = page.request.get(card.get_by_role("link", name="Open").evaluate("link => link.href"))
