@@ -14,9 +14,11 @@ from ..upscale_bridge.params import Operation
 from ..upscale_bridge.remote.providers import OPERATIONS
 from . import host
 from .http import PREFIX, Handler, Json, telling
+from .video import LocalUpscaleVideo
 
 KINDS: dict[str, type[Operation]] = {
     "LocalESRGANUpscale": LocalUpscale,
+    "LocalESRGANUpscaleVideo": LocalUpscaleVideo,
     **{kind.__name__: kind for kind in OPERATIONS},
 }
 

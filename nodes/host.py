@@ -63,6 +63,15 @@ def model_folders() -> list[Path]:
     return [*map(Path, folder_paths.get_folder_paths("upscale_models")), own_model_folder()]
 
 
+def temporary_folder() -> Path:
+    """Return our part of ComfyUI's temporary folder, which it empties itself and /view shows."""
+    import folder_paths
+
+    folder = Path(folder_paths.get_temp_directory(), "upscale_bridge")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _memory() -> Memory:
     """Return the memory policy that asks ComfyUI's manager for everything."""
     import comfy.model_management as manager

@@ -14,6 +14,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+CONNECTED_MODEL = {
+    "upscale_model": (
+        "UPSCALE_MODEL",
+        {"tooltip": "From Load Upscale Model; takes the place of the model above."},
+    ),
+}
+
+
+def model_widgets(operation: type[LocalUpscale]) -> dict[str, Any]:
+    """Return the description of all parameters; the list of models is read anew each time."""
+    drawn = widgets(operation)
+    names = [entry.name for entry in host.service().library.entries()]
+    model = next(item for item in operation.params() if item.name == "model")
+    drawn["model"] = widget(model, choices=names)
+    return drawn
+
+
 class LocalESRGANUpscale:
     """Upscales on this machine with any model that spandrel loads."""
 
@@ -32,25 +49,18 @@ class LocalESRGANUpscale:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
-        """Describe the inputs; the list of models is read anew each time."""
-        drawn = widgets(cls.OPERATION)
-        names = [entry.name for entry in host.service().library.entries()]
-        model = next(item for item in cls.OPERATION.params() if item.name == "model")
-        drawn["model"] = widget(model, choices=names)
+        """Describe the inputs."""
         return {
             "required": {
                 "image": ("IMAGE", {"tooltip": "Images, with or without alpha."}),
-                **drawn,
+                **model_widgets(cls.OPERATION),
             },
             "optional": {
                 "mask": (
                     "MASK",
                     {"tooltip": "Enlarged beside the images; resized to them first if needed."},
                 ),
-                "upscale_model": (
-                    "UPSCALE_MODEL",
-                    {"tooltip": "From Load Upscale Model; takes the place of the model above."},
-                ),
+                **CONNECTED_MODEL,
             },
         }
 

@@ -14,9 +14,11 @@ from .remote import (
     ResumeUpscaleTask,
     WaveSpeedUpscale,
 )
+from .video import LocalESRGANUpscaleVideo
 
 NODES = (
     LocalESRGANUpscale,
+    LocalESRGANUpscaleVideo,
     NovitaUpscale,
     NovitaUpscaleToResolution,
     NovitaUpscaleV2,

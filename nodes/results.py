@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..upscale_bridge.errors import UpscaleError
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("upscale_bridge")
 
-_FOLDER = "upscale_bridge"
 _QUALITY = 92
 
 
@@ -46,14 +44,11 @@ def shown(outputs: tuple[Any, ...], result: Result, before: Tensor | None = None
 
 def _keep(pixels: Tensor) -> dict[str, str]:
     """Write an image into ComfyUI's temporary folder, which it empties itself."""
-    import folder_paths
-
     from ..upscale_bridge import codecs
 
     if pixels.shape[-1] in (2, 4):
         pixels = pixels[..., :-1]
     name = f"{secrets.token_hex(8)}.jpg"
-    folder = Path(folder_paths.get_temp_directory(), _FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = host.temporary_folder()
     (folder / name).write_bytes(codecs.encode(pixels, "jpeg", quality=_QUALITY).data)
-    return {"filename": name, "subfolder": _FOLDER, "type": "temp"}
+    return {"filename": name, "subfolder": folder.name, "type": "temp"}

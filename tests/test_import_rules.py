@@ -115,6 +115,11 @@ def test_only_settings_reads_the_environment():
     assert readers == ["settings"]
 
 
+def test_only_one_node_module_reads_videos():
+    readers = [path.name for path in (ROOT / "nodes").glob("*.py") if "av" in imports(path)]
+    assert readers == ["film.py"]
+
+
 def test_nodes_reach_the_core_only_relatively():
     for path in (ROOT / "nodes").glob("*.py"):
         assert not {m for m in imports(path) if m.startswith("upscale_bridge")}, path.name

@@ -46,8 +46,7 @@ class Advice:
 def advise(service: Service, operation: Operation, size: Size | None) -> Advice:
     """Return what is known about `operation` on an image of `size` (width, height)."""
     if isinstance(operation, LocalUpscale):
-        factor = operation.scale_factor
-        enlarged = size and (max(round(size[0] * factor), 1), max(round(size[1] * factor), 1))
+        enlarged = size and operation.target(*size)
         return Advice(enlarged, tuple(_model_notes(service, operation.model, operation.download)))
     if not isinstance(operation, RemoteOperation):
         return Advice(None, ())

@@ -12,8 +12,8 @@ import { Panel } from "./lib/panel.js";
 import { ask, listen } from "./lib/server.js";
 
 const NODES = new Set([
-  ...["LocalESRGANUpscale", "NovitaUpscale", "NovitaUpscaleToResolution", "NovitaUpscaleV2"],
-  ...["PhotioUpscale", "WaveSpeedUpscale"],
+  ...["LocalESRGANUpscale", "LocalESRGANUpscaleVideo", "NovitaUpscale", "NovitaUpscaleToResolution"],
+  ...["NovitaUpscaleV2", "PhotioUpscale", "WaveSpeedUpscale"],
 ]);
 const RESULT_ONLY = new Set(["ResumeUpscaleTask"]);
 const LEAST_HEIGHT = 24;
@@ -31,7 +31,7 @@ async function check(node, panel) {
   const origin = originOf(node);
   watch(origin);
   try {
-    const size = await sizeOf(source(origin, (path) => api.apiURL(path)));
+    const size = await sizeOf(source(origin, (path) => api.apiURL(path)), origin?.comfyClass);
     panel.advise(await ask("advice", { node: node.comfyClass, values: values(node), size }));
   } catch (error) {
     panel.refuse(/** @type {Error} */ (error).message);

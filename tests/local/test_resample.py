@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from upscale_bridge.local.engine import pass_sizes
+from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.local.resample import resample, resize, support, targets, weights
 from upscale_bridge.local.tiling import Span
 
@@ -95,23 +96,28 @@ def test_resample_applies_rows_and_columns():
     assert torch.equal(resample(pixels, rows, columns), pixels[1:3][:, [4, 0]])
 
 
+def sizes_of(size, factor, scale):
+    """Return the passes to the exact size."""
+    return pass_sizes(size, LocalUpscale(scale_factor=factor).target(*size), factor, scale)
+
+
 @given(LENGTHS, LENGTHS, FACTORS, st.sampled_from((1, 2, 3, 4, 8)))
 def test_passes_end_at_the_exact_size(width, height, factor, scale):
-    sizes = pass_sizes((width, height), factor, scale)
+    sizes = sizes_of((width, height), factor, scale)
     assert sizes[0] == (width, height)
     assert sizes[-1] == (max(1, round(width * factor)), max(1, round(height * factor)))
 
 
 @given(LENGTHS, LENGTHS, FACTORS, st.sampled_from((2, 3, 4, 8)))
 def test_passes_are_as_few_as_the_scale_allows(width, height, factor, scale):
-    count = len(pass_sizes((width, height), factor, scale)) - 1
+    count = len(sizes_of((width, height), factor, scale)) - 1
     assert count == 1 or scale ** (count - 1) < factor
     assert scale**count >= factor - 1e-6
 
 
 @given(LENGTHS, LENGTHS, FACTORS, st.sampled_from((2, 3, 4, 8)))
 def test_no_pass_enlarges_by_more_than_the_scale(width, height, factor, scale):
-    sizes = pass_sizes((width, height), factor, scale)
+    sizes = sizes_of((width, height), factor, scale)
     for before, after in zip(sizes, sizes[1:], strict=False):
         assert all(b <= a * scale for a, b in zip(before, after, strict=True))
 
@@ -120,4 +126,4 @@ def test_no_pass_enlarges_by_more_than_the_scale(width, height, factor, scale):
     ("factor", "scale", "passes"), [(4, 4, 1), (4.25, 4, 2), (16, 4, 2), (16, 2, 4), (16, 1, 1)]
 )
 def test_number_of_passes(factor, scale, passes):
-    assert len(pass_sizes((10, 10), factor, scale)) - 1 == passes
+    assert len(sizes_of((10, 10), factor, scale)) - 1 == passes

@@ -61,6 +61,29 @@ class ModelPatcher:
         self.devices = (load_device, offload_device)
 
 
+class VideoFromFile:
+    """A VIDEO that is a file, or that ComfyUI makes one of when asked."""
+
+    def __init__(self, file, window=(0.0, 0.0), dimensions=(64, 48)):
+        self.file = file
+        self.window = window
+        self.dimensions = dimensions
+        self.saved = []
+
+    def get_stream_source(self):
+        return self.file
+
+    def get_dimensions(self):
+        return self.dimensions
+
+    def get_active_trim_window(self):
+        return self.window
+
+    def save_to(self, path):
+        self.saved.append(path)
+        Path(path).write_bytes(Path(self.file).read_bytes())
+
+
 class Host:
     """What a test tells the stand-ins, and what they were asked."""
 
@@ -128,6 +151,8 @@ def comfy(part, monkeypatch, tmp_path):
         },
         "comfy_execution": {},
         "comfy_execution.utils": {"get_executing_context": lambda: host.context},
+        "comfy_api": {},
+        "comfy_api.latest": {"InputImpl": SimpleNamespace(VideoFromFile=VideoFromFile)},
         "server": {"PromptServer": SimpleNamespace(instance=host)},
     }
     for name, members in modules.items():

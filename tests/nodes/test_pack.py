@@ -15,6 +15,7 @@ SCRIPTS = sorted((ROOT / "web").rglob("*.js"))
 
 TITLES = {
     "LocalESRGANUpscale": "Local ESRGAN Upscale",
+    "LocalESRGANUpscaleVideo": "Local ESRGAN Upscale Video",
     "NovitaUpscale": "Novita Upscale",
     "NovitaUpscaleToResolution": "Novita Upscale to Resolution",
     "NovitaUpscaleV2": "Novita Upscale V2",
@@ -106,6 +107,20 @@ def test_outputs_stay(pack):
     assert node.DESCRIPTION
 
 
+def test_inputs_and_outputs_for_videos_stay(pack, comfy):
+    node = pack.NODE_CLASS_MAPPINGS["LocalESRGANUpscaleVideo"]
+    types = node.INPUT_TYPES()
+    names = ["video", "model", "scale_factor", "tile_size", "precision", "download", "crf"]
+    assert list(types["required"]) == names
+    assert list(types["optional"]) == ["upscale_model"]
+    assert types["required"]["video"][0] == "VIDEO"
+    crf = types["required"]["crf"][1]
+    assert (crf["default"], crf["min"], crf["max"]) == (17, 0, 51)
+    assert node.RETURN_TYPES == ("VIDEO", "STRING")
+    assert node.RETURN_NAMES == ("video", "info")
+    assert node.VALIDATE_INPUTS(model="nowhere") is True
+
+
 def test_list_of_models_is_read_anew(pack, comfy):
     node = pack.NODE_CLASS_MAPPINGS["LocalESRGANUpscale"]
     before = node.INPUT_TYPES()["required"]["model"][0]
@@ -137,8 +152,8 @@ def load_in_a_new_process(path):
 def test_loading_the_pack_imports_nothing_heavy():
     """ComfyUI must not start later because of this pack, nor fail without its packages."""
     names, roots = load_in_a_new_process(ROOT)
-    heavy = {"torch", "spandrel", "torchvision", "requests", "PIL", "numpy"}
-    hosts = {"comfy", "comfy_execution", "folder_paths", "server", "aiohttp"}
+    heavy = {"torch", "spandrel", "torchvision", "requests", "PIL", "numpy", "av"}
+    hosts = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "aiohttp"}
     assert names == sorted(TITLES)
     assert not set(roots) & (heavy | hosts)
     # The core is only known by its name inside the pack: a second one would have its own errors.

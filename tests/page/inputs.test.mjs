@@ -38,6 +38,12 @@ test("the picture of Load Image is known before a run", () => {
   }
 });
 
+test("the video of Load Video is known before a run", () => {
+  const origin = { comfyClass: "LoadVideo", widgets: [{ name: "file", value: "a/cat.mp4" }] };
+  const node = { inputs: [{ name: "video" }], getInputNode: () => origin };
+  assert.equal(source(originOf(node), address), "/api/view?filename=cat.mp4&subfolder=a&type=input");
+});
+
 test("other nodes tell once they show a picture", () => {
   assert.equal(source({ imgs: [{ src: "/view?x" }] }, address), "/view?x");
   assert.equal(source({}, address), null);

@@ -8,7 +8,7 @@ How a scale factor is reached, for a model of scale `s` and a factor `f`:
   that the last ends at (or a few pixels above) the exact size and no pass is larger than needed.
 - A model of scale 1 runs once; Lanczos does the rest.
 
-The result is round(width * f) x round(height * f) in every case.
+The result is round(width * f) x round(height * f) unless operation or host want another size.
 """
 
 from __future__ import annotations
@@ -93,15 +93,16 @@ class Engine:
     ) -> tuple[Tensor, Report]:
         """Upscale `images` [batch, height, width, channels], any float dtype, 1 to 4 channels.
 
-        Returns float32 [batch, round(height * f), round(width * f), channels] in 0..1 on the CPU
-        and a report; `size` (width, height) takes the place of the exact one, for hosts that
-        round it. The input is not modified; values outside 0..1 are clamped, NaN becomes 0.
+        Returns float32 [batch, height', width', channels] in 0..1 on the CPU, of the size that is
+        the operation's target, and a report; `size` (width, height) takes its place, for hosts
+        that round it. The input is not modified; values outside 0..1 are clamped, NaN becomes 0.
         Raises `InvalidInputError`, `EngineError` or whatever `monitor.check` raises.
         """
         _check_images(images)
         started = time.monotonic()
         count, height, width, channels = images.shape
-        sizes = pass_sizes((width, height), operation.scale_factor, model.scale, size)
+        target = size or operation.target(width, height)
+        sizes = pass_sizes((width, height), target, operation.scale_factor, model.scale)
         result = _allocate_result(count, sizes[-1], channels)
         while not self._lock.acquire(timeout=0.1):
             monitor.check()
@@ -167,13 +168,12 @@ class Engine:
             self._working[_key(setting)] = setting.tally.smallest
 
 
-def pass_sizes(size: Size, factor: float, scale: int, target: Size | None = None) -> list[Size]:
-    """Return the input's size and the size after each pass; no pass follows when factor < 1.
+def pass_sizes(size: Size, target: Size, factor: float, scale: int) -> list[Size]:
+    """Return the input's size and the size after each pass, the last being the `target`.
 
-    The last is the `target`, without one (round(width * factor), round(height * factor)), at least
-    1 x 1.
+    The number of passes follows from the `factor` and the model's `scale`; below 1 it is one, which
+    Lanczos does.
     """
-    target = target or (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
     count = 1
     while scale > 1 and scale**count < factor - 1e-9:
         count += 1

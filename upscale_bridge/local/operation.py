@@ -52,3 +52,7 @@ class LocalUpscale(Operation):
         "Fetch a known model that is not on this machine yet. Its licence and size are shown "
         "first.",
     )
+
+    def target(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size of the result for an image of this size, pixels."""
+        return max(round(width * self.scale_factor), 1), max(round(height * self.scale_factor), 1)

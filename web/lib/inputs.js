@@ -16,20 +16,24 @@ export function values(node) {
   return found;
 }
 
-/** Return the node that gives a node its `image`, null without one. @param {any} node */
+/** Return the node that gives a node its image or video, null without one. @param {any} node */
 export function originOf(node) {
-  const slot = node.inputs?.findIndex((/** @type {any} */ input) => input.name === "image");
+  const slot = node.inputs?.findIndex((/** @type {any} */ { name }) => /^(image|video)$/.test(name));
   return slot >= 0 ? node.getInputNode(slot) : null;
 }
 
+/** @type {Record<string, string>} Nodes that read a file, and the widgets that name it. */
+const FILES = { LoadImage: "image", LoadVideo: "file" };
+
 /**
- * Return the address of the picture that a node gives, null when it is not known yet.
+ * Return the address of the picture or video that a node gives, null when it is not known yet.
  * @param {any} origin @param {(path: string) => string} apiURL
  */
 export function source(origin, apiURL) {
   if (!origin) return null;
-  if (origin.comfyClass === "LoadImage") {
-    const name = origin.widgets?.find((/** @type {any} */ widget) => widget.name === "image")?.value;
+  const file = FILES[origin.comfyClass];
+  if (file) {
+    const name = origin.widgets?.find((/** @type {any} */ widget) => widget.name === file)?.value;
     if (!name) return null;
     const [, path, type] = /^(.*?)(?: \[(input|output|temp)\])?$/.exec(name) ?? [];
     const parts = path.split("/");
@@ -42,21 +46,40 @@ export function source(origin, apiURL) {
 /** @type {Map<string, Promise<[number, number] | null>>} */
 const sizes = new Map();
 
-/** Return width and height of a picture. @param {string | null} address */
-export function sizeOf(address) {
+/**
+ * Return width and height of a picture or video, null when it cannot be read.
+ * @param {string | null} address @param {string} [reader] the node that reads it
+ */
+export function sizeOf(address, reader) {
   if (!address) return Promise.resolve(null);
   let found = sizes.get(address);
   if (!found) {
-    found = new Promise((resolve) => {
-      const image = new Image();
-      image.onload = () => resolve([image.naturalWidth, image.naturalHeight]);
-      image.onerror = () => {
-        sizes.delete(address);
-        resolve(null);
-      };
-      image.src = address;
-    });
+    found = reader === "LoadVideo" ? sizeOfVideo(address) : sizeOfPicture(address);
     sizes.set(address, found);
+    found.then((size) => size || sizes.delete(address)); // it may be there later
   }
   return found;
 }
+
+/** @param {string} address @returns {Promise<[number, number] | null>} */
+const sizeOfPicture = (address) =>
+  new Promise((resolve) => {
+    const image = new Image();
+    image.onload = () => resolve([image.naturalWidth, image.naturalHeight]);
+    image.onerror = () => resolve(null);
+    image.src = address;
+  });
+
+/** @param {string} address @returns {Promise<[number, number] | null>} */
+const sizeOfVideo = (address) =>
+  new Promise((resolve) => {
+    const video = document.createElement("video");
+    video.preload = "metadata";
+    video.onloadedmetadata = () => {
+      resolve(video.videoWidth ? [video.videoWidth, video.videoHeight] : null);
+      video.removeAttribute("src"); // end its download
+      video.load();
+    };
+    video.onerror = () => resolve(null);
+    video.src = address;
+  });

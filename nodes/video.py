@@ -1,0 +1,189 @@
+"""Local ESRGAN Upscale Video."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..upscale_bridge.local.operation import LocalUpscale
+from ..upscale_bridge.monitor import Monitor
+from ..upscale_bridge.params import param
+from . import film, host, results
+from .local import CONNECTED_MODEL, model_widgets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from ..upscale_bridge.service import Result
+
+
+@dataclass(frozen=True)
+class LocalUpscaleVideo(LocalUpscale):
+    """Enlarge a video on this machine frame by frame; a long one needs no more memory."""
+
+    title: ClassVar[str] = "Local ESRGAN Upscale Video"
+
+    crf: int = param(
+        17,
+        "Quality of the result (H.264): 0 loses nothing, about 17 looks the same, more makes "
+        "smaller files.",
+        minimum=0,
+        maximum=51,
+        step=1,
+    )
+
+    def target(self, width: int, height: int) -> tuple[int, int]:
+        """Return even sides, which nearly all players need."""
+        wide, high = super().target(width, height)
+        return max(round(wide / 2), 1) * 2, max(round(high / 2), 1) * 2
+
+
+class LocalESRGANUpscaleVideo:
+    """Upscales a video on this machine with any model that spandrel loads."""
+
+    OPERATION = LocalUpscaleVideo
+    CATEGORY = "Upscale Bridge"
+    FUNCTION = "upscale"
+    DESCRIPTION = LocalUpscaleVideo.__doc__
+    SEARCH_ALIASES: ClassVar = ["upscale video", "video super resolution", "enlarge video"]
+    RETURN_TYPES = ("VIDEO", "STRING")
+    RETURN_NAMES = ("video", "info")
+    OUTPUT_TOOLTIPS = (
+        "The enlarged video (MP4, H.264); Save Video stores it as it is.",
+        "JSON: model, device, precision, frames, seconds and sizes.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
+        """Describe the inputs."""
+        drawn = model_widgets(cls.OPERATION)
+        del drawn["alpha"]  # no video that is read here has any
+        return {
+            "required": {"video": ("VIDEO", {"tooltip": "A video of any length."}), **drawn},
+            "optional": CONNECTED_MODEL,
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, model: Any = None) -> bool:  # noqa: N802 (ComfyUI's name)
+        """Accept models that are not listed: the run then says what is missing and what to do."""
+        return True
+
+    def upscale(self, video: Any, upscale_model: object = None, **values: Any) -> Any:
+        """Run the operation; ComfyUI calls this with the widgets' values."""
+        from comfy_api.latest import InputImpl
+
+        with host.translated(), _file_of(video) as source:
+            operation = self.OPERATION(**values)
+            monitor = host.ComfyMonitor()
+            found = film.look(source)
+            if found.bits > 8:
+                monitor.notice(f"The video has {found.bits} bits per channel; the result has 8.")
+            run = partial(host.service().run, operation, descriptor=upscale_model)
+            frames = _Frames(run, monitor, found.frames)
+            target = _new_file()
+            size = operation.target(found.width, found.height)
+            written = film.rewrite(source, target, found, size, operation.crf, frames.change)
+            if written.damaged:
+                monitor.notice(f"{written.damaged} damaged parts of the video were left out.")
+            result, before = frames.shown(written)
+            monitor.status(result.summary)
+            outputs = InputImpl.VideoFromFile(str(target)), json.dumps(result.info)
+            return results.shown(outputs, result, before)
+
+
+class _Frames:
+    """Passes frames through the operation, and keeps one of them to show."""
+
+    def __init__(self, run: Any, monitor: Monitor, total: int) -> None:
+        self._run, self._monitor, self._total = run, monitor, total
+        self._started = time.monotonic()
+        self._count = 0
+        self._kept: list[tuple[Result, Tensor]] = []
+
+    def change(self, pixels: Tensor) -> Tensor:
+        """Return the enlarged `pixels` [1, height, width, 3]."""
+        result: Result = self._run(pixels, _PartMonitor(self._monitor, self._count, self._total))
+        if self._count in (0, self._total // 2):  # many videos begin in black
+            self._kept = [(result, pixels)]
+        self._count += 1
+        self._monitor.status(self._told())
+        return result.images
+
+    def shown(self, written: film.Written) -> tuple[Result, Tensor]:
+        """Return what to show for the whole video: a result with one frame, and the original."""
+        ((result, before),) = self._kept
+        seconds = round(time.monotonic() - self._started, 3)
+        names = ("model", "architecture", "device", "precision", "input_size", "size")
+        info = {name: result.info[name] for name in names}
+        info |= {"frames": written.frames, "damaged": written.damaged, "seconds": seconds}
+        (width, height), (new_width, new_height) = info["input_size"], info["size"]
+        summary = (
+            f"{written.frames} frames, {width} x {height} -> {new_width} x {new_height} with "
+            f"{info['model']}, {info['device']} {info['precision']}, {seconds:.1f} s"
+        )
+        return replace(result, info=info, summary=summary), before
+
+    def _told(self) -> str:
+        rate = self._count / max(time.monotonic() - self._started, 0.001)
+        total = f" of about {self._total}" if self._total else ""
+        return f"Frame {self._count}{total}, {rate:.2g} per second"
+
+
+class _PartMonitor(Monitor):
+    """Shows the progress of one frame as a part of the whole video's."""
+
+    def __init__(self, whole: Monitor, index: int, total: int) -> None:
+        self._whole, self._index, self._total = whole, index, max(total, index + 1)
+
+    def check(self) -> None:
+        self._whole.check()
+
+    def status(self, text: str) -> None:
+        self._whole.status(text)
+
+    def notice(self, text: str) -> None:
+        self._whole.notice(text)
+
+    def progress(self, done: float, total: float) -> None:
+        self._whole.progress(self._index + done / total, self._total)
+
+    def preview(self, tile: Tensor) -> None:
+        self._whole.preview(tile)
+
+
+@contextmanager
+def _file_of(video: Any) -> Iterator[Path]:
+    """Give the file of a VIDEO; ComfyUI writes one first when it is of images, cut or cropped."""
+    from comfy_api.latest import InputImpl
+
+    if isinstance(video, InputImpl.VideoFromFile):
+        source = video.get_stream_source()
+        if isinstance(source, str) and _is_whole(video, Path(source)):
+            yield Path(source)
+            return
+    saved = _new_file()
+    try:
+        video.save_to(str(saved))
+        yield saved
+    finally:
+        saved.unlink(missing_ok=True)
+
+
+def _is_whole(video: Any, source: Path) -> bool:
+    """Tell whether a VIDEO is all of its file; ComfyUI 0.8 cannot cut yet and has no method."""
+    window = getattr(video, "get_active_trim_window", lambda: (0, 0))()
+    found = film.look(source)
+    return not any(window) and sorted(video.get_dimensions()) == sorted((found.width, found.height))
+
+
+def _new_file() -> Path:
+    """Return a name in ComfyUI's temporary folder, which it empties itself."""
+    return host.temporary_folder() / f"{secrets.token_hex(8)}.mp4"
