@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 from .addresses import Resolve, check_named_url, is_public, resolve
 from .errors import BadReplyError, TransportError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
+_TIMEOUT = (_CONNECT_SECONDS, _READ_SECONDS)
 _BLOCK = 1 << 18
 _MOST_REDIRECTS = 3
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -37,10 +39,9 @@ def get(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
     """
     import requests
 
-    seconds = (_CONNECT_SECONDS, _READ_SECONDS)
     with (
         _translated(url),
-        requests.get(url, headers=headers, stream=True, timeout=seconds) as reply,
+        requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as reply,
     ):
         yield reply
 
@@ -53,23 +54,16 @@ def fetch_public(
     Only IP addresses that are `allowed` are talked to, also after redirects and when a name leads
     elsewhere than a moment before. Raises `TransportError` or `BadReplyError`.
     """
-    from .sessions import Session
 
-    with Session(allowed) as session:
-        for _ in range(_MOST_REDIRECTS + 1):
-            if not url.startswith(("http://", "https://")):
-                raise BadReplyError("Only http and https addresses are fetched.")
-            with (
-                _translated(url, lambda: True),
-                session.get(url, stream=True, timeout=(_CONNECT_SECONDS, seconds)) as reply,
-            ):
-                if reply.status_code in _REDIRECTS and "Location" in reply.headers:
-                    url = _next(url, reply.headers["Location"])
-                    continue
-                if reply.status_code != 200:
-                    raise BadReplyError(f"{host_of(url)} answers HTTP {reply.status_code}.")
-                return b"".join(_blocks(reply, _never, limit, seconds))
-    raise BadReplyError(f"{host_of(url)} redirects more than {_MOST_REDIRECTS} times.")
+    def ask(url: str) -> requests.Response:
+        if not url.startswith(("http://", "https://")):
+            raise BadReplyError("Only http and https addresses are fetched.")
+        return session.get(url, stream=True, timeout=(_CONNECT_SECONDS, seconds))
+
+    with _make_session(allowed) as session, _followed(url, ask) as reply:
+        if reply.status_code != 200:
+            raise BadReplyError(f"{host_of(reply.url)} answers HTTP {reply.status_code}.")
+        return b"".join(_blocks(reply, _never, limit, seconds))
 
 
 def post_public(
@@ -82,16 +76,12 @@ def post_public(
 
     As in `fetch_public` only `allowed` IP addresses are talked to; redirects are not followed.
     """
-    from .sessions import Session
-
     if not url.startswith(("http://", "https://")):
         raise BadReplyError("Only http and https addresses are called.")
     with (
-        Session(allowed) as session,
+        _make_session(allowed) as session,
         _translated(url, lambda: True),
-        session.post(
-            url, body, headers=dict(headers), stream=True, timeout=(_CONNECT_SECONDS, _READ_SECONDS)
-        ) as reply,
+        session.post(url, body, headers=dict(headers), stream=True, timeout=_TIMEOUT) as reply,
     ):
         return int(reply.status_code)
 
@@ -160,26 +150,22 @@ class Line:
         `TransportError` when the file does not arrive whole. `progress` is told the bytes so far
         and in total (0: unknown).
         """
-        for _ in range(_MOST_REDIRECTS + 1):
+
+        def ask(url: str) -> requests.Response:
             check_named_url(url, self.base_url, self._look_up)
-            call = Call("GET", url)
-            with (
-                _translated(url, lambda: True),
-                self._open(self._pooled, call, url, _Body(b"", stop), read_seconds) as reply,
-            ):
-                if reply.status_code in _REDIRECTS and "Location" in reply.headers:
-                    url = _next(url, reply.headers["Location"])
-                    continue
-                if reply.status_code == 200:
-                    total = whole(reply.headers.get("Content-Length"))
-                    with target.open("wb") as file:
-                        for block in _blocks(reply, stop, limit, read_seconds):
-                            file.write(block)
-                            progress(file.tell(), total)
-                        file.flush()
-                        os.fsync(file.fileno())
-                return int(reply.status_code)
-        raise BadReplyError(f"{host_of(url)} redirects more than {_MOST_REDIRECTS} times.")
+            body = _Body(b"", stop)
+            return self._open(self._pooled, Call("GET", url), url, body, read_seconds)
+
+        with _followed(url, ask) as reply:
+            if reply.status_code == 200:
+                total = whole(reply.headers.get("Content-Length"))
+                with target.open("wb") as file:
+                    for block in _blocks(reply, stop, limit, read_seconds):
+                        file.write(block)
+                        progress(file.tell(), total)
+                    file.flush()
+                    os.fsync(file.fileno())
+            return int(reply.status_code)
 
     def _open(
         self, session: requests.Session, call: Call, url: str, body: _Body, read_seconds: float
@@ -226,10 +212,10 @@ class _Body:
         return block
 
 
-def _make_session() -> requests.Session:
+def _make_session(allowed: Callable[[str], bool] | None = None) -> requests.Session:
     from .sessions import Session  # imports requests, hence late
 
-    return Session()
+    return Session(allowed)
 
 
 def _blocks(
@@ -269,13 +255,19 @@ def _never() -> None:
     """Do not stop."""
 
 
-def _next(url: str, location: str) -> str:
-    from urllib.parse import urljoin
-
-    try:
-        return urljoin(url, location)
-    except ValueError:
-        raise BadReplyError(f"{host_of(url)} redirects to what is no address.") from None
+@contextmanager
+def _followed(url: str, ask: Callable[[str], requests.Response]) -> Iterator[requests.Response]:
+    """Lend the first answer to a GET that is no redirect; `ask` refuses addresses by raising."""
+    for _ in range(_MOST_REDIRECTS + 1):
+        with _translated(url, lambda: True), ask(url) as reply:
+            if reply.status_code not in _REDIRECTS or "Location" not in reply.headers:
+                yield reply
+                return
+            try:
+                url = urljoin(url, reply.headers["Location"])
+            except ValueError:
+                raise BadReplyError(f"{host_of(url)} redirects to what is no address.") from None
+    raise BadReplyError(f"{host_of(url)} redirects more than {_MOST_REDIRECTS} times.")
 
 
 @contextmanager
@@ -305,6 +297,4 @@ def _translated(url: str, sent: Callable[[], bool] | None = None) -> Iterator[No
 
 def host_of(url: str) -> str:
     """Return the host alone: a signed URL's query is a secret."""
-    from urllib.parse import urlsplit
-
     return urlsplit(url).hostname or "the server"
