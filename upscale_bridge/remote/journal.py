@@ -100,21 +100,12 @@ class Journal:
                     return found, False
                 if found.state not in ("preparing", "submitting"):
                     return replace(found, owner=""), False
-                if found.state == "submitting" or found.reason:
-                    reason = found.reason or "The program ended while it submitted."
-                    self._update(found.request, state="ambiguous", owner="", reason=reason)
-                    return self._require(found.request), False
-            self._database.execute("DELETE FROM tasks WHERE request = ?", wanted.request)
-            upload = ""
-            if found is not None and found.state == "preparing":
-                upload = found.upload
-            claimed = replace(
-                wanted,
-                key=secrets.token_hex(16),
-                owner=self._owners.own(),
-                created=self._clock.now(),
-                upload=upload,
-            )
+                doubted = self._abandon(found, "The program ended while it submitted.")
+                if doubted is not None:
+                    return doubted, False
+                wanted = replace(wanted, upload=found.upload)
+            own, now = self._owners.own(), self._clock.now()
+            claimed = replace(wanted, key=secrets.token_hex(16), owner=own, created=now)
             self._database.insert(claimed)
             self._active.add(wanted.request)
             return claimed, True
@@ -155,7 +146,14 @@ class Journal:
         """
         with self._lock:  # no other thread may see the one without the other
             self._active.discard(request)
-            self._give_up(request)
+            with self._database.transaction():
+                task = self._get(request)
+                if task is None or task.owner != self._owners.own():
+                    return
+                if task.state in ("preparing", "submitting"):
+                    self._abandon(task, "The submit was not brought to its end.")
+                else:
+                    self._update(request, owner="")
 
     def keep_upload(self, request: str, url: str) -> None:
         """Note where the image was uploaded."""
@@ -250,18 +248,17 @@ class Journal:
         for listener in self.listeners:
             listener()
 
-    def _give_up(self, request: str) -> None:
-        with self._database.transaction():
-            task = self._get(request)
-            if task is None or task.owner != self._owners.own():
-                return
-            if task.state == "preparing" and not task.reason:
-                self._database.execute("DELETE FROM tasks WHERE request = ?", request)
-            elif task.state in ("preparing", "submitting"):
-                reason = task.reason or "The submit was not brought to its end."
-                self._update(request, state="ambiguous", owner="", reason=reason)
-            else:
-                self._update(request, owner="")
+    def _abandon(self, task: Task, reason: str) -> Task | None:
+        """Forget a task that was never submitted, or keep it as ambiguous and return it.
+
+        `reason` tells why nobody knows the end of its submit; an older one stays.
+        """
+        if task.state == "preparing" and not task.reason:
+            self._database.execute("DELETE FROM tasks WHERE request = ?", task.request)
+            return None
+        doubted = replace(task, state="ambiguous", owner="", reason=task.reason or reason)
+        self._database.insert(doubted)
+        return doubted
 
     def _is_worked_on(self, task: Task) -> bool:
         """Tell whether a thread here, or another living process, is at a task."""
@@ -298,8 +295,3 @@ class Journal:
     def _get(self, request: str) -> Task | None:
         row = self._database.execute("SELECT * FROM tasks WHERE request = ?", request).fetchone()
         return Task(*row) if row else None
-
-    def _require(self, request: str) -> Task:
-        task = self._get(request)
-        assert task is not None
-        return task
