@@ -150,6 +150,14 @@ class ComfyMonitor(Monitor):
             self._bar.update_absolute(self._done, 1000, _preview(tile))
             self._shown = time.monotonic()
 
+    def finish(self, summary: str, result: torch.Tensor) -> None:
+        """Show what was done, and all of `result` [height, width, channels] where a tile was last:
+        ComfyUI leaves the last preview on the node."""
+        self.status(summary)
+        if self._shown:
+            step = max(1, max(result.shape[:2]) // (2 * _PREVIEW_SIDE))
+            self._bar.update_absolute(self._done, 1000, _preview(result[::step, ::step]))
+
 
 class Mailbox(Monitor):
     """What an operation on a thread of its own has to say, kept until the node reads it."""

@@ -91,6 +91,6 @@ class LocalESRGANUpscale:
                     masks = images.fit_masks(masks, result.images)[..., 0]
                 else:
                     masks = run(operation, images.fit_masks(masks, pixels)).images[..., 0]
-            monitor.status(result.summary)
+            monitor.finish(result.summary, result.images[-1])
             outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
             return results.shown((*outputs, json.dumps(result.info)), result, pixels)

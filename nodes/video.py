@@ -94,7 +94,7 @@ class LocalESRGANUpscaleVideo:
             if written.damaged:
                 monitor.notice(f"{written.damaged} damaged parts of the video were left out.")
             result, before = frames.shown(written)
-            monitor.status(result.summary)
+            monitor.finish(result.summary, result.images[0])
             outputs = InputImpl.VideoFromFile(str(target)), json.dumps(result.info)
             return results.shown(outputs, result, before)
 

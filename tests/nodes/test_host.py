@@ -57,6 +57,27 @@ def test_preview_of_any_channels_is_a_picture(host, channels, mode):
     assert image.getextrema() in ((128, 128), ((128, 128),) * 3)
 
 
+def test_the_last_preview_is_the_result(upscale, comfy):
+    """ComfyUI leaves it on the node."""
+    upscale(torch.rand(2, 60, 90, 3), tile_size=32)
+    *tiles, whole = [preview[1].size for _, _, preview in comfy.bars[0].updates if preview]
+    assert whole == (180, 120)
+    assert tiles
+    assert (180, 120) not in tiles
+
+
+def test_the_last_preview_of_a_large_result_is_small(host, comfy):
+    monitor = host.ComfyMonitor()
+    monitor.preview(torch.zeros(4, 4, 3))
+    monitor.finish("done", torch.zeros(5000, 2000, 3))
+    assert max(comfy.bars[0].updates[-1][2][1].size) == 1250
+
+
+def test_no_preview_comes_without_tiles(host, comfy):
+    host.ComfyMonitor().finish("done", torch.zeros(4, 4, 3))
+    assert not comfy.bars[0].updates
+
+
 def test_previews_are_rare(host, comfy, monkeypatch):
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(host.time, "monotonic", lambda: clock.now)
