@@ -100,6 +100,8 @@ def test_providers_do_no_io():
         "...params",
         "...pictures",
         "..choices",
+        "..fields",
+        "..presets",
         "..provider",
         "..wire",
         ".novita",

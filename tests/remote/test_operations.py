@@ -5,7 +5,8 @@ import math
 import pytest
 
 from upscale_bridge.errors import InvalidInputError
-from upscale_bridge.remote.provider import SHARED, Equivalent, Limits
+from upscale_bridge.remote.choices import SHARED
+from upscale_bridge.remote.provider import Equivalent, Limits
 from upscale_bridge.remote.providers import OPERATIONS, PROVIDERS
 from upscale_bridge.remote.providers.novita import NovitaUpscale, NovitaUpscaleToResolution
 from upscale_bridge.remote.providers.novita_v2 import NovitaUpscaleV2

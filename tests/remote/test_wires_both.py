@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upscale_bridge.errors import InvalidInputError
-from upscale_bridge.remote.provider import SHARED
+from upscale_bridge.remote.choices import SHARED
 from upscale_bridge.remote.providers import OPERATIONS
 from upscale_bridge.remote.providers.novita import NovitaUpscale, NovitaUpscaleToResolution
 from upscale_bridge.remote.providers.novita_v2 import NovitaUpscaleV2

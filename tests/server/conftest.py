@@ -7,7 +7,7 @@ import pytest
 
 from tests.server.kit import MODEL, Server
 from upscale_bridge.local.library import SHIPPED_FOLDER
-from upscale_bridge.remote import provider
+from upscale_bridge.remote import presets
 from upscale_bridge.service import Service
 
 
@@ -23,7 +23,7 @@ def service(tmp_path_factory):
 def small_presets(monkeypatch):
     """Let 2k, 4k and 8k be sizes that take no time."""
     for index, name in enumerate(("2k", "4k", "8k")):
-        monkeypatch.setitem(provider.PRESET_EDGES, name, 32 << index)
+        monkeypatch.setitem(presets.PRESET_EDGES, name, 32 << index)
 
 
 @pytest.fixture

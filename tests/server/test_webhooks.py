@@ -12,7 +12,7 @@ import torch
 
 from upscale_bridge import codecs
 from upscale_bridge.errors import BadReplyError, TransportError
-from upscale_bridge.remote import provider
+from upscale_bridge.remote import presets
 from upscale_bridge.remote.clock import Clock
 from upscale_bridge.remote.wire import Call, post
 from upscale_bridge.server import worker
@@ -85,7 +85,7 @@ def submit(server, webhook=HOOK):
 
 @pytest.fixture(autouse=True)
 def small_presets(monkeypatch):
-    monkeypatch.setitem(provider.PRESET_EDGES, "2k", 16)
+    monkeypatch.setitem(presets.PRESET_EDGES, "2k", 16)
 
 
 def test_end_is_told_as_wavespeed_documents_it(server):

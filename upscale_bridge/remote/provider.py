@@ -1,21 +1,16 @@
-"""What the loop in `tasks` needs to know about a remote service and its operations."""
+"""A remote service, its operations, and both halves of its wire format."""
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, NoReturn
-from urllib.parse import parse_qs, urlsplit
 
-from ..errors import AuthError, BadReplyError, InvalidInputError, ProviderError, QuotaError
+from ..errors import AuthError, BadReplyError, ProviderError, QuotaError
 from ..params import Operation
 from ..pictures import Picture
 from .choices import SHARED
-from .wire import Call, Done, Json, Reply, Source, Status, Ticket, table
-
-PRESET_EDGES = {"2k": 2048, "4k": 4096, "8k": 8192}
-"""Long edge in pixels that we take 2k, 4k and 8k to mean; no vendor defines them."""
+from .wire import Call, Done, Json, Reply, Source, Status, Ticket
 
 Way = Literal["base64", "data_uri", "url", "upload"]
 
@@ -256,56 +251,3 @@ class Wire(ABC):
     @abstractmethod
     def write_error(self, status: int, message: str) -> Reply:
         """Return a refusal in the vendor's envelope, given what its HTTP status would be."""
-
-
-def preset_target(preset: str, width: int, height: int) -> tuple[int, int]:
-    """Return the size of an image enlarged to a preset, 2k, 4k or 8k; never smaller than it is."""
-    factor = max(PRESET_EDGES[preset] / max(width, height), 1.0)
-    return max(round(width * factor), 1), max(round(height * factor), 1)
-
-
-_CLIENT_ONLY = (*SHARED, "image_url", "send_data_uri")  # never part of a body
-
-
-def make(operation: type[RemoteOperation], values: Json) -> RemoteOperation:
-    """Return the operation that a request's fields ask for; null and missing mean the default."""
-    taken = {}
-    for item in operation.params():
-        value = values.get(item.name)
-        if value is None or item.name in _CLIENT_ONLY:
-            continue
-        if isinstance(value, str) and item.kind in ("int", "float"):
-            try:
-                value = int(value) if item.kind == "int" else float(value)
-            except ValueError as error:
-                raise InvalidInputError(
-                    item.name, f"{item.name} must be a number; got {str(value)[:80]!r}."
-                ) from error
-        elif isinstance(value, int) and item.kind == "choice":
-            value = str(value)
-        taken[item.name] = value
-    return operation(**taken)
-
-
-def read_body(call: Call) -> Json:
-    """Return the JSON object that a submit carries, or raise `InvalidInputError`."""
-    try:
-        return table(json.loads(call.body))
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError("body", "The body must be a JSON object.") from error
-
-
-def ticket_in_query(call: Call, path: str) -> str | None:
-    """Return the task_id of a GET of `path`, None for any other call."""
-    parts = urlsplit(call.url)
-    if call.method != "GET" or parts.path != path:
-        return None
-    return parse_qs(parts.query).get("task_id", [""])[0]
-
-
-def required(body: Json, name: str) -> str:
-    """Return a text that a submit must carry, or raise `InvalidInputError`."""
-    value = body.get(name)
-    if not isinstance(value, str) or not value:
-        raise InvalidInputError(name, f"{name} is required and must be a text.")
-    return value

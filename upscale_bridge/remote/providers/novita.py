@@ -16,20 +16,9 @@ from urllib.parse import quote, urlsplit
 from ...errors import BadReplyError, InvalidInputError
 from ...params import param
 from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
-from ..provider import (
-    PRESET_EDGES,
-    Equivalent,
-    Limits,
-    Provider,
-    RemoteOperation,
-    Way,
-    Wire,
-    make,
-    preset_target,
-    read_body,
-    required,
-    ticket_in_query,
-)
+from ..fields import address_or_data, make, read_body, required, ticket_in_query
+from ..presets import PRESET_EDGES, preset_choice, preset_target
+from ..provider import Equivalent, Limits, Provider, RemoteOperation, Way, Wire
 from ..wire import (
     Call,
     Done,
@@ -191,12 +180,11 @@ class ResolutionWire(NovitaWire):
         )
 
     def read_fields(self, body: Json) -> tuple[RemoteOperation, Source]:
-        image = required(body, "image")
+        source = address_or_data(body)
         # The vendor's defaults where the request says nothing.
         values = {"resolution": "4k", "output_format": "jpeg"}
         values |= {name: body[name] for name in values if body.get(name)}
-        kind = "data_uri" if image.startswith("data:") else "url"
-        return make(NovitaUpscaleToResolution, values), Source(kind, image)  # type: ignore[arg-type]
+        return make(NovitaUpscaleToResolution, values), source
 
 
 @dataclass(frozen=True)
@@ -263,9 +251,7 @@ class NovitaUpscaleToResolution(RemoteOperation):
         "Novita ended its Image Upscaling API on 2026-08-19 and names no successor"
     )
 
-    resolution: str = param(
-        "4k", "Size of the result; 4k is a long edge of about 4096 px.", choices=("2k", "4k", "8k")
-    )
+    resolution: str = preset_choice()
     output_format: str = param(
         "png",
         "File format in which the result travels; png loses nothing.",

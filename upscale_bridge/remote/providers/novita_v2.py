@@ -13,18 +13,8 @@ from urllib.parse import quote, urlsplit
 from ...errors import AuthError, BadReplyError, ProviderError, QuotaError
 from ...params import param
 from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
-from ..provider import (
-    Equivalent,
-    Limits,
-    Provider,
-    RemoteOperation,
-    Way,
-    Wire,
-    make,
-    read_body,
-    required,
-    ticket_in_query,
-)
+from ..fields import make, read_body, required, ticket_in_query
+from ..provider import Equivalent, Limits, Provider, RemoteOperation, Way, Wire
 from ..wire import (
     Call,
     Done,

@@ -14,16 +14,8 @@ from urllib.parse import urlsplit
 from ...errors import BadReplyError
 from ...params import param
 from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
-from ..provider import (
-    Limits,
-    Provider,
-    RemoteOperation,
-    Way,
-    Wire,
-    make,
-    read_body,
-    required,
-)
+from ..fields import make, read_body, required
+from ..provider import Limits, Provider, RemoteOperation, Way, Wire
 from ..wire import (
     Call,
     Done,

@@ -17,20 +17,9 @@ from ...errors import BadReplyError
 from ...params import param
 from ...pictures import Picture
 from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
-from ..provider import (
-    PRESET_EDGES,
-    Limits,
-    Provider,
-    RemoteOperation,
-    Upload,
-    Uploads,
-    Way,
-    Wire,
-    make,
-    preset_target,
-    read_body,
-    required,
-)
+from ..fields import address_or_data, make, read_body
+from ..presets import PRESET_EDGES, preset_choice, preset_target
+from ..provider import Limits, Provider, RemoteOperation, Upload, Uploads, Way, Wire
 from ..wire import (
     Call,
     Done,
@@ -113,12 +102,11 @@ class WaveSpeedWire(Wire):
         if call.method != "POST" or model not in _MODELS:
             return None
         body = read_body(call)
-        image = required(body, "image")
+        source = address_or_data(body)
         # The vendor's defaults where the request says nothing.
         given = {name: value for name, value in body.items() if value is not None}
         values = {"target_resolution": "4k", "output_format": "jpeg", **given, "model": model}
-        kind = "data_uri" if image.startswith("data:") else "url"
-        return make(WaveSpeedUpscale, values), Source(kind, image)  # type: ignore[arg-type]
+        return make(WaveSpeedUpscale, values), source
 
     def write_submit(
         self, accepted: Ticket | Done, base_url: str = "", model: str = _MODELS[0]
@@ -228,9 +216,7 @@ class WaveSpeedUpscale(RemoteOperation):
         "The model; image-upscaler is the cheapest, ultimate-image-upscaler the dearest.",
         choices=_MODELS,
     )
-    target_resolution: str = param(
-        "4k", "Size of the result; 4k is a long edge of about 4096 px.", choices=("2k", "4k", "8k")
-    )
+    target_resolution: str = preset_choice()
     creativity: float = param(
         0.0,
         "How much the model may invent. Part of an older contract: 0 is not sent, newer hosts "
