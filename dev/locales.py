@@ -9,9 +9,12 @@ workflow saves.
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,9 @@ Json = dict[str, Any]
 KEYS = "Upscale Bridge: API keys"
 TASKS = "Upscale tasks"
 TASKS_TOOLTIP = "Upscale tasks: resume, open or forget what was paid for"
+
+OWN = "upscaleBridge"
+"""Where the page's own texts stand; it looks them up by their English."""
 
 PAGE: dict[str, Json] = {
     "main": {  # the page asks for a sidebar tab's texts by themselves
@@ -45,7 +51,30 @@ def files() -> dict[str, Json]:
     pack = load_pack()
     titles = pack.NODE_DISPLAY_NAME_MAPPINGS
     nodes = {name: draw(titles[name], node) for name, node in pack.NODE_CLASS_MAPPINGS.items()}
-    return {**PAGE, "nodeDefs": nodes}
+    own = {text: text for text in [*said_by_scripts(), *said_by_the_core(), *announced(pack)]}
+    return {**PAGE, "main": {**PAGE["main"], OWN: own}, "nodeDefs": nodes}
+
+
+def said_by_scripts() -> Iterator[str]:
+    """Yield what the scripts say themselves: t("...")."""
+    for path in sorted((ROOT / "web").rglob("*.js")):
+        for text in re.findall(r'\bt\(\s*("(?:[^"\\]|\\.)*")', path.read_text("utf-8")):
+            yield json.loads(text)
+
+
+def said_by_the_core() -> Iterator[str]:
+    """Yield the sentences of all `Text`s."""
+    for path in sorted((ROOT / "upscale_bridge").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Text":
+                yield ast.literal_eval(node.args[0])
+
+
+def announced(pack: Any) -> Iterator[str]:
+    """Yield what vendors announced about the end of their APIs; it stands inside other texts."""
+    for node in pack.NODE_CLASS_MAPPINGS.values():
+        if text := getattr(node.OPERATION, "retirement", ""):
+            yield text
 
 
 def load_pack() -> Any:

@@ -5,7 +5,7 @@ POST /upscale_bridge/models/download   {"name": "4x-UltraSharp"}
 POST /upscale_bridge/models/cancel     {"name": "4x-UltraSharp"}
 
 Event `upscale_bridge.download`: {"name", "state": "running", "done", "failed" or "stopped",
-"fraction": 0..1, "text"}.
+"fraction": 0..1}; after "failed" also "text", the reason.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Download(Monitor):
         """Fetch the file."""
         try:
             host.service().library.fetch(self._spec, self)
-            self._tell(state="done", fraction=1.0, text=f"{self._spec.name} is here.")
+            self._tell(state="done", fraction=1.0)
         except StoppedError:
-            self._tell(state="stopped", text="Stopped; the next download goes on from there.")
+            self._tell(state="stopped")
         except UpscaleError as error:
             self._tell(state="failed", text=str(error))
         finally:

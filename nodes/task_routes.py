@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,13 +115,14 @@ async def thumbnail(request: web.Request) -> web.StreamResponse:
     return web.Response(body=data, content_type="image/jpeg", headers={"Cache-Control": "private"})
 
 
-def _price(kind: type[RemoteOperation], task: Task) -> str:
+def _price(kind: type[RemoteOperation], task: Task) -> Json | None:
     if task.base_url != kind.provider.base_url:  # another host has other prices
-        return ""
+        return None
     try:
-        return kind(**json.loads(task.parameters)).price
+        price = kind(**json.loads(task.parameters)).price
     except (InvalidInputError, TypeError):  # written down by another version
-        return ""
+        return None
+    return asdict(price) if price else None
 
 
 def _journal() -> Journal:

@@ -10,6 +10,7 @@ from .local.catalogue import find_spec
 from .local.operation import SHIPPED_MODEL, LocalUpscale
 from .params import Operation
 from .remote.provider import RemoteOperation
+from .texts import Text, Values
 
 if TYPE_CHECKING:
     from .service import Service
@@ -24,7 +25,7 @@ class Note:
 
     level: Level
     """missing: the run would fail."""
-    text: str
+    text: Text
     way: Literal["", "key", "download"] = ""
     """What the user may do at once: set the key of provider `name`, download model `name`."""
     name: str = ""
@@ -53,8 +54,9 @@ def advise(service: Service, operation: Operation, size: Size | None) -> Advice:
     notes = [*_key_notes(service, operation), *_size_notes(operation, size)]
     if operation.when_unavailable == "run locally":
         notes += _local_notes(service, operation)
-    if operation.price and service.client.is_vendor(operation.provider):
-        notes.append(Note("info", f"{operation.price}."))
+    price = operation.price
+    if price and service.client.is_vendor(operation.provider):
+        notes.append(Note("info", Text("{price}.", {"price": price})))
     return Advice(_result_size(operation, size), tuple(notes))
 
 
@@ -75,13 +77,21 @@ def _model_notes(service: Service, name: str, may_download: bool) -> list[Note]:
     if found is not None:
         if spec is None or spec.commercial_use:
             return []
-        return [Note("info", f"{spec.name} has the licence {spec.licence}: no commercial use.")]
+        values: Values = {"name": spec.name, "licence": spec.licence}
+        return [Note("info", Text("{name} has the licence {licence}: no commercial use.", values))]
     if spec is None:
-        text = f"There is no model {name!r} here. Put its file into a model folder, or choose"
-        return [Note("missing", f"{text} {SHIPPED_MODEL}, which is always there.")]
+        unknown = Text(
+            "There is no model '{name}' here. Put its file into a model folder, or choose "
+            "{shipped}, which is always there.",
+            {"name": name, "shipped": SHIPPED_MODEL},
+        )
+        return [Note("missing", unknown)]
+    terms = {"terms": spec.terms}
     if may_download:
-        return [Note("info", f"It will be downloaded first. {spec.terms}.", "download", spec.name)]
-    return [Note("missing", f"Not on this machine yet. {spec.terms}.", "download", spec.name)]
+        first = Text("It will be downloaded first. {terms}.", terms)
+        return [Note("info", first, "download", spec.name)]
+    absent = Text("Not on this machine yet. {terms}.", terms)
+    return [Note("missing", absent, "download", spec.name)]
 
 
 def _key_notes(service: Service, operation: RemoteOperation) -> list[Note]:
@@ -90,15 +100,21 @@ def _key_notes(service: Service, operation: RemoteOperation) -> list[Note]:
     level: Level = "info" if here else "missing"
     notes = []
     if operation.retirement and client.is_vendor(provider):
-        ways = f"Name another host in {provider.url_variable}"
-        ways += "." if here else ", or set when_unavailable to run locally."
-        notes.append(
-            Note("info" if operation.deprecated else level, f"{operation.retirement}. {ways}")
+        values = {"retirement": operation.retirement, "variable": provider.url_variable}
+        ways = (
+            Text("{retirement}. Name another host in {variable}.", values)
+            if here
+            else Text(
+                "{retirement}. Name another host in {variable}, or set when_unavailable to run "
+                "locally.",
+                values,
+            )
         )
+        notes.append(Note("info" if operation.deprecated else level, ways))
         if not operation.deprecated:  # nobody is there to accept a key
             return notes
     if client.lacks_key(provider):
-        text = f"There is no key for {provider.title}."
+        text = Text("There is no key for {title}.", {"title": provider.title})
         notes.append(Note(level, text, "key", provider.name))
     return notes
 
@@ -109,23 +125,33 @@ def _size_notes(operation: RemoteOperation, size: Size | None) -> list[Note]:
     allowed = sendable_size(operation, *size)
     if allowed == size:
         return []
-    text = f"The image is too large for this service ({size[0]} x {size[1]} px)"
-    shrunk = f"{allowed[0]} x {allowed[1]} px"
+    values = {"width": size[0], "height": size[1], "wide": allowed[0], "high": allowed[1]}
     if operation.when_too_large == "fit":
-        return [Note("warning", f"{text}; it will be shrunk to {shrunk} before sending.")]
-    way = "make it smaller, or set when_too_large to fit, which shrinks it to"
-    return [Note("missing", f"{text}; {way} {shrunk}.")]
+        fitted = Text(
+            "The image is too large for this service ({width} x {height} px); it will be shrunk to "
+            "{wide} x {high} px before sending.",
+            values,
+        )
+        return [Note("warning", fitted)]
+    refused = Text(
+        "The image is too large for this service ({width} x {height} px); make it smaller, or set "
+        "when_too_large to fit, which shrinks it to {wide} x {high} px.",
+        values,
+    )
+    return [Note("missing", refused)]
 
 
 def _local_notes(service: Service, operation: RemoteOperation) -> list[Note]:
     equivalent = operation.equivalent(64, 64)
     if equivalent is None:
-        return [Note("warning", "These settings cannot be run locally.")]
+        return [Note("warning", Text("These settings cannot be run locally."))]
     model = equivalent.model or SHIPPED_MODEL
+    values: Values = {"model": model}
     if service.library.find(model) is not None:
-        return [Note("info", f"When the service is unavailable, {model} runs here.")]
+        return [Note("info", Text("When the service is unavailable, {model} runs here.", values))]
+    absent = Text("To run locally, {model} is needed, which is not on this machine.", values)
     spec = find_spec(model)
-    text = f"To run locally, {model} is needed, which is not on this machine"
     if spec is None:
-        return [Note("warning", f"{text}.")]
-    return [Note("warning", f"{text} yet. {spec.terms}.", "download", spec.name)]
+        return [Note("warning", absent)]
+    both = Text("{absent} {terms}.", {"absent": absent, "terms": spec.terms})
+    return [Note("warning", both, "download", spec.name)]

@@ -5,6 +5,7 @@
 import { app } from "../../scripts/app.js";
 import { addStyle, BOX, FOCUS, make } from "./lib/dom.js";
 import { ask as call } from "./lib/server.js";
+import { t } from "./lib/texts.js";
 
 const COMMAND = "UpscaleBridge.Keys";
 const TITLE = "Upscale Bridge: API keys";
@@ -48,26 +49,33 @@ const ask = async (change) => (await call("keys", change)).keys;
 
 /** @param {Row} row */
 function describe(row) {
-  if (!row.origin) return "Not set";
-  const end = row.hint?.startsWith("..") ? `, ends in ${row.hint}` : "";
-  const place = row.origin === "file" ? "the key file" : `the environment (${row.variable})`;
-  return `Set${end}, from ${place}`;
+  const { origin, variable, hint } = row;
+  if (!origin) return t("Not set");
+  if (!hint?.startsWith("..")) {
+    if (origin === "file") return t("Set, from the key file");
+    return t("Set, from the environment ({variable})", { variable });
+  }
+  if (origin === "file") return t("Set, ends in {hint}, from the key file", { hint });
+  return t("Set, ends in {hint}, from the environment ({variable})", { hint, variable });
 }
 
 /** Draw one provider's part of the dialog. @param {Row} row */
 function draw(row) {
+  const { title, variable } = row;
   const id = `upscale-bridge-key-${row.name}`;
   const state = make("p", { id: `${id}-state` });
   const told = make("p", { role: "status" });
   const wrong = make("p", { role: "alert" });
   const field = make("input", {
     ...{ id, type: "password", autocomplete: "off", spellcheck: false },
-    ...{ placeholder: "Paste a key", "aria-label": `API key for ${row.title}` },
+    ...{ placeholder: t("Paste a key"), "aria-label": t("API key for {title}", { title }) },
     "aria-describedby": state.id,
   });
-  const [save, test, remove] = ["Save", "Test", "Remove"].map((verb) =>
-    make("button", { type: "button", "aria-label": `${verb} the key for ${row.title}` }, verb),
-  );
+  const button = (/** @type {string} */ verb, /** @type {string} */ label) =>
+    make("button", { type: "button", "aria-label": label }, verb);
+  const save = button(t("Save"), t("Save the key for {title}", { title }));
+  const test = button(t("Test"), t("Test the key for {title}", { title }));
+  const remove = button(t("Remove"), t("Remove the key for {title}", { title }));
 
   /** @param {Row} now */
   const show = (now) => {
@@ -86,12 +94,13 @@ function draw(row) {
       field.value = "";
       show(rows.find((other) => other.name === row.name) ?? row);
       if (key && row.origin === "environment") {
-        told.textContent = `Saved, but ${row.variable} comes first.`;
+        told.textContent = t("Saved, but {variable} comes first.", { variable });
       } else if (key) {
-        told.textContent = "Saved.";
+        told.textContent = t("Saved.");
       } else {
-        const rest = `The shell has set another: upscale-bridge keys remove ${row.name}`;
-        told.textContent = row.origin === "file" ? rest : "Removed.";
+        const command = `upscale-bridge keys remove ${row.name}`;
+        const rest = t("The shell has set another: {command}", { command });
+        told.textContent = row.origin === "file" ? rest : t("Removed.");
       }
       field.focus();
     } catch (error) {
@@ -107,7 +116,7 @@ function draw(row) {
   save.addEventListener("click", () => change(field.value));
   remove.addEventListener("click", () => change(""));
   test.addEventListener("click", async () => {
-    [told.textContent, wrong.textContent, test.disabled] = ["Asking", "", true];
+    [told.textContent, wrong.textContent, test.disabled] = [t("Asking"), "", true];
     try {
       told.textContent = (await call("keys/test", { name: row.name })).text;
     } catch (error) {
@@ -117,21 +126,23 @@ function draw(row) {
   });
   show(row);
 
-  const head = make("div", {}, make("h3", {}, row.title));
+  const head = make("div", {}, make("h3", {}, title));
   if (row.page.startsWith("https://")) {
-    const label = `Get a key from ${row.title} (opens a new tab)`;
+    const label = t("Get a key from {title} (opens a new tab)", { title });
     const link = { href: row.page, target: "_blank", rel: "noopener", "aria-label": label };
-    head.append(make("a", link, "Get a key"));
+    head.append(make("a", link, t("Get a key")));
   }
   return make("section", {}, head, state, make("div", {}, field, save, test, remove), told, wrong);
 }
 
 async function open() {
   addStyle("upscale-bridge-keys-style", STYLE);
-  const heading = make("h2", { id: "upscale-bridge-keys-title" }, TITLE);
-  const about = "Kept on the machine that runs ComfyUI, never in a workflow, never shown again.";
-  const rows = make("p", { role: "status" }, "Loading");
-  const close = make("button", { type: "button" }, "Close");
+  const heading = make("h2", { id: "upscale-bridge-keys-title" }, t("Upscale Bridge: API keys"));
+  const about = t(
+    "Kept on the machine that runs ComfyUI, never in a workflow, never shown again.",
+  );
+  const rows = make("p", { role: "status" }, t("Loading"));
+  const close = make("button", { type: "button" }, t("Close"));
   const dialog = /** @type {HTMLDialogElement} */ (
     make(
       "dialog",
@@ -165,7 +176,7 @@ app.registerExtension({
       name: "API keys of remote services",
       category: ["Upscale Bridge", "API keys", "API keys"],
       type: () => {
-        const button = make("button", { type: "button", style: BOX }, "Set API keys");
+        const button = make("button", { type: "button", style: BOX }, t("Set API keys"));
         button.addEventListener("click", open);
         return button;
       },

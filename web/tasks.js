@@ -7,6 +7,7 @@ import { app } from "../../scripts/app.js";
 import { age } from "./lib/age.js";
 import { addStyle, BOX, FOCUS, later, make } from "./lib/dom.js";
 import { address, ask, listen } from "./lib/server.js";
+import { say, t } from "./lib/texts.js";
 
 const STYLE = `
 .upscale-bridge-tasks {
@@ -29,20 +30,21 @@ const STYLE = `
   & button:hover, & a.button:hover { border-color: currentcolor; }
   & :focus-visible { ${FOCUS} }
 }`;
-const WORDS = {
-  preparing: "Getting ready",
-  submitting: "Being submitted",
-  running: "Running there",
-  done: "Finished",
-  failed: "Failed",
-  expired: "Expired",
-  ambiguous: "In doubt",
-};
+const words = () => ({
+  preparing: t("Getting ready"),
+  submitting: t("Being submitted"),
+  running: t("Running there"),
+  done: t("Finished"),
+  failed: t("Failed"),
+  expired: t("Expired"),
+  ambiguous: t("In doubt"),
+});
 
 /**
- * @typedef {{request: string, ticket: string, state: keyof WORDS, title: string,
+ * @typedef {{request: string, ticket: string, state: keyof ReturnType<typeof words>, title: string,
  *   has_tickets: boolean, input_size: [number, number], created: number, finished: number,
- *   reason: string, price: string, result: boolean}} Task
+ *   reason: string,
+ *   price: import("./lib/texts.js").Text | null, result: boolean}} Task
  */
 
 /** One open tab. */
@@ -52,8 +54,8 @@ class Tasks {
     addStyle("upscale-bridge-tasks-style", STYLE);
     this.told = make("p", { role: "status" });
     this.list = make("div", { style: "display: contents" });
-    const refresh = this.button("Refresh", () => this.load());
-    const header = make("header", {}, make("h2", {}, "Upscale tasks"), refresh);
+    const refresh = this.button(t("Refresh"), () => this.load());
+    const header = make("header", {}, make("h2", {}, t("Upscale tasks")), refresh);
     root.replaceChildren(
       make("div", { className: "upscale-bridge-tasks" }, header, this.told, this.list),
     );
@@ -63,7 +65,8 @@ class Tasks {
   async load() {
     try {
       const { tasks } = await ask("tasks");
-      this.told.textContent = tasks.length ? "" : "No remote task yet. Local upscales are not listed.";
+      const none = t("No remote task yet. Local upscales are not listed.");
+      this.told.textContent = tasks.length ? "" : none;
       this.list.replaceChildren(...tasks.map((/** @type {Task} */ task) => this.card(task)));
     } catch (error) {
       this.told.textContent = /** @type {Error} */ (error).message;
@@ -73,16 +76,18 @@ class Tasks {
   /** @param {Task} task */
   card(task) {
     const picture = task.result
-      ? make("img", { src: address(`tasks/${task.request}/thumbnail`), alt: "Result", loading: "lazy" })
+      ? make("img", { src: address(`tasks/${task.request}/thumbnail`), alt: t("Result"), loading: "lazy" })
       : make("span", { className: "pi pi-cloud", "aria-hidden": "true" });
     const [width, height] = task.input_size;
-    const size = width ? `from ${width} × ${height} px` : "";
-    const facts = [age(Date.now() / 1000 - task.created), size, task.price].filter(Boolean);
-    const state = make("p", { "data-state": task.state }, WORDS[task.state] ?? task.state);
+    const size = width ? t("from {width} × {height} px", { width, height }) : "";
+    const price = task.price && say(task.price);
+    const facts = [age(Date.now() / 1000 - task.created), size, price].filter(Boolean);
+    const word = words()[task.state];
+    const state = make("p", { "data-state": task.state }, word);
     if (task.reason) state.append(`: ${task.reason}`);
     return make(
       "article",
-      { "aria-label": `${task.title}, ${WORDS[task.state]}` },
+      { "aria-label": `${task.title}, ${word}` },
       picture,
       make("p", {}, make("strong", {}, task.title)),
       state,
@@ -97,30 +102,33 @@ class Tasks {
     const made = [];
     if (task.result) {
       const link = { href: address(`tasks/${request}/result`), target: "_blank", rel: "noopener" };
-      made.push(make("a", { ...link, className: "button" }, "Open"));
+      made.push(make("a", { ...link, className: "button" }, t("Open")));
     }
-    if (state === "running") made.push(this.button("Resume", () => this.change("resume", { request })));
+    if (state === "running") made.push(this.button(t("Resume"), () => this.change("resume", { request })));
     if (state === "ambiguous" && task.has_tickets) {
-      const field = make("input", { placeholder: "Task id", "aria-label": "The service's task id" });
+      const field = make("input", { placeholder: t("Task id"), "aria-label": t("The service's task id") });
       field.addEventListener("keydown", (/** @type {Event} */ event) => event.stopPropagation());
       const attach = () => this.change("attach", { request, ticket: field.value });
-      made.push(field, this.button("Fetch by id", attach));
+      made.push(field, this.button(t("Fetch by id"), attach));
     }
     if (ticket) {
-      made.push(this.button("Copy id", () => navigator.clipboard.writeText(ticket)));
+      made.push(this.button(t("Copy id"), () => navigator.clipboard.writeText(ticket)));
     }
     if (state !== "preparing" && state !== "submitting") {
-      made.push(this.button("Forget", () => this.forget(task)));
+      made.push(this.button(t("Forget"), () => this.forget(task)));
     }
     return made;
   }
 
   /** @param {Task} task */
   async forget({ request, state }) {
-    const lost = { running: "its result may never be seen", done: "its kept result is deleted" };
-    const what = lost[/** @type {keyof lost} */ (state)] ?? "the same request is paid again";
-    const message = `Forget this task? Then ${what}.`;
-    if (await app.extensionManager.dialog.confirm({ title: "Forget task", message })) {
+    const lost = {
+      running: t("Forget this task? Then its result may never be seen."),
+      done: t("Forget this task? Then its kept result is deleted."),
+    };
+    const again = t("Forget this task? Then the same request is paid again.");
+    const message = lost[/** @type {keyof lost} */ (state)] ?? again;
+    if (await app.extensionManager.dialog.confirm({ title: t("Forget task"), message })) {
       await this.change("forget", { request });
     }
   }

@@ -143,7 +143,7 @@ def test_missing_known_model_says_what_to_do(library, folder):
     with pytest.raises(ModelNotFoundError) as caught:
         library.load("4x-ultrasharp", Monitor())
     spec = find_spec("4x-UltraSharp")
-    for part in (spec.licence, "NON-COMMERCIAL", spec.url, spec.file_name, str(folder)):
+    for part in (spec.licence, "non-commercial", spec.url, spec.file_name, str(folder)):
         assert part in str(caught.value)
     assert SHIPPED_MODEL in str(caught.value)
 
@@ -190,7 +190,7 @@ def test_download_goes_into_the_first_folder(put, folder, tmp_path, monkeypatch,
         library.load("4x-UltraSharp", monitor, may_download=True)
     target = tmp_path / "new" / "first" / spec.file_name
     assert fetched == [(spec.url, target, spec.size, spec.sha256)]
-    assert monitor.notices == [spec.terms]
+    assert monitor.notices == [str(spec.terms)]
     assert library.find("4x-UltraSharp") == target
 
 

@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..texts import Text, Values
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -39,11 +41,16 @@ class ModelSpec:
     sources: tuple[str, ...]
 
     @property
-    def terms(self) -> str:
+    def terms(self) -> Text:
         """One sentence on licence and size, to be shown before a download."""
-        use = "" if self.commercial_use else ", NON-COMMERCIAL USE ONLY"
-        size = "size unknown" if self.size is None else f"{self.size / 1e6:.0f} MB"
-        return f"{self.name}: licence {self.licence}{use}; {size}; from {self.url}"
+        size = Text("size unknown")
+        if self.size is not None:
+            size = Text("{megabytes} MB", {"megabytes": round(self.size / 1e6)})
+        licence = Text("licence {licence}", {"licence": self.licence})
+        if not self.commercial_use:
+            licence = Text("licence {licence}, non-commercial use only", licence.values)
+        values: Values = {"name": self.name, "licence": licence, "size": size, "address": self.url}
+        return Text("{name}: {licence}; {size}; from {address}", values)
 
 
 @lru_cache(maxsize=1)

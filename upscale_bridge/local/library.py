@@ -120,7 +120,7 @@ class Library:
     def fetch(self, spec: ModelSpec, monitor: Monitor) -> Path:
         """Download a known model into the first folder and return its path."""
         folder = make_folder(Path(self._folders()[0]))
-        monitor.notice(spec.terms)
+        monitor.notice(str(spec.terms))
         target = folder / spec.file_name
         download(spec.url, target, monitor, size=spec.size, sha256=spec.sha256)
         return target

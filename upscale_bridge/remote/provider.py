@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, NoReturn
 from ..errors import AuthError, BadReplyError, ProviderError, QuotaError
 from ..params import Operation
 from ..pictures import Picture
+from ..texts import Text
 from .choices import SHARED
 from .wire import Call, Done, Json, Reply, Source, Status, Ticket
 
@@ -76,6 +77,13 @@ class Provider:
         if 400 <= status < 500 and status != 408:
             raise ProviderError(f"{text}.", provider=name, status=status)
         raise BadReplyError(f"{text}.", provider=name, status=status)
+
+    def required(self, answer: Json, name: str) -> str:
+        """Return a text that an answer must hold, or raise `BadReplyError`."""
+        value = answer.get(name)
+        if not isinstance(value, str) or not value:
+            raise BadReplyError(f"{self.title}'s answer names no {name}.", provider=self.name)
+        return value
 
 
 @dataclass(frozen=True)
@@ -156,9 +164,9 @@ class RemoteOperation(Operation):
         return Limits()
 
     @property
-    def price(self) -> str:
-        """What an image costs, a few words; empty where the vendor does not tell."""
-        return ""
+    def price(self) -> Text | None:
+        """What an image costs, a few words; None where the vendor does not tell."""
+        return None
 
     @property
     def image_address(self) -> str:

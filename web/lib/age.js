@@ -1,16 +1,12 @@
 // @ts-check
 
-/** @type {[number, string][]} */
-const UNITS = [
-  [86400, "d"],
-  [3600, "h"],
-  [60, "min"],
-];
+import { t } from "./texts.js";
 
 /** Return in words how long something is ago. @param {number} seconds */
 export function age(seconds) {
-  for (const [size, unit] of UNITS) {
-    if (seconds >= size) return `${Math.round(seconds / size)} ${unit} ago`;
-  }
-  return "just now";
+  const in_ = (/** @type {number} */ unit) => ({ count: Math.round(seconds / unit) });
+  if (seconds >= 86400) return t("{count} d ago", in_(86400));
+  if (seconds >= 3600) return t("{count} h ago", in_(3600));
+  if (seconds >= 60) return t("{count} min ago", in_(60));
+  return t("just now");
 }

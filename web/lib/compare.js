@@ -2,6 +2,7 @@
 // Two pictures of the same thing in full resolution, one over the other, with a line to move.
 
 import { addStyle, BOX, FOCUS, make } from "./dom.js";
+import { t } from "./texts.js";
 
 const STYLE = `
 .upscale-bridge-compare {
@@ -70,7 +71,7 @@ export async function compare(before, after) {
   let share = 0.5;
 
   const line = make("div", {
-    ...{ className: "line", tabIndex: 0, role: "slider", "aria-label": "Before and after" },
+    ...{ className: "line", tabIndex: 0, role: "slider", "aria-label": t("Before and after") },
     ...{ "aria-valuemin": 0, "aria-valuemax": 100 },
   });
   const stage = make("div", { className: "stage" }, small, large, line);
@@ -104,18 +105,18 @@ export async function compare(before, after) {
   };
   const dialog = make(
     "dialog",
-    { className: "upscale-bridge-compare", "aria-label": "Before and after" },
+    { className: "upscale-bridge-compare", "aria-label": t("Before and after") },
     stage,
     make(
       "div",
       { className: "bar" },
-      make("span", {}, "Before | After"),
+      make("span", {}, t("Before, after")),
       told,
       button("−", () => zoom(0.8)),
       button("+", () => zoom(1.25)),
       button("1:1", () => zoom(1 / place.zoom)),
-      button("Fit", fit),
-      button("Close", () => dialog.close()),
+      button(t("Fit"), fit),
+      button(t("Close"), () => dialog.close()),
     ),
   );
   dialog.addEventListener("close", () => dialog.remove());

@@ -4,6 +4,7 @@
 import { compare } from "./compare.js";
 import { addStyle, BOX, FOCUS, make } from "./dom.js";
 import { ask, view } from "./server.js";
+import { say, t } from "./texts.js";
 
 const STYLE = `
 .upscale-bridge-panel {
@@ -24,11 +25,13 @@ const STYLE = `
 }`;
 
 /**
- * @typedef {{level: string, text: string, way: string, name: string}} Note
+ * @typedef {import("./texts.js").Text} Text
+ * @typedef {{level: string, text: Text, way: string, name: string}} Note
  * @typedef {{size: [number, number] | null, notes: Note[]}} Advice
  * @typedef {{filename: string, subfolder: string, type: string}} File
  * @typedef {{how: string[], size: number[], before?: File, after?: File}} Result
- * @typedef {{name: string, state: string, fraction: number, text?: string}} Download
+ * @typedef {{name: string, state: "running" | "done" | "stopped" | "failed", fraction: number,
+ *   text?: string}} Download
  */
 
 /** The element of one node. */
@@ -49,7 +52,7 @@ export class Panel {
   advise({ size, notes }) {
     const lines = notes.map((note) => this.line(note));
     if (size) {
-      const text = `The result has ${size[0]} × ${size[1]} px.`;
+      const text = t("The result has {width} × {height} px.", { width: size[0], height: size[1] });
       lines.unshift(make("p", { "data-level": "info" }, text));
     }
     this.models = new Set(notes.filter((note) => note.way === "download").map(({ name }) => name));
@@ -63,10 +66,10 @@ export class Panel {
 
   /** @param {Note} note */
   line(note) {
-    const line = make("p", { "data-level": note.level }, note.text);
-    if (note.way === "key") line.append(this.button("Set the key", this.openKeys));
+    const line = make("p", { "data-level": note.level }, say(note.text));
+    if (note.way === "key") line.append(this.button(t("Set the key"), this.openKeys));
     if (note.way === "download") {
-      line.append(this.button("Download", () => this.change("models/download", note.name)));
+      line.append(this.button(t("Download"), () => this.change("models/download", note.name)));
     }
     return line;
   }
@@ -75,15 +78,20 @@ export class Panel {
   follow({ name, state, fraction, text }) {
     if (!this.models.has(name)) return;
     if (state !== "running") {
+      const told = {
+        done: t("{name} is here.", { name }),
+        stopped: t("Stopped; the next download goes on from there."),
+        failed: text ?? "",
+      }[state];
       const level = state === "done" ? "done" : "warning";
-      this.download.replaceChildren(make("p", { "data-level": level }, text ?? ""));
+      this.download.replaceChildren(make("p", { "data-level": level }, told));
       return;
     }
     const told = `${name}: ${Math.round(100 * fraction)} %`;
     let bar = this.download.querySelector("progress");
     if (!bar) {
-      bar = make("progress", { max: 1, "aria-label": `Download of ${name}` });
-      const cancel = this.button("Cancel", () => this.change("models/cancel", name));
+      bar = make("progress", { max: 1, "aria-label": t("Download of {name}", { name }) });
+      const cancel = this.button(t("Cancel"), () => this.change("models/cancel", name));
       this.download.replaceChildren(make("p", { "data-level": "info" }), bar, cancel);
     }
     bar.value = fraction;
@@ -92,19 +100,20 @@ export class Panel {
 
   /** Show what a run has made. @param {Result} result */
   finish({ size, how, before, after }) {
-    const badge = how.filter((word) => word !== "new").join(", ");
+    const words = { joined: t("joined"), resumed: t("resumed"), reused: t("reused") };
+    const badge = how.map((word) => words[/** @type {keyof words} */ (word)]).join(", ");
     const text = [`${size[0]} × ${size[1]} px`, badge].filter(Boolean).join(", ");
     const parts = [make("p", { "data-level": "done" }, text)];
     if (before && after) {
       const [small, large] = [view(before), view(after)];
       const pair = make(
         "button",
-        { type: "button", className: "pair", "aria-label": "Compare before and after" },
-        make("img", { src: small, alt: "Before", loading: "lazy" }),
-        make("img", { src: large, alt: "After", loading: "lazy" }),
+        { type: "button", className: "pair", "aria-label": t("Compare before and after") },
+        make("img", { src: small, alt: t("Before"), loading: "lazy" }),
+        make("img", { src: large, alt: t("After"), loading: "lazy" }),
       );
       pair.addEventListener("click", () =>
-        compare(small, large).catch(() => this.fail("The pictures of this run are gone.")),
+        compare(small, large).catch(() => this.fail(t("The pictures of this run are gone."))),
       );
       parts.push(pair);
     }

@@ -4,6 +4,8 @@
 // @ts-ignore (ComfyUI serves it)
 import { api } from "../../../scripts/api.js";
 
+import { t } from "./texts.js";
+
 const ROOT = "/upscale_bridge/";
 
 /**
@@ -19,12 +21,12 @@ export async function ask(path, body) {
   try {
     answer = await api.fetchApi(ROOT + path, { cache: "no-store", ...options });
   } catch {
-    throw new Error("ComfyUI cannot be reached.");
+    throw new Error(t("ComfyUI cannot be reached."));
   }
   try {
     data = await answer.json();
   } catch {
-    throw new Error(`ComfyUI answered ${answer.status}; its log says more.`);
+    throw new Error(t("ComfyUI answered {status}; its log says more.", { status: answer.status }));
   }
   if (!answer.ok) throw new Error(String(data.error));
   return data;

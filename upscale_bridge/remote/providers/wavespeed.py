@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
-from uuid import uuid4
 
 from ...errors import BadReplyError
 from ...params import param
 from ...pictures import Picture
+from ...texts import Text
 from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
 from ..fields import address_or_data, make, read_body
 from ..presets import PRESET_EDGES, preset_choice, preset_target
@@ -35,6 +35,7 @@ from ..wire import (
     answer,
     listed,
     post,
+    post_file,
     read_base64,
     table,
     whole,
@@ -54,11 +55,7 @@ WAVESPEED = Provider(
     first_poll=2.0,  # the vendor asks for at least two seconds between looks
 )
 _ROOTS = ("/api/v3/", "/api/v2/")
-_MODELS = (
-    "wavespeed-ai/image-upscaler",
-    "wavespeed-ai/seedvr2/image",
-    "wavespeed-ai/ultimate-image-upscaler",
-)
+_MODELS = tuple(_PRICES)
 _DONE = {"completed", "succeeded", "success", "done"}
 _FAILED = {"failed", "error", "cancelled", "canceled", "timeout", "deleted"}
 _REFUSALS = {1200, 1400, 1401, 1402}  # content, parameters, image address (docs/error-codes)
@@ -82,9 +79,7 @@ class WaveSpeedWire(Wire):
 
     def read_submit(self, reply: Reply) -> Ticket | Done:
         data = _data(reply)
-        ticket = data.get("id")
-        if not isinstance(ticket, str) or not ticket:
-            raise BadReplyError("WaveSpeed's answer names no id.", provider="wavespeed")
+        ticket = WAVESPEED.required(data, "id")
         status = _status(data)
         if isinstance(status, Done) and status.outputs:
             return replace(status, ticket=ticket)
@@ -180,18 +175,7 @@ class WaveSpeedUploads(Uploads):
         return Upload(Call("PUT", url, picture.data, texts), address)
 
     def post(self, picture: Picture) -> Call:
-        boundary = uuid4().hex
-        head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; '
-            f'filename="{_file_name(picture)}"\r\nContent-Type: {picture.mime}\r\n\r\n'
-        )
-        body = head.encode() + picture.data + f"\r\n--{boundary}--\r\n".encode()
-        return Call(
-            "POST",
-            "/api/v3/media/upload/binary",
-            body,
-            {"Content-Type": f"multipart/form-data; boundary={boundary}"},
-        )
+        return post_file("/api/v3/media/upload/binary", _file_name(picture), picture)
 
     def read_posted(self, reply: Reply) -> str:
         address = _data(reply).get("download_url")
@@ -248,9 +232,11 @@ class WaveSpeedUpscale(RemoteOperation):
     attempt: int = attempt_number()
 
     @property
-    def price(self) -> str:
-        price = _PRICES.get(self.model)
-        return f"${price} per image (WaveSpeed's list price of 2026)" if price else ""
+    def price(self) -> Text | None:
+        amount = _PRICES.get(self.model)
+        if amount is None:
+            return None
+        return Text("${amount} per image (WaveSpeed's list price of 2026)", {"amount": amount})
 
     @property
     def limits(self) -> Limits:
@@ -270,11 +256,7 @@ class WaveSpeedUpscale(RemoteOperation):
 def _data(reply: Reply) -> Json:
     """Return the envelope's data; some errors arrive as HTTP 200 with another code inside."""
     if not 200 <= reply.status < 300:
-        try:
-            message = str(reply.json().get("message") or "")
-        except BadReplyError:
-            message = ""
-        WAVESPEED.refuse(reply, message)
+        WAVESPEED.refuse(reply, str(reply.fields().get("message") or ""))
     body = reply.json()
     code = whole(body.get("code"), default=200)
     if not 200 <= code < 300:
