@@ -1,7 +1,8 @@
-"""What a node's panel shows after a run: whether it was new, and the first image before and after.
+"""What a node's panel shows after a run: how it was made, and the first image before and after.
 
-It is `upscale_bridge` in the node's `ui` output: {"how", "size", "before", "after"}; the last two
-are files for ComfyUI's /view, absent where the node had no image of its own.
+It is `upscale_bridge` in the node's `ui` output: {"how", "size", "seconds", "before", "after"}. `how`
+lists what became of the tasks (new, joined, resumed, reused) and "local" when this machine stood in
+for a service; the last two are files for ComfyUI's /view, absent where a node has no image.
 """
 
 from __future__ import annotations
@@ -30,9 +31,14 @@ def shown(outputs: tuple[Any, ...], result: Result, before: Tensor | None = None
     """
     if not host.page_is_open():
         return outputs
+    info = result.info
+    ways = {task["how"] for task in info.get("tasks", ())}
+    if "local" in info:
+        ways.add("local")
     told: dict[str, Any] = {
-        "how": sorted({task["how"] for task in result.info.get("tasks", ())}),
-        "size": list(result.info["size"]),
+        "how": sorted(ways),
+        "size": list(info["size"]),
+        "seconds": info["seconds"],
     }
     if before is not None:
         try:

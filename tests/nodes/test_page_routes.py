@@ -261,6 +261,8 @@ def test_resume_of_a_lost_task_tells_the_page(ask, part, finished, told, monkeyp
 
 # --- results
 
+INFO = {"size": (8, 8), "seconds": 1.5}
+
 
 @pytest.fixture
 def shown(part, comfy):
@@ -270,11 +272,11 @@ def shown(part, comfy):
 
 
 def test_a_result_is_shown_beside_its_original(shown, comfy):
-    result = SimpleNamespace(images=torch.rand(2, 8, 8, 4), info={"size": (8, 8)})
+    result = SimpleNamespace(images=torch.rand(2, 8, 8, 4), info=INFO)
     found = shown(("outputs",), result, torch.rand(2, 4, 4, 3))
     assert found["result"] == ("outputs",)
     (data,) = found["ui"]["upscale_bridge"]
-    assert (data["size"], data["how"]) == ([8, 8], [])
+    assert (data["size"], data["seconds"], data["how"]) == ([8, 8], 1.5, [])
     sizes = []
     for name in ("before", "after"):
         assert data[name]["type"] == "temp"
@@ -287,20 +289,20 @@ def test_a_result_is_shown_beside_its_original(shown, comfy):
 
 def test_without_a_page_nothing_is_written(shown, comfy):
     comfy.sockets = {}
-    result = SimpleNamespace(images=torch.rand(1, 8, 8, 3), info={"size": (8, 8)})
+    result = SimpleNamespace(images=torch.rand(1, 8, 8, 3), info=INFO)
     assert shown(("outputs",), result, torch.rand(1, 4, 4, 3)) == ("outputs",)
     assert not (comfy.user / "temp").exists()
 
 
 def test_what_was_reused_is_told(shown):
     tasks = [{"how": "reused"}, {"how": "new"}, {"how": "new"}]
-    found = shown((), SimpleNamespace(info={"size": (8, 8), "tasks": tasks}))
-    assert found["ui"]["upscale_bridge"] == [{"how": ["new", "reused"], "size": [8, 8]}]
+    found = shown((), SimpleNamespace(info={**INFO, "tasks": tasks, "local": {}}))
+    assert found["ui"]["upscale_bridge"][0]["how"] == ["local", "new", "reused"]
 
 
 def test_a_full_disk_costs_the_picture_only(shown, comfy):
     (comfy.user / "temp").write_text("in the way")
-    result = SimpleNamespace(images=torch.rand(1, 8, 8, 3), info={"size": (8, 8)})
+    result = SimpleNamespace(images=torch.rand(1, 8, 8, 3), info=INFO)
     found = shown(("outputs",), result, torch.rand(1, 4, 4, 3))
     assert found["result"] == ("outputs",)
     assert "before" not in found["ui"]["upscale_bridge"][0]

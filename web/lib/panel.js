@@ -29,7 +29,7 @@ const STYLE = `
  * @typedef {{level: string, text: Text, way: string, name: string}} Note
  * @typedef {{size: [number, number] | null, notes: Note[]}} Advice
  * @typedef {{filename: string, subfolder: string, type: string}} File
- * @typedef {{how: string[], size: number[], before?: File, after?: File}} Result
+ * @typedef {{how: string[], size: number[], seconds: number, before?: File, after?: File}} Result
  * @typedef {{name: string, state: "running" | "done" | "stopped" | "failed", fraction: number,
  *   text?: string}} Download
  */
@@ -99,10 +99,14 @@ export class Panel {
   }
 
   /** Show what a run has made. @param {Result} result */
-  finish({ size, how, before, after }) {
-    const words = { joined: t("joined"), resumed: t("resumed"), reused: t("reused") };
-    const badge = how.map((word) => words[/** @type {keyof words} */ (word)]).join(", ");
-    const text = [`${size[0]} × ${size[1]} px`, badge].filter(Boolean).join(", ");
+  finish({ size, seconds, how, before, after }) {
+    const words = {
+      ...{ joined: t("joined"), resumed: t("resumed"), reused: t("reused") },
+      local: t("made on this machine"),
+    };
+    const ways = how.map((word) => words[/** @type {keyof words} */ (word)]);
+    const time = t("{seconds} s", { seconds: seconds.toFixed(1) });
+    const text = [`${size[0]} × ${size[1]} px`, time, ...ways].filter(Boolean).join(", ");
     const parts = [make("p", { "data-level": "done" }, text)];
     if (before && after) {
       const [small, large] = [view(before), view(after)];
