@@ -1,8 +1,8 @@
 """What a node's panel shows after a run: how it was made, and the first image before and after.
 
-It is `upscale_bridge` in the node's `ui` output: {"how", "size", "seconds", "before", "after"}. `how`
-lists what became of the tasks (new, joined, resumed, reused) and "local" when this machine stood in
-for a service; the last two are files for ComfyUI's /view, absent where a node has no image.
+It is `upscale_bridge` in the node's `ui` output: {"how", "size", "seconds", "before", "after"}.
+`how` lists what became of the tasks (new, joined, resumed, reused) and "local" when this machine
+stood in for a service; the last two are files for ComfyUI's /view, absent without an image.
 """
 
 from __future__ import annotations
