@@ -38,7 +38,7 @@ def test_a_node_tells_what_it_will_do(page, vue, theme):
     load(page, "local_upscale")
     playwright.expect(panel(page)).to_contain_text(re.compile(r"The result has \d+ . \d+ px"))
     set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
-    playwright.expect(panel(page)).to_contain_text("NON-COMMERCIAL USE ONLY")
+    playwright.expect(panel(page)).to_contain_text("non-commercial use only")
     playwright.expect(panel(page).get_by_role("button", name="Download")).to_have_count(1)
     assert page.evaluate("getComputedStyle(document.querySelector('.upscale-bridge-panel')).color")
 
