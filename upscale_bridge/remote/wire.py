@@ -12,8 +12,10 @@ from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from uuid import uuid4
 
 from ..errors import BadReplyError
+from ..pictures import Picture
 
 Json = dict[str, Any]
 
@@ -55,11 +57,29 @@ class Reply:
             )
         return found
 
+    def fields(self) -> Json:
+        """Return the body as an object, an empty one where `json` would raise."""
+        try:
+            return self.json()
+        except BadReplyError:
+            return {}
+
 
 def post(url: str, body: Json, **headers: str) -> Call:
     """Return a POST of JSON."""
     data = json.dumps(body, separators=(",", ":")).encode()
     return Call("POST", url, data, {"Content-Type": "application/json", **headers})
+
+
+def post_file(url: str, name: str, picture: Picture) -> Call:
+    """Return a POST of a form whose field `file` is a picture."""
+    boundary = uuid4().hex
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        f"Content-Type: {picture.mime}\r\n\r\n"
+    )
+    body = head.encode() + picture.data + f"\r\n--{boundary}--\r\n".encode()
+    return Call("POST", url, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
 
 
 def answer(body: Json, status: int = 200) -> Reply:
