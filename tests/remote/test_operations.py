@@ -8,7 +8,8 @@ from upscale_bridge.errors import InvalidInputError
 from upscale_bridge.remote.choices import SHARED
 from upscale_bridge.remote.provider import Equivalent, Limits
 from upscale_bridge.remote.providers import OPERATIONS, PROVIDERS
-from upscale_bridge.remote.providers.novita import NovitaUpscale, NovitaUpscaleToResolution
+from upscale_bridge.remote.providers.novita import NovitaUpscale
+from upscale_bridge.remote.providers.novita_resolution import NovitaUpscaleToResolution
 from upscale_bridge.remote.providers.novita_v2 import NovitaUpscaleV2
 from upscale_bridge.remote.providers.photio import PhotioUpscale
 from upscale_bridge.remote.providers.wavespeed import WaveSpeedUpscale

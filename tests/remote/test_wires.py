@@ -9,7 +9,8 @@ import pytest
 
 from upscale_bridge.errors import BadReplyError
 from upscale_bridge.pictures import Picture
-from upscale_bridge.remote.providers.novita import NovitaUpscale, NovitaUpscaleToResolution
+from upscale_bridge.remote.providers.novita import NovitaUpscale
+from upscale_bridge.remote.providers.novita_resolution import NovitaUpscaleToResolution
 from upscale_bridge.remote.providers.novita_v2 import NovitaUpscaleV2
 from upscale_bridge.remote.providers.photio import PhotioUpscale
 from upscale_bridge.remote.providers.wavespeed import WaveSpeedUploads, WaveSpeedUpscale

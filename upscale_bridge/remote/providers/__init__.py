@@ -1,7 +1,8 @@
 """All remote operations."""
 
 from ..provider import Provider, RemoteOperation
-from .novita import NOVITA, NovitaUpscale, NovitaUpscaleToResolution
+from .novita import NOVITA, NovitaUpscale
+from .novita_resolution import NovitaUpscaleToResolution
 from .novita_v2 import NovitaUpscaleV2
 from .photio import PHOTIO, PhotioUpscale
 from .wavespeed import WAVESPEED, WaveSpeedUpscale

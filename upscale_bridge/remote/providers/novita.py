@@ -1,8 +1,8 @@
-"""Novita's asynchronous v3 API.
+"""Novita's asynchronous v3 API, and its upscale by a factor.
 
-Facts: https://novita.ai/docs/api-reference/model-apis-upscale, .../model-apis-image-upscaler,
-.../model-apis-task-result and .../basic-error-code. Both products are announced as retired
-(https://novita.ai/docs/changelog/07-07-26 and .../03-08-26); compatible hosts speak this on.
+Facts: https://novita.ai/docs/api-reference/model-apis-upscale, .../model-apis-task-result and
+.../basic-error-code. The product is announced as retired
+(https://novita.ai/docs/changelog/07-07-26); compatible hosts speak this on.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from pathlib import PurePosixPath
 from typing import ClassVar
 from urllib.parse import quote, urlsplit
 
-from ...errors import BadReplyError, InvalidInputError
+from ...errors import InvalidInputError
 from ...params import param
 from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
-from ..fields import address_or_data, make, read_body, required, ticket_in_query
-from ..presets import PRESET_EDGES, preset_choice, preset_target
+from ..fields import make, read_body, required, ticket_in_query
 from ..provider import Equivalent, Limits, Provider, RemoteOperation, Way, Wire
 from ..wire import (
     Call,
@@ -56,17 +55,14 @@ _REASONS = {
 
 
 class NovitaWire(Wire):
-    """What both v3 endpoints share: tickets, polls and errors."""
+    """What all v3 endpoints share: tickets, polls and errors."""
 
     path: str
 
     def read_submit(self, reply: Reply) -> Ticket | Done:
         if not 200 <= reply.status < 300:
             _refuse(reply)
-        ticket = reply.json().get("task_id")
-        if not isinstance(ticket, str) or not ticket:
-            raise BadReplyError("Novita's answer names no task_id.", provider="novita")
-        return Ticket(ticket)
+        return Ticket(NOVITA.required(reply.json(), "task_id"))
 
     def poll(self, ticket: str) -> Call:
         return Call("GET", f"{_RESULT}?task_id={quote(ticket, safe='')}")
@@ -164,29 +160,6 @@ class UpscaleWire(NovitaWire):
         return operation, Source("base64", image)
 
 
-class ResolutionWire(NovitaWire):
-    """POST /v3/async/image-upscaler."""
-
-    path = "/v3/async/image-upscaler"
-
-    def submit(self, operation: NovitaUpscaleToResolution, source: Source) -> Call:
-        return post(
-            self.path,
-            {
-                "image": source.text,
-                "resolution": operation.resolution,
-                "output_format": operation.output_format,
-            },
-        )
-
-    def read_fields(self, body: Json) -> tuple[RemoteOperation, Source]:
-        source = address_or_data(body)
-        # The vendor's defaults where the request says nothing.
-        values = {"resolution": "4k", "output_format": "jpeg"}
-        values |= {name: body[name] for name in values if body.get(name)}
-        return make(NovitaUpscaleToResolution, values), source
-
-
 @dataclass(frozen=True)
 class NovitaUpscale(RemoteOperation):
     """Enlarge images by a factor with Novita's v3 upscale API, or a host that speaks it."""
@@ -238,60 +211,9 @@ class NovitaUpscale(RemoteOperation):
         return Equivalent(self.model_name, self.scale_factor, substitute=False)
 
 
-@dataclass(frozen=True)
-class NovitaUpscaleToResolution(RemoteOperation):
-    """Enlarge images to 2k, 4k or 8k with Novita's image-upscaler API, or a host that speaks it."""
-
-    title: ClassVar[str] = "Novita Upscale to Resolution"
-    provider: ClassVar[Provider] = NOVITA
-    wire: ClassVar[Wire] = ResolutionWire()
-    command: ClassVar[str] = "novita-resolution"
-    size_parameter: ClassVar[str] = "resolution"
-    retirement: ClassVar[str] = (
-        "Novita ended its Image Upscaling API on 2026-08-19 and names no successor"
-    )
-
-    resolution: str = preset_choice()
-    output_format: str = param(
-        "png",
-        "File format in which the result travels; png loses nothing.",
-        choices=("jpeg", "png", "webp"),
-    )
-    image_url: str = param(
-        "",
-        "Address under which the service finds the image, in place of the image input: this API "
-        "documents no other way.",
-    )
-    send_data_uri: bool = param(
-        False,
-        "Send the image itself as a data URI. Not documented by Novita; our own server takes it.",
-    )
-    when_too_large: str = too_large_choice()
-    result_size: str = size_choice()
-    when_unavailable: str = unavailable_choice()
-    attempt: int = attempt_number()
-
-    @property
-    def limits(self) -> Limits:
-        return Limits(edge=PRESET_EDGES[self.resolution])
-
-    @property
-    def image_address(self) -> str:
-        return self.image_url
-
-    def ways(self) -> tuple[Way, ...]:
-        return ("data_uri",) if self.send_data_uri else ("url",)
-
-    def target(self, width: int, height: int) -> tuple[int, int]:
-        return preset_target(self.resolution, width, height)
-
-
 def _refuse(reply: Reply) -> None:
-    try:
-        body = reply.json()
-    except BadReplyError:
-        body = {}
-    NOVITA.refuse(reply, str(body.get("message") or ""), str(body.get("reason") or ""))
+    said = reply.fields()
+    NOVITA.refuse(reply, str(said.get("message") or ""), str(said.get("reason") or ""))
 
 
 def _output(item: object) -> Output:

@@ -74,10 +74,7 @@ class V2Wire(Wire):
         return post(_SUBMIT, body)
 
     def read_submit(self, reply: Reply) -> Ticket | Done:
-        ticket = _data(reply).get("task_id")
-        if not isinstance(ticket, str) or not ticket:
-            raise BadReplyError("Novita's answer names no task_id.", provider="novita")
-        return Ticket(ticket)
+        return Ticket(NOVITA.required(_data(reply), "task_id"))
 
     def poll(self, ticket: str) -> Call:
         return Call("GET", f"{_PROGRESS}?task_id={quote(ticket, safe='')}")
@@ -237,11 +234,8 @@ class NovitaUpscaleV2(RemoteOperation):
 def _data(reply: Reply) -> Json:
     """Return the data of a good answer; a null code is in the documented example of one."""
     if reply.status != 200:
-        try:
-            fields = reply.json()
-        except BadReplyError:
-            fields = {}
-        NOVITA.refuse(reply, str(fields.get("msg") or fields.get("message") or ""))
+        said = reply.fields()
+        NOVITA.refuse(reply, str(said.get("msg") or said.get("message") or ""))
     body = reply.json()
     code, message = whole(body.get("code")), str(body.get("msg") or "")
     if code == 0:

@@ -61,11 +61,7 @@ class PhotioWire(Wire):
 
     def read_submit(self, reply: Reply) -> Ticket | Done:
         if reply.status != 200:
-            try:
-                said = str(reply.json().get("body") or "")
-            except BadReplyError:
-                said = ""
-            PHOTIO.refuse(reply, said)
+            PHOTIO.refuse(reply, str(reply.fields().get("body") or ""))
         fields = reply.json()
         status, body = whole(fields.get("status_code"), default=200), fields.get("body")
         if status != 200:
