@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 from upscale_bridge import LocalUpscale  # noqa: E402 (the checkout need not be installed)
 from upscale_bridge.errand import ResumeTask  # noqa: E402
 from upscale_bridge.local.catalogue import catalogue  # noqa: E402
+from upscale_bridge.local.operation import LocalUpscaleVideo  # noqa: E402
 from upscale_bridge.params import Operation, Param  # noqa: E402
 from upscale_bridge.remote.choices import SHARED  # noqa: E402
 from upscale_bridge.remote.providers import OPERATIONS  # noqa: E402
@@ -23,6 +24,7 @@ from upscale_bridge_webui.names import PREFIX  # noqa: E402
 
 NODES: dict[str, type[Operation]] = {
     "LocalESRGANUpscale": LocalUpscale,
+    "LocalESRGANUpscaleVideo": LocalUpscaleVideo,
     **{operation.__name__: operation for operation in OPERATIONS},
     "ResumeUpscaleTask": ResumeTask,
 }
@@ -32,16 +34,24 @@ def parameters() -> str:
     """Return the table of every node's parameters; what remote nodes share stands in it once."""
     lines = ["| node | parameter | values | default | |", "|---|---|---|---|---|"]
     for name, operation in NODES.items():
-        own = [item for item in operation.params() if item.name not in SHARED]
-        lines += _rows(f"**{operation.title}** (`{name}`){_in_webui(operation)}", own)
+        known = {*SHARED, *(_names(LocalUpscale) if operation is LocalUpscaleVideo else ())}
+        own = [item for item in operation.params() if item.name not in known]
+        lines += _rows(f"**{operation.title}** (`{name}`){_more(operation)}", own)
         if operation is OPERATIONS[-1]:
             shared = [item for item in operation.params() if item.name in SHARED]
             lines += _rows(f"**all {len(OPERATIONS)} remote nodes above**", shared)
     return "\n".join(lines)
 
 
-def _in_webui(operation: type[Operation]) -> str:
-    """Return the name in the WebUI's lists of upscalers."""
+def _names(operation: type[Operation]) -> set[str]:
+    return {item.name for item in operation.params()}
+
+
+def _more(operation: type[Operation]) -> str:
+    """Return which parameters a node shares, and its name in the WebUI's lists of upscalers."""
+    if operation is LocalUpscaleVideo:
+        (missing,) = _names(LocalUpscale) - _names(operation)
+        return f"; all of the node above but `{missing}`, and"
     if operation is LocalUpscale:
         return f"; WebUI: `{PREFIX}` and the model"
     return f"; WebUI: `{PREFIX}{operation.title}`" if operation in OPERATIONS else ""

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from ..upscale_bridge.advice import advise
 from ..upscale_bridge.errors import InvalidInputError
-from ..upscale_bridge.local.operation import LocalUpscale
+from ..upscale_bridge.local.operation import LocalUpscale, LocalUpscaleVideo
 from ..upscale_bridge.params import Operation
 from ..upscale_bridge.remote.providers import OPERATIONS
 from . import host
 from .http import PREFIX, Handler, Json, telling
-from .video import LocalUpscaleVideo
 
 KINDS: dict[str, type[Operation]] = {
     "LocalESRGANUpscale": LocalUpscale,

@@ -6,14 +6,13 @@ import json
 import secrets
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..upscale_bridge.local.operation import LocalUpscale
+from ..upscale_bridge.local.operation import LocalUpscaleVideo
 from ..upscale_bridge.monitor import Monitor
-from ..upscale_bridge.params import param
 from . import film, host, results
 from .local import CONNECTED_MODEL, model_widgets
 
@@ -23,27 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..upscale_bridge.service import Result
-
-
-@dataclass(frozen=True)
-class LocalUpscaleVideo(LocalUpscale):
-    """Enlarge a video on this machine frame by frame; a long one needs no more memory."""
-
-    title: ClassVar[str] = "Local ESRGAN Upscale Video"
-
-    crf: int = param(
-        17,
-        "Quality of the result (H.264): 0 loses nothing, about 17 looks the same, more makes "
-        "smaller files.",
-        minimum=0,
-        maximum=51,
-        step=1,
-    )
-
-    def target(self, width: int, height: int) -> tuple[int, int]:
-        """Return even sides, which nearly all players need."""
-        wide, high = super().target(width, height)
-        return max(round(wide / 2), 1) * 2, max(round(high / 2), 1) * 2
 
 
 class LocalESRGANUpscaleVideo:
@@ -64,10 +42,11 @@ class LocalESRGANUpscaleVideo:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
         """Describe the inputs."""
-        drawn = model_widgets(cls.OPERATION)
-        del drawn["alpha"]  # no video that is read here has any
         return {
-            "required": {"video": ("VIDEO", {"tooltip": "A video of any length."}), **drawn},
+            "required": {
+                "video": ("VIDEO", {"tooltip": "A video of any length."}),
+                **model_widgets(cls.OPERATION),
+            },
             "optional": CONNECTED_MODEL,
         }
 

@@ -95,7 +95,8 @@ def test_workflow_holds_every_parameter_in_order(path):
         operation = NODES[name]
         assert list(values) == [item.name for item in operation.params()]
         assert operation(**values)
-        assert links == ({"image"} if name != "ResumeUpscaleTask" else set())
+        fed = {"ResumeUpscaleTask": set(), "LocalESRGANUpscaleVideo": {"video"}}
+        assert links == fed.get(name, {"image"})
 
 
 @pytest.mark.parametrize("path", UI, ids=lambda path: path.name)
@@ -115,6 +116,8 @@ def test_each_example_is_linked(path):
 @pytest.mark.parametrize("path", UI + API, ids=lambda path: path.relative_to(EXAMPLES).as_posix())
 def test_workflow_has_only_widgets_that_may_be_shared(path):
     text = path.read_text(encoding="utf-8")
+    for model in re.findall(r'"url": "(https://huggingface\.co/Comfy-Org/[^"]+)"', text):
+        text = text.replace(model, "")  # where ComfyUI's own dialog finds a missing checkpoint
     assert not re.search(r"https?://|api_key|Bearer|sk-|/home/|/tmp/", text)
 
 

@@ -1,11 +1,11 @@
-"""The local upscale as an Operation."""
+"""What this machine can do, as Operations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..params import Operation, param
+from ..params import Operation, Param, param
 
 SHIPPED_MODEL = "UpscaleBridge-x4"
 
@@ -56,3 +56,29 @@ class LocalUpscale(Operation):
     def target(self, width: int, height: int) -> tuple[int, int]:
         """Return the size of the result for an image of this size, pixels."""
         return max(round(width * self.scale_factor), 1), max(round(height * self.scale_factor), 1)
+
+
+@dataclass(frozen=True)
+class LocalUpscaleVideo(LocalUpscale):
+    """Enlarge a video on this machine frame by frame; a long one needs no more memory."""
+
+    title: ClassVar[str] = "Local ESRGAN Upscale Video"
+
+    crf: int = param(
+        17,
+        "Quality of the result (H.264): 0 loses nothing, about 17 looks the same, more makes "
+        "smaller files.",
+        minimum=0,
+        maximum=51,
+        step=1,
+    )
+
+    @classmethod
+    def params(cls) -> tuple[Param, ...]:
+        """The parameters; frames have no alpha."""
+        return tuple(item for item in super().params() if item.name != "alpha")
+
+    def target(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size of the result in pixels: even sides, which nearly all players need."""
+        wide, high = super().target(width, height)
+        return max(round(wide / 2), 1) * 2, max(round(high / 2), 1) * 2
