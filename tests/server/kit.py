@@ -12,10 +12,11 @@ from PIL import Image
 from upscale_bridge.remote.clock import Clock
 from upscale_bridge.remote.wire import Call, Reply
 from upscale_bridge.server import worker
-from upscale_bridge.server.app import App, Wait
+from upscale_bridge.server.app import App
 from upscale_bridge.server.customers import Customers
 from upscale_bridge.server.files import Files
 from upscale_bridge.server.queue import Job, SqliteQueue
+from upscale_bridge.server.replies import Wait
 
 BASE = "http://server.test:8190"
 MODEL = "UpscaleBridge-x4"

@@ -21,7 +21,7 @@ from tests.server.kit import (
     v2,
     wavespeed,
 )
-from upscale_bridge.server.app import Wait
+from upscale_bridge.server.replies import Wait
 
 RESULT, PROGRESS = "/v3/async/task-result?task_id=", "/v2/progress?task_id="
 PREDICTIONS = "/api/v3/predictions/"

@@ -12,8 +12,7 @@ pytest.importorskip("uvicorn")
 
 from tests.server.kit import PHOTIO, V3, WAVESPEED, image, novita, opened, photio, wavespeed
 from tests.server.listener import Listener, request, status
-from upscale_bridge.server import app as app_module
-from upscale_bridge.server import http
+from upscale_bridge.server import http, replies
 
 KEY = {"Authorization": "Bearer sk-secret-of-anna"}
 
@@ -188,8 +187,8 @@ def test_waiting_answers_come_when_the_job_is_done(listen):
 
 
 def test_waiting_has_an_end(listener, monkeypatch):
-    monkeypatch.setattr(app_module, "_SYNC_SECONDS", 0.05)
-    monkeypatch.setattr(app_module, "_PHOTIO_SECONDS", 0.05)
+    monkeypatch.setattr(replies, "_SYNC_SECONDS", 0.05)
+    monkeypatch.setattr(replies, "_RESULT_SECONDS", 0.05)
     body = wavespeed(enable_sync_mode=True)
     reply = requests.post(listener.url + WAVESPEED, json=body, headers=KEY, timeout=5)
     assert (reply.status_code, reply.json()["data"]["code"]) == (200, 5004)

@@ -20,6 +20,7 @@ from upscale_bridge.server.app import App
 from upscale_bridge.server.customers import Customers
 from upscale_bridge.server.files import Files
 from upscale_bridge.server.queue import SqliteQueue
+from upscale_bridge.server.replies import Replies
 from upscale_bridge.server.webhooks import Secrets, Webhooks
 from upscale_bridge.service import Service
 from upscale_bridge.transport import post_public
@@ -66,7 +67,7 @@ def server(tmp_path):
         answers=answers,
         keys=keys,
         work=work,
-        hooks=Webhooks(queue, app.event, send, keys, clock),
+        hooks=Webhooks(queue, Replies(files).event, send, keys, clock),
     )
 
 

@@ -11,8 +11,8 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .. import __version__, codecs
@@ -23,6 +23,7 @@ from ..errors import (
     TransportError,
     UpscaleError,
 )
+from ..remote.fields import read_body
 from ..remote.provider import RemoteOperation
 from ..remote.providers import (
     OPERATIONS,
@@ -31,28 +32,12 @@ from ..remote.providers import (
     PhotioUpscale,
     WaveSpeedUpscale,
 )
-from ..remote.providers.wavespeed import WaveSpeedWire
-from ..remote.wire import (
-    Call,
-    Done,
-    Failed,
-    Json,
-    Output,
-    Queued,
-    Reply,
-    Running,
-    Source,
-    Status,
-    Ticket,
-    answer,
-    listed,
-    read_base64,
-    table,
-)
+from ..remote.wire import Call, Reply, Source, answer, listed, read_base64
 from . import meaning, status
 from .customers import Customer, Customers
 from .files import MIMES, Files
 from .queue import Job, KeyReusedError, Queue, QueueFullError
+from .replies import Replies, Wait, wire_of
 from .uploads import Uploads
 from .webhooks import Secrets
 
@@ -61,8 +46,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("upscale_bridge.server")
 
-Answer = Callable[[Job], Reply]
-
 _SPEAKERS: dict[str, type[RemoteOperation]] = {
     "/v3/": NovitaUpscale,
     "/v2/": NovitaUpscaleV2,
@@ -70,21 +53,8 @@ _SPEAKERS: dict[str, type[RemoteOperation]] = {
     "/api/": WaveSpeedUpscale,
 }
 _LIFETIMES = {"novita": 3600.0, "photio": 600.0, "wavespeed": 7 * 86_400.0}
-_SYNC_SECONDS, _PHOTIO_SECONDS = 60.0, 900.0
 _RETRY_AFTER = "5"
 _OUT_OF_ORDER = "The server cannot do this at present; its log says why."
-
-
-@dataclass(frozen=True)
-class Wait:
-    """An answer that has to wait for a job."""
-
-    job: str
-    seconds: float
-    done: Answer
-    """Makes the answer when the job is done or has failed."""
-    late: Answer
-    """Makes the answer when the time is over."""
 
 
 class RefusedError(UpscaleError):
@@ -113,7 +83,7 @@ class App:
         fetched)."""
         self._secrets = webhook_keys
         self._service, self._queue, self._files = service, queue, files
-        self._uploads = Uploads(files)
+        self._uploads, self._replies = Uploads(files), Replies(files)
         self._decoding = threading.Semaphore(2)  # large images take a lot of memory
         self._customers, self._alive, self._fetch = customers, alive, fetch
 
@@ -168,11 +138,6 @@ class App:
             log.exception("The status could not be told.")
             return answer({"code": 503, "message": _OUT_OF_ORDER}, 503)
 
-    def event(self, job: Job) -> Json:
-        """Return what a webhook is told about a job that has ended."""
-        status = self._status(job, job.base_url)
-        return _operation(job).wire.write_event(job.id, status, job.base_url)
-
     def _answer(self, call: Call, customer: Customer, base_url: str) -> Reply | Wait:
         for operation in OPERATIONS:
             ticket = operation.wire.read_poll_call(call)
@@ -223,12 +188,12 @@ class App:
         )
         earlier = self._queue.repeated(job)
         if earlier is not None:
-            return self._accepted(operation, earlier, base_url)
+            return self._replies.accepted(operation, earlier, base_url)
         for seconds, most in customer.allowances:
             if self._queue.recent(customer.name, seconds) >= most:
                 raise QueueFullError(f"This key may submit {most} images in {seconds:.0f} s.")
         stored = self._store(job, operation, self._read(source, base_url))
-        return self._accepted(operation, stored, base_url)
+        return self._replies.accepted(operation, stored, base_url)
 
     def _store(self, job: Job, operation: RemoteOperation, data: bytes) -> Job:
         """Check an image, keep it, and queue its job."""
@@ -246,68 +211,15 @@ class App:
             if stored is None or stored.source != name:  # refused, or the same came meanwhile
                 self._files.remove(name)
 
-    def _accepted(self, operation: RemoteOperation, job: Job, base_url: str) -> Reply | Wait:
-        wire = operation.wire
-        if isinstance(operation, PhotioUpscale):
-            return Wait(
-                job.id,
-                _PHOTIO_SECONDS,
-                lambda job: self._photio(wire, job),
-                lambda job: wire.write_error(500, "The server is busy; the image was not done."),
-            )
-        if isinstance(wire, WaveSpeedWire) and getattr(operation, "enable_sync_mode", False):
-            return Wait(
-                job.id,
-                _SYNC_SECONDS,
-                lambda job: self._told(job, base_url),
-                lambda job: wire.write_late(job.id, base_url),
-            )
-        if isinstance(operation, WaveSpeedUpscale) and isinstance(wire, WaveSpeedWire):
-            return wire.write_submit(Ticket(job.id), base_url, operation.model)
-        return wire.write_submit(Ticket(job.id), base_url)
-
-    def _photio(self, wire: Any, job: Job) -> Reply:
-        data = self._files.read(job.result) if job.state == "done" else None
-        if data is None:
-            reply: Reply = wire.write_error(500, job.reason or "The result is gone.")
-            return reply
-        done: Reply = wire.write_submit(Done((Output(data=data),)))
-        return done
-
     def _poll(self, call: Call, ticket: str, customer: Customer, base_url: str) -> Reply:
         job = self._queue.get(ticket) if _is_ticket(ticket) else None
-        wire = _operation(job).wire if job is not None else None
         own = job is not None and job.customer == customer.name
-        if job is None or wire is None or not own or wire.read_poll_call(call) != ticket:
+        if job is None or not own or wire_of(job).read_poll_call(call) != ticket:
             raise RefusedError(404, "This server knows no such task.")
-        return self._told(job, base_url)
-
-    def _told(self, job: Job, base_url: str) -> Reply:
-        """Return what a poll is answered."""
-        wire, status = _operation(job).wire, self._status(job, base_url)
-        if isinstance(wire, WaveSpeedWire):
-            model = json.loads(job.parameters)["model"]
-            return wire.write_status(job.id, status, base_url, model)
-        return wire.write_status(job.id, status, base_url)
-
-    def _status(self, job: Job, base_url: str) -> Status:
-        match job.state:
-            case "queued":
-                return Queued()
-            case "running":
-                return Running(job.fraction or None)
-            case "failed":
-                return Failed(job.reason)
-        if json.loads(job.parameters).get("enable_base64_output"):
-            return Done((Output(data=self._files.read(job.result) or b""),))
-        return Done((Output(url=f"{base_url}/files/{job.result}"),))
+        return self._replies.polled(job, base_url)
 
     def _delete(self, call: Call, customer: Customer) -> Reply:
-        try:
-            names = listed(table(json.loads(call.body)).get("ids"))
-        except (ValueError, RecursionError) as error:
-            raise InvalidInputError("body", "The body must be a JSON object.") from error
-        for name in filter(_is_ticket, names):
+        for name in filter(_is_ticket, listed(read_body(call).get("ids"))):
             job = self._queue.get(name)
             if job is not None and job.customer == customer.name and job.finished:
                 self._queue.remove(job.id)
@@ -342,10 +254,6 @@ class App:
             return answer({"code": 404, "message": "There is no such file, or no more."}, 404)
         mime = MIMES.get("." + name.rpartition(".")[2], "application/octet-stream")
         return Reply(200, data, {"content-type": mime, "x-content-type-options": "nosniff"})
-
-
-def _operation(job: Job) -> type[RemoteOperation]:
-    return next(kind for kind in OPERATIONS if kind.__name__ == job.operation)
 
 
 def _is_ticket(name: object) -> bool:

@@ -30,11 +30,12 @@ from ..errors import SettingsError
 from ..remote.wire import Call, Reply, answer
 from ..service import Service
 from ..transport import fetch_public, post_public
-from .app import App, Wait
+from .app import App
 from .customers import Customers
 from .files import Files
 from .protocol import Protocol
 from .queue import Queue, SqliteQueue
+from .replies import Replies, Wait
 from .webhooks import Secrets, Webhooks
 from .workers import Workers
 
@@ -79,6 +80,7 @@ def serve(options: Options) -> None:
             "`upscale-bridge server-keys add NAME`."
         )
     queue = SqliteQueue(options.folder, options.most_waiting)
+    files = Files(options.folder / "files", options.most_bytes)
     secrets = Secrets(options.folder / "webhook-secret")
     workers = Workers(options.folder, options.devices, options.most_bytes)
 
@@ -88,7 +90,7 @@ def serve(options: Options) -> None:
     app = App(
         Service(),
         queue,
-        Files(options.folder / "files", options.most_bytes),
+        files,
         customers,
         workers.alive,
         webhook_keys=secrets,
@@ -107,7 +109,7 @@ def serve(options: Options) -> None:
         timeout_graceful_shutdown=20,
         limit_concurrency=512,
     )
-    with workers, Webhooks(queue, app.event, post_public, secrets):
+    with workers, Webhooks(queue, Replies(files).event, post_public, secrets):
         log.info("Listening on http://%s:%d", options.host, options.port)
         _Server(config).run()
 

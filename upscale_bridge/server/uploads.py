@@ -6,13 +6,13 @@ The file is stored here and found again by its address; nothing is ever fetched.
 from __future__ import annotations
 
 import email.policy
-import json
 import threading
 from email import message_from_bytes
 from urllib.parse import urlsplit
 
 from ..errors import InvalidInputError
-from ..remote.wire import Call, Reply, answer, table
+from ..remote.fields import read_body
+from ..remote.wire import Call, Reply, answer
 from .files import Files
 
 _TICKET, _POST, _PUT = "/media/uploads", "/media/upload/binary", "/uploads/"
@@ -58,11 +58,7 @@ class Uploads:
         return self._files.read(url.removeprefix(head)) if url.startswith(head) else None
 
     def _promise(self, call: Call, base_url: str) -> Reply:
-        try:
-            body = table(json.loads(call.body))
-        except (ValueError, RecursionError) as error:
-            raise InvalidInputError("body", "The body must be a JSON object.") from error
-        name = self._files.new_name(str(body.get("content_type") or ""))
+        name = self._files.new_name(str(read_body(call).get("content_type") or ""))
         with self._lock:
             self._promised[name] = None
             while len(self._promised) > _MOST_PROMISED:

@@ -1,0 +1,94 @@
+"""What clients are told about jobs, in the words of the API that each came through."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..remote.provider import RemoteOperation, Wire
+from ..remote.providers import OPERATIONS, WaveSpeedUpscale
+from ..remote.providers.wavespeed import WaveSpeedWire
+from ..remote.wire import Done, Failed, Json, Output, Queued, Reply, Running, Status, Ticket
+from .files import Files
+from .queue import Job
+
+Answer = Callable[[Job], Reply]
+
+_SYNC_SECONDS, _RESULT_SECONDS = 60.0, 900.0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """An answer that has to wait for a job."""
+
+    job: str
+    seconds: float
+    done: Answer
+    """Makes the answer when the job is done or has failed."""
+    late: Answer
+    """Makes the answer when the time is over."""
+
+
+class Replies:
+    """Tells of jobs; thread-safe."""
+
+    def __init__(self, files: Files) -> None:
+        """`files` holds the results."""
+        self._files = files
+
+    def accepted(self, operation: RemoteOperation, job: Job, base_url: str) -> Reply | Wait:
+        """Return what the submit of a job is answered."""
+        wire = operation.wire
+        if not wire.has_tickets:
+            return Wait(
+                job.id,
+                _RESULT_SECONDS,
+                lambda job: self._result(wire, job),
+                lambda job: wire.write_error(500, "The server is busy; the image was not done."),
+            )
+        if isinstance(operation, WaveSpeedUpscale) and isinstance(wire, WaveSpeedWire):
+            if operation.enable_sync_mode:
+                return Wait(
+                    job.id,
+                    _SYNC_SECONDS,
+                    lambda job: self.polled(job, base_url),
+                    lambda job: wire.write_late(job.id, base_url),
+                )
+            return wire.write_submit(Ticket(job.id), base_url, operation.model)
+        return wire.write_submit(Ticket(job.id), base_url)
+
+    def polled(self, job: Job, base_url: str) -> Reply:
+        """Return what a poll is answered."""
+        wire, status = wire_of(job), self._status(job, base_url)
+        if isinstance(wire, WaveSpeedWire):
+            model = json.loads(job.parameters)["model"]
+            return wire.write_status(job.id, status, base_url, model)
+        return wire.write_status(job.id, status, base_url)
+
+    def event(self, job: Job) -> Json:
+        """Return what a webhook is told about a job that has ended."""
+        return wire_of(job).write_event(job.id, self._status(job, job.base_url), job.base_url)
+
+    def _result(self, wire: Wire, job: Job) -> Reply:
+        data = self._files.read(job.result) if job.state == "done" else None
+        if data is None:
+            return wire.write_error(500, job.reason or "The result is gone.")
+        return wire.write_submit(Done((Output(data=data),)))
+
+    def _status(self, job: Job, base_url: str) -> Status:
+        match job.state:
+            case "queued":
+                return Queued()
+            case "running":
+                return Running(job.fraction or None)
+            case "failed":
+                return Failed(job.reason)
+        if json.loads(job.parameters).get("enable_base64_output"):
+            return Done((Output(data=self._files.read(job.result) or b""),))
+        return Done((Output(url=f"{base_url}/files/{job.result}"),))
+
+
+def wire_of(job: Job) -> Wire:
+    """Return the wire that a job came through."""
+    return next(kind.wire for kind in OPERATIONS if kind.__name__ == job.operation)
