@@ -15,8 +15,9 @@ from upscale_bridge.server import worker
 from upscale_bridge.server.app import App
 from upscale_bridge.server.customers import Customers
 from upscale_bridge.server.files import Files
-from upscale_bridge.server.queue import Job, SqliteQueue
+from upscale_bridge.server.queue import Job
 from upscale_bridge.server.replies import Wait
+from upscale_bridge.server.sqlite_queue import SqliteQueue
 
 BASE = "http://server.test:8190"
 MODEL = "UpscaleBridge-x4"

@@ -12,7 +12,7 @@ from tests.server.kit import job
 from upscale_bridge.errors import SettingsError
 from upscale_bridge.server import worker
 from upscale_bridge.server.files import Files
-from upscale_bridge.server.queue import SqliteQueue
+from upscale_bridge.server.sqlite_queue import SqliteQueue
 
 
 @pytest.fixture

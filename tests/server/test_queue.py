@@ -9,7 +9,8 @@ import pytest
 
 from tests.server.kit import TestClock, job
 from upscale_bridge.errors import SettingsError
-from upscale_bridge.server.queue import KeyReusedError, QueueFullError, SqliteQueue
+from upscale_bridge.server.queue import KeyReusedError, QueueFullError
+from upscale_bridge.server.sqlite_queue import SqliteQueue
 
 
 @pytest.fixture

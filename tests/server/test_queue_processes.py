@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.server.kit import job
-from upscale_bridge.server.queue import SqliteQueue
+from upscale_bridge.server.sqlite_queue import SqliteQueue
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = """
 import sys
 from pathlib import Path
-from upscale_bridge.server.queue import SqliteQueue
+from upscale_bridge.server.sqlite_queue import SqliteQueue
 
 job = SqliteQueue(Path(sys.argv[1])).take()
 print(job.id if job else "nothing", flush=True)

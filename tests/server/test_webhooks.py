@@ -19,8 +19,8 @@ from upscale_bridge.server import worker
 from upscale_bridge.server.app import App
 from upscale_bridge.server.customers import Customers
 from upscale_bridge.server.files import Files
-from upscale_bridge.server.queue import SqliteQueue
 from upscale_bridge.server.replies import Replies
+from upscale_bridge.server.sqlite_queue import SqliteQueue
 from upscale_bridge.server.webhooks import Secrets, Webhooks
 from upscale_bridge.service import Service
 from upscale_bridge.transport import post_public

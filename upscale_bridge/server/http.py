@@ -34,8 +34,9 @@ from .app import App
 from .customers import Customers
 from .files import Files
 from .protocol import Protocol
-from .queue import Queue, SqliteQueue
+from .queue import Queue
 from .replies import Replies, Wait
+from .sqlite_queue import SqliteQueue
 from .webhooks import Secrets, Webhooks
 from .workers import Workers
 

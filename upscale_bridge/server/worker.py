@@ -17,7 +17,8 @@ from ..remote.providers import OPERATIONS
 from ..service import Service
 from . import meaning
 from .files import Files
-from .queue import Job, Queue, SqliteQueue
+from .queue import Job, Queue
+from .sqlite_queue import SqliteQueue
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,194 @@
+"""The queue in one sqlite file, which the listener and its workers share."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..database import Database
+from ..owners import Owners
+from ..remote.clock import Clock
+from .queue import LIMITS_SECONDS, Job, KeyReusedError, Queue, QueueFullError
+
+_MOST_TRIES = 2
+
+
+class SqliteQueue(Queue):
+    """The queue in one file; thread-safe, and safe between processes."""
+
+    def __init__(self, folder: Path, most: int = 1000, clock: Clock | None = None) -> None:
+        """`most` jobs may wait at the same time."""
+        self._most = most
+        self._clock = clock or Clock()
+        self._database = Database(
+            folder / "queue.sqlite3",
+            "jobs",
+            Job,
+            indexes=("state, customer", "customer, key", "finished"),
+        )
+        self._owners = Owners(folder / "workers")
+
+    def submit(self, job: Job) -> Job:
+        with self._database.transaction():
+            earlier = self._repeated(job)
+            if earlier is not None:
+                return earlier
+            (waiting,) = self._database.execute(
+                "SELECT COUNT(*) FROM jobs WHERE state = 'queued'"
+            ).fetchone()
+            if waiting >= self._most:
+                raise QueueFullError(f"{waiting} jobs are waiting already; try again later.")
+            stored = replace(job, id=job.id or secrets.token_urlsafe(16), created=self._clock.now())
+            self._database.insert(stored)
+            return stored
+
+    def repeated(self, job: Job) -> Job | None:
+        with self._database.transaction(reading=True):
+            return self._repeated(job)
+
+    def get(self, job: str) -> Job | None:
+        found = self._find("id = ?", job)
+        return found[0] if found else None
+
+    def take(self) -> Job | None:
+        with self._database.transaction():
+            self._revive()
+            row = self._database.execute(
+                "SELECT jobs.* FROM jobs LEFT JOIN (SELECT customer, MAX(started) AS served "
+                "FROM jobs GROUP BY customer) AS turns ON turns.customer = jobs.customer "
+                "WHERE state = 'queued' ORDER BY turns.served, jobs.created, jobs.rowid LIMIT 1"
+            ).fetchone()
+            if row is None:
+                return None
+            job = Job(*row)
+            now, own = self._clock.now(), self._owners.own()
+            self._database.execute(
+                "UPDATE jobs SET state = 'running', worker = ?, tries = tries + 1, started = ?, "
+                "fraction = 0 WHERE id = ?",
+                own,
+                now,
+                job.id,
+            )
+            return Job(
+                *self._database.execute("SELECT * FROM jobs WHERE id = ?", job.id).fetchone()
+            )
+
+    def advance(self, job: Job, fraction: float) -> None:
+        self._change(job, fraction=fraction)
+
+    def finish(self, job: Job, result: str) -> bool:
+        now = self._clock.now()
+        return self._change(job, state="done", result=result, finished=now, fraction=1.0)
+
+    def fail(self, job: Job, reason: str) -> None:
+        self._change(job, state="failed", reason=reason, finished=self._clock.now())
+
+    def give_back(self, job: Job) -> None:
+        self._change(job, state="queued", worker="", tries=job.tries - 1, fraction=0.0)
+
+    def remove(self, job: str) -> None:
+        with self._database.transaction():
+            self._database.execute(
+                "UPDATE jobs SET state = 'removed', key = '', worker = '' WHERE id = ?", job
+            )
+            self._database.execute(
+                "DELETE FROM jobs WHERE state = 'removed' AND created < ?",
+                self._clock.now() - LIMITS_SECONDS,
+            )
+
+    def recent(self, customer: str, seconds: float) -> int:
+        with self._database.transaction(reading=True):
+            (count,) = self._database.execute(
+                "SELECT COUNT(*) FROM jobs WHERE customer = ? AND created > ?",
+                customer,
+                self._clock.now() - seconds,
+            ).fetchone()
+        return int(count)
+
+    def counts(self) -> dict[str, int]:
+        with self._database.transaction(reading=True):
+            rows = self._database.execute(
+                "SELECT state, COUNT(*) FROM jobs WHERE state != 'removed' GROUP BY state"
+            ).fetchall()
+        return {"queued": 0, "running": 0, "done": 0, "failed": 0, **dict(rows)}
+
+    def latest(self, customer: str, count: int) -> list[Job]:
+        return self._find("customer = ? ORDER BY created DESC, rowid DESC LIMIT ?", customer, count)
+
+    def durations(self, seconds: float) -> list[float]:
+        with self._database.transaction(reading=True):
+            rows = self._database.execute(
+                "SELECT finished - started FROM jobs WHERE result != '' AND finished > ?",
+                self._clock.now() - seconds,
+            ).fetchall()
+        return [float(row[0]) for row in rows]
+
+    def untold(self) -> list[Job]:
+        return self._find(
+            "webhook != '' AND finished > 0 AND next_tell >= 0 AND next_tell <= ? "
+            "ORDER BY finished LIMIT 20",
+            self._clock.now(),
+        )
+
+    def note_tell(self, job: Job, *, over: bool, pause: float) -> None:
+        when = -1.0 if over else self._clock.now() + pause
+        with self._database.transaction():
+            self._database.execute(
+                "UPDATE jobs SET tells = tells + 1, next_tell = ? WHERE id = ?", when, job.id
+            )
+
+    def expired(self) -> list[Job]:
+        return self._find("finished > 0 AND finished + lifetime < ?", self._clock.now())
+
+    def _find(self, rest: str, *values: Any) -> list[Job]:
+        """Return the jobs that are not removed and meet the `rest` of a query."""
+        with self._database.transaction(reading=True):
+            rows = self._database.execute(
+                f"SELECT * FROM jobs WHERE state != 'removed' AND {rest}", *values
+            ).fetchall()
+        return [Job(*row) for row in rows]
+
+    def _repeated(self, job: Job) -> Job | None:
+        if not job.key:
+            return None
+        row = self._database.execute(
+            "SELECT * FROM jobs WHERE customer = ? AND key = ?", job.customer, job.key
+        ).fetchone()
+        if row and Job(*row).digest != job.digest:
+            raise KeyReusedError("This Idempotency-Key came with another request before.")
+        return Job(*row) if row else None
+
+    def _revive(self) -> None:
+        """Queue the jobs of dead workers again; one that killed two has had its tries."""
+        rows = self._database.execute(
+            "SELECT id, worker, tries FROM jobs WHERE state = 'running'"
+        ).fetchall()
+        for job, worker, tries in rows:
+            if self._owners.lives(worker):
+                continue
+            if tries < _MOST_TRIES:
+                self._database.execute(
+                    "UPDATE jobs SET state = 'queued', worker = '' WHERE id = ?", job
+                )
+            else:
+                self._database.execute(
+                    "UPDATE jobs SET state = 'failed', worker = '', finished = ?, reason = ? "
+                    "WHERE id = ?",
+                    self._clock.now(),
+                    f"The worker died {tries} times while it worked on this image.",
+                    job,
+                )
+
+    def _change(self, job: Job, **values: Any) -> bool:
+        """Update a job that this process works on; tell whether it still does."""
+        columns = ", ".join(f"{name} = ?" for name in values)
+        with self._database.transaction():
+            cursor = self._database.execute(
+                f"UPDATE jobs SET {columns} WHERE id = ? AND state = 'running' AND worker = ?",
+                *values.values(),
+                job.id,
+                self._owners.own(),
+            )
+            return bool(cursor.rowcount)
