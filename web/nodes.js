@@ -7,15 +7,17 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 
 import { later } from "./lib/dom.js";
+import { shownBy } from "./lib/history.js";
 import { originOf, sizeOf, source, values } from "./lib/inputs.js";
 import { Panel } from "./lib/panel.js";
-import { ask, listen } from "./lib/server.js";
+import { ask, history, listen } from "./lib/server.js";
 
 const NODES = new Set([
   ...["LocalESRGANUpscale", "LocalESRGANUpscaleVideo", "NovitaUpscale", "NovitaUpscaleToResolution"],
   ...["NovitaUpscaleV2", "PhotioUpscale", "WaveSpeedUpscale"],
 ]);
 const RESULT_ONLY = new Set(["ResumeUpscaleTask"]);
+const RUNS = 20; // of ComfyUI's history that are searched for a cached result
 const LEAST_HEIGHT = 24;
 const MARGIN = 10; // what ComfyUI leaves above and below an element
 
@@ -58,6 +60,17 @@ function after(object, name, work) {
     work(...given);
     return result;
   };
+}
+
+/** Show what cached nodes made before this page was opened. @param {string} run */
+async function recall(run) {
+  const empty = [...shown].filter(([node, { panel }]) => node.graph === app.graph && !panel.finished);
+  if (!empty.length) return;
+  const runs = await history(RUNS);
+  for (const [node, { panel }] of empty) {
+    const result = shownBy(runs, run, String(node.id));
+    if (result) panel.finish(result);
+  }
 }
 
 /** @param {any} node */
@@ -110,6 +123,9 @@ app.registerExtension({
       if (download.state === "done") shown.forEach(({ check: again }) => again());
     });
     listen("keys", () => shown.forEach(({ check: again }) => again()));
+    api.addEventListener("execution_success", (/** @type {CustomEvent} */ { detail }) =>
+      recall(detail.prompt_id),
+    );
   },
   /** @param {any} node */
   nodeCreated(node) {

@@ -18,7 +18,8 @@ const STYLE = `
     &::after { content: "\\2194"; position: absolute; top: calc(50% - 1.1rem); left: 0.275rem;
       width: 2.2rem; height: 2.2rem; line-height: 2.2rem; text-align: center; border-radius: 50%;
       color: #111; background: #fff; box-shadow: 0 0 4px #000; }
-    &:focus-visible { ${FOCUS} }
+    &:focus-visible { outline: none; }
+    &:focus-visible::after { ${FOCUS} }
   }
   & .bar { position: absolute; left: 1rem; right: 1rem; bottom: 1rem; display: flex; gap: 0.5rem;
     align-items: center; justify-content: center; flex-wrap: wrap; }

@@ -44,6 +44,7 @@ export class Panel {
     this.advice = make("div", { role: "status" });
     this.download = make("div", {});
     this.outcome = make("div", {});
+    this.finished = false; // whether it shows a result
     this.element = make("div", { className: "upscale-bridge-panel" });
     this.element.append(this.advice, this.download, this.outcome);
   }
@@ -122,6 +123,7 @@ export class Panel {
       parts.push(pair);
     }
     this.outcome.replaceChildren(...parts);
+    this.finished = true;
   }
 
   /** @param {string} text */

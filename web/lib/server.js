@@ -32,6 +32,9 @@ export async function ask(path, body) {
   return data;
 }
 
+/** Return ComfyUI's newest runs by id, oldest first. @param {number} most */
+export const history = async (most) => (await api.fetchApi(`/history?max_items=${most}`)).json();
+
 /** Call `work` with the data of every event of this name. @param {string} name @param {(data: any) => void} work */
 export function listen(name, work) {
   api.addEventListener(`upscale_bridge.${name}`, (/** @type {CustomEvent} */ event) =>
