@@ -1,0 +1,67 @@
+"""The page in other languages."""
+
+import json
+
+import pytest
+
+pytest.importorskip("playwright.sync_api")
+
+from playwright.sync_api import expect
+
+from tests.live.pages import (
+    ROOT,
+    browser,
+    comfyui,
+    command,
+    load,
+    page,
+    panel,
+    pytestmark,
+    set_widget,
+)
+
+__all__ = ["browser", "comfyui", "page", "pytestmark"]  # fixtures and marks of the neighbour
+
+
+def texts(language):
+    """Return the texts that the page looks up itself."""
+    file = ROOT / "locales" / language / "main.json"
+    return json.loads(file.read_text("utf-8"))["upscaleBridge"]
+
+
+def speak(page, language):
+    page.evaluate("name => app.extensionManager.setting.set('Comfy.Locale', name)", language)
+
+
+@pytest.fixture
+def english_again(page):
+    """The setting is kept by ComfyUI for all pages."""
+    yield
+    speak(page, "en")
+
+
+@pytest.mark.usefixtures("english_again")
+@pytest.mark.parametrize("language", ["zh", "ja", "ko", "fr"])
+def test_panel_and_dialog_speak_the_language_that_comfyui_is_set_to(page, language):
+    known = texts(language)
+    speak(page, language)
+    load(page, "wavespeed_upscale")
+    size = known["The result has {width} × {height} px."]  # noqa: RUF001
+    expect(panel(page)).to_contain_text(size.split("{")[0])
+    command(page, "UpscaleBridge.Keys")
+    label = known["API key for {title}"].format(title="Photio")
+    page.get_by_label(label, exact=True).wait_for()
+    dialog = page.locator("dialog.upscale-bridge-keys")
+    expect(dialog).to_contain_text(known["Not set"])
+    dialog.get_by_role("button", name=known["Close"]).click()
+
+
+@pytest.mark.usefixtures("english_again")
+def test_notes_are_translated_with_what_stands_in_them(page):
+    known = texts("fr")
+    speak(page, "fr")
+    load(page, "local_upscale")
+    set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
+    wanted = known["licence {licence}, non-commercial use only"]
+    expect(panel(page)).to_contain_text(wanted.format(licence="CC-BY-NC-SA-4.0"))
+    expect(panel(page)).to_contain_text("67 Mo")
