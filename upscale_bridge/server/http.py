@@ -97,9 +97,15 @@ def serve(options: Options) -> None:
         webhook_keys=secrets,
         fetch=fetch if options.fetch_addresses else None,
     )
+    server = _Server(_configure(make_asgi(app, queue, options), options))
+    with workers, Webhooks(queue, Replies(files).event, post_public, secrets):
+        log.info("Listening on http://%s:%d", options.host, options.port)
+        server.run()
 
-    config = uvicorn.Config(
-        make_asgi(app, queue, options),
+
+def _configure(asgi: Starlette, options: Options) -> uvicorn.Config:
+    return uvicorn.Config(
+        asgi,
         host=options.host,
         port=options.port,
         http=Protocol,
@@ -110,9 +116,6 @@ def serve(options: Options) -> None:
         timeout_graceful_shutdown=20,
         limit_concurrency=512,
     )
-    with workers, Webhooks(queue, Replies(files).event, post_public, secrets):
-        log.info("Listening on http://%s:%d", options.host, options.port)
-        _Server(config).run()
 
 
 class _Server(uvicorn.Server):
