@@ -5,8 +5,11 @@ names the browser.
 """
 
 import json
+import re
 import urllib.request
+from copy import deepcopy
 from itertools import combinations
+from shutil import rmtree
 from types import SimpleNamespace
 
 import pytest
@@ -14,8 +17,9 @@ from PIL import Image
 
 pytest.importorskip("playwright.sync_api")
 
-from tests.live.test_comfyui import pictures
-from tests.live.test_page import WORKFLOWS, browser, load, page, pytestmark
+from tests.live.checkpoint import make
+from tests.live.test_comfyui import COMFYUI, PYTHON, pictures
+from tests.live.test_page import WORKFLOWS, browser, load, page, pytestmark, set_widget
 from tests.live.test_remote_nodes import Server
 
 __all__ = ["browser", "page", "pytestmark"]  # fixtures and marks of the neighbour
@@ -26,16 +30,29 @@ PROMPTS = {
     path.stem: json.loads(path.read_text("utf-8"))
     for path in sorted((WORKFLOWS / "api").glob("*.json"))
 }
-LOCAL = [  # the others need a service; test_remote_nodes.py has one
+LOCAL = [  # others need a service or a video; test_remote_nodes.py and test_video.py have them
     name
     for name, prompt in PROMPTS.items()
-    if all(
+    if any(item["class_type"] == "SaveImage" for item in prompt.values())
+    and all(
         item["class_type"] != "ResumeUpscaleTask"
         and item["inputs"].get("when_unavailable") != "error"
         for item in prompt.values()
     )
 ]
+EXPLAINED = ("compare_all", "remote_or_local", "tiled_refine", "upscale_folder")
 SIZES = {"first.png": (40, 24), "second.jpg": (30, 50), "third.webp": (64, 64)}
+REFINED = {  # picture -> its size, its frames, size of the result: twice that, in multiples of 8
+    "wide.webp": ((651, 27), 2, (1296, 48)),
+    "tall.png": ((27, 651), 1, (48, 1296)),
+}
+STEPS = 2
+NEWER = {  # demanded by ComfyUI after 0.8.0, which neither knows nor minds them
+    "cond_retain_index_list",
+    "split_conds_to_windows",
+    "latent_retain_index_list",
+    "causal_window_fix",
+}
 RECTANGLES = """app.graph.nodes.map((node) => {
     const [x, y] = node.pos, title = LiteGraph.NODE_TITLE_HEIGHT;
     const closed = node.flags.collapsed;
@@ -46,13 +63,20 @@ RECTANGLES = """app.graph.nodes.map((node) => {
 
 @pytest.fixture(scope="module")
 def comfyui(tmp_path_factory):
-    """A ComfyUI with neither keys, nor other hosts, nor a network; one folder of pictures."""
+    """A ComfyUI with neither keys, nor other hosts, nor a network; pictures and a checkpoint."""
     base = tmp_path_factory.mktemp("comfyui")
     started = Server(base, SimpleNamespace(base_url=""))
+    for name, (size, frames, _) in REFINED.items():
+        first, *others = [gradient(size, turn) for turn in range(frames)]
+        first.save(base / "input" / name, save_all=bool(others), append_images=others)
+    checkpoints = base / "models" / "checkpoints"
+    checkpoints.mkdir()
     for prompt in PROMPTS.values():
         for item in prompt.values():
             if "folder" in item["inputs"]:
                 fill(base / "input" / item["inputs"]["folder"])
+            if "ckpt_name" in item["inputs"]:
+                make(checkpoints / item["inputs"]["ckpt_name"], PYTHON, COMFYUI)
     try:
         with pytest.MonkeyPatch.context() as patch:
             for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -66,19 +90,36 @@ def comfyui(tmp_path_factory):
     finally:
         if started.process:
             started.stop()
+        rmtree(checkpoints)
+
+
+def gradient(size, turn=0):
+    return Image.linear_gradient("L").convert("RGB").rotate(90 * turn).resize(size)
 
 
 def fill(folder):
     folder.mkdir()
     for name, size in SIZES.items():
-        Image.linear_gradient("L").convert("RGB").resize(size).save(folder / name)
+        gradient(size).save(folder / name)
+
+
+def changes(name, picture):
+    """Return what lets a CPU run a template soon: {node class: {input: value}}."""
+    if name != "tiled_refine":
+        return {}
+    return {"LoadImage": {"image": picture}, "KSampler": {"steps": STEPS}}
+
+
+def known(inputs):
+    return {name: value for name, value in inputs.items() if name not in NEWER}
 
 
 def check(comfyui, name, entry):
     """Look at what a run has saved."""
     prompt = PROMPTS[name]
     (save,) = [key for key, item in prompt.items() if item["class_type"] == "SaveImage"]
-    sizes = [image.size for image in pictures(comfyui, entry, save)]
+    images = pictures(comfyui, entry, save)
+    sizes = [image.size for image in images]
     with Image.open(comfyui.base / "input" / "example.png") as example:
         width, height = example.size
     if name == "upscale_folder":
@@ -89,8 +130,23 @@ def check(comfyui, name, entry):
         assert abs(wide - 4 * 4 * width - 3 * 16) <= 3  # gaps; others' sizes are rounded
     elif name == "remote_or_local":
         assert [max(size) for size in sizes] == [2048]
+    elif name == "tiled_refine":
+        check_refined(comfyui, entry, images)
     else:
         assert len(sizes) == 1
+
+
+def check_refined(comfyui, entry, images):
+    """Look at what diffusion in columns has made of one of our pictures."""
+    prompt = entry["prompt"][2].values()
+    (source,) = [item["inputs"] for item in prompt if item["class_type"] == "LoadImage"]
+    _, frames, size = REFINED[source["image"]]
+    assert [image.size for image in images] == [size] * frames
+    assert all(len(image.convert("L").getcolors()) > 9 for image in images), "NaN is saved as black"
+    log = comfyui.log.read_text("utf-8", errors="replace")
+    widths = re.findall(r"Using context windows\D* 96 with overlap 32 for (\d+)", log)
+    width = size[0] // 8  # ComfyUI tells it, once a step, when it is more than one column
+    assert widths.count(str(width)) == (frames * STEPS if width > 96 else 0)
 
 
 def overlapping(page):
@@ -109,12 +165,15 @@ def finish(comfyui, page):
 
 
 def test_some_templates_run_without_a_service():
-    assert {"local_upscale", "compare_all", "remote_or_local", "upscale_folder"} <= set(LOCAL)
+    assert {"local_upscale", *EXPLAINED} <= set(LOCAL)
 
 
 @pytest.mark.parametrize("name", LOCAL)
 def test_template_runs_as_a_prompt(comfyui, name):
-    entry, _ = comfyui.run(PROMPTS[name])
+    prompt = deepcopy(PROMPTS[name])
+    for item in prompt.values():
+        item["inputs"] |= changes(name, "wide.webp").get(item["class_type"], {})
+    entry, _ = comfyui.run(prompt)
     check(comfyui, name, entry)
 
 
@@ -123,15 +182,18 @@ def test_page_makes_the_same_prompt_of_it(page, name):
     load(page, name)
     assert page.locator(".comfy-missing-nodes").count() == 0
     output = page.evaluate("app.graphToPrompt().then(({ output }) => output)")
-    plain = {key: (item["class_type"], item["inputs"]) for key, item in output.items()}
+    plain = {key: (item["class_type"], known(item["inputs"])) for key, item in output.items()}
     assert plain == {
-        key: (item["class_type"], item["inputs"]) for key, item in PROMPTS[name].items()
+        key: (item["class_type"], known(item["inputs"])) for key, item in PROMPTS[name].items()
     }
 
 
 @pytest.mark.parametrize("name", LOCAL)
 def test_template_runs_in_the_page_and_covers_nothing(comfyui, page, name):
     load(page, name)
+    for node, inputs in changes(name, "tall.png").items():
+        for widget, value in inputs.items():
+            set_widget(page, node, widget, value)
     page.wait_for_timeout(2000)  # panels grow with what they say
     assert not overlapping(page)
     check(comfyui, name, finish(comfyui, page))
@@ -139,7 +201,7 @@ def test_template_runs_in_the_page_and_covers_nothing(comfyui, page, name):
     assert not overlapping(page)
 
 
-@pytest.mark.parametrize("name", ["compare_all", "remote_or_local", "upscale_folder"])
+@pytest.mark.parametrize("name", EXPLAINED)
 def test_template_explains_itself(name):
     workflow = json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))
     (note,) = [node for node in workflow["nodes"] if node["type"] == NOTE]
