@@ -30,6 +30,9 @@ log = logging.getLogger("upscale_bridge")  # the pack's own name here is its fol
 
 T = TypeVar("T")
 
+EVENT = "upscale_bridge.status"
+"""What a node is doing: {"node": id, "text", "stays": whether later lines leave it there}."""
+
 _LOOK_SECONDS = 0.1
 _PREVIEW_SECONDS = 0.5
 _PREVIEW_SIDE = 512
@@ -133,7 +136,7 @@ class ComfyMonitor(Monitor):
 
     def notice(self, text: str) -> None:
         log.warning("Upscale Bridge: %s", text)
-        _show_text(text)
+        _show_text(text, stays=True)
 
     def status(self, text: str) -> None:
         if text != self._said:
@@ -234,23 +237,27 @@ def page_is_open() -> bool:
     return bool(getattr(getattr(PromptServer, "instance", None), "sockets", None))
 
 
-def tell_page(event: str, data: dict[str, Any]) -> None:
-    """Send an event to every open page, where ComfyUI's server runs."""
+def tell_page(event: str, data: dict[str, Any], page: str | None = None) -> None:
+    """Send an event to one `page` or to every open one, where ComfyUI's server runs."""
     from server import PromptServer
 
     server = getattr(PromptServer, "instance", None)
     if server is not None:
-        server.send_sync(event, data)
+        server.send_sync(event, data, page)
 
 
-def _show_text(text: str) -> None:
-    """Show a line below the node that is running."""
+def _show_text(text: str, *, stays: bool = False) -> None:
+    """Show a line on the node that is running, in the page that asked for the run.
+
+    ComfyUI's own progress text does not appear on the nodes of its newer design (1.35).
+    """
     from comfy_execution.utils import get_executing_context
     from server import PromptServer
 
-    context = get_executing_context()
-    if context is not None:
-        PromptServer.instance.send_progress_text(text, context.node_id)
+    context, server = get_executing_context(), getattr(PromptServer, "instance", None)
+    if context is not None and server is not None and server.client_id:
+        told = {"node": context.node_id, "text": text, "stays": stays}
+        tell_page(EVENT, told, server.client_id)
 
 
 def _preview(tile: torch.Tensor) -> tuple[str, Any, int]:

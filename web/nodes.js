@@ -8,7 +8,7 @@ import { api } from "../../scripts/api.js";
 
 import { later } from "./lib/dom.js";
 import { shownBy } from "./lib/history.js";
-import { originOf, sizeOf, source, values } from "./lib/inputs.js";
+import { nodeOf, originOf, sizeOf, source, values } from "./lib/inputs.js";
 import { Panel } from "./lib/panel.js";
 import { ask, history, listen } from "./lib/server.js";
 
@@ -122,6 +122,8 @@ app.registerExtension({
       if (download.state !== "running") app.refreshComboInNodes?.();
       if (download.state === "done") shown.forEach(({ check: again }) => again());
     });
+    listen("status", (status) => shown.get(nodeOf(app.graph, status.node))?.panel.report(status));
+    api.addEventListener("execution_start", () => shown.forEach(({ panel }) => panel.begin()));
     listen("keys", () => shown.forEach(({ check: again }) => again()));
     api.addEventListener("execution_success", (/** @type {CustomEvent} */ { detail }) =>
       recall(detail.prompt_id),

@@ -92,8 +92,8 @@ class Host:
         self.user = user
         self.interrupted = False
         self.context = None
-        self.texts = []
         self.events = []
+        self.client_id = "page"
         self.sockets = {}
         self.asked = []
         self.device = torch.device("cpu")
@@ -106,8 +106,11 @@ class Host:
     def send_sync(self, event, data, sid=None):
         self.events.append((event, data))
 
-    def send_progress_text(self, text, node_id, sid=None):
-        self.texts.append((text, node_id))
+    @property
+    def texts(self):
+        """The lines that were shown on nodes, each with its node."""
+        shown = [data for event, data in self.events if event == "upscale_bridge.status"]
+        return [(data["text"], data["node"]) for data in shown]
 
     def ask(self, name, answer=None):
         """Return a function that records its arguments."""

@@ -121,7 +121,7 @@ def test_bug_stays_what_it_is(host):
         raise ZeroDivisionError
 
 
-def test_status_is_logged_and_shown_below_the_node(upscale, images, comfy, caplog):
+def test_status_is_logged_and_shown_on_the_node(upscale, images, comfy, caplog):
     caplog.set_level(logging.DEBUG, "upscale_bridge")
     comfy.context = SimpleNamespace(node_id="17", prompt_id="p", list_index=None)
     upscale(images())
@@ -134,6 +134,23 @@ def test_status_is_logged_and_shown_below_the_node(upscale, images, comfy, caplo
 def test_status_without_a_running_node_is_only_logged(upscale, images, comfy):
     upscale(images())
     assert comfy.texts == []
+
+
+def test_what_should_be_read_stays_on_the_node(host, comfy):
+    comfy.context = SimpleNamespace(node_id="17")
+    monitor = host.ComfyMonitor()
+    monitor.notice("shrunk")
+    monitor.status("busy")
+    assert [(data["text"], data["stays"]) for _, data in comfy.events] == [
+        ("shrunk", True),
+        ("busy", False),
+    ]
+
+
+def test_a_prompt_without_a_page_shows_nothing(upscale, images, comfy):
+    comfy.context, comfy.client_id = SimpleNamespace(node_id="17"), None
+    upscale(images())
+    assert comfy.events == []
 
 
 def test_model_folders_are_the_hosts_and_our_own(host, comfy, tmp_path):

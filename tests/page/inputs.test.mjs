@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { age } from "../../web/lib/age.js";
-import { originOf, source, values } from "../../web/lib/inputs.js";
+import { nodeOf, originOf, source, values } from "../../web/lib/inputs.js";
 
 const address = (path) => "/api" + path;
 const nodeAfter = (origin) => ({
@@ -60,4 +60,14 @@ test("ages are told in one unit", () => {
   const told = [0, 59, 60, 3599, 3600, 86_399, 86_400, 10 * 86_400].map(age);
   const wanted = ["just now", "just now", "1 min ago", "60 min ago", "1 h ago", "24 h ago"];
   assert.deepEqual(told, [...wanted, "1 d ago", "10 d ago"]);
+});
+
+test("a run's id leads to a node, also inside subgraphs", () => {
+  const graphOf = (nodes) => ({ getNodeById: (id) => nodes[id] ?? null });
+  const inner = { name: "inner" };
+  const graph = graphOf({ 2: { name: "outer" }, 5: { subgraph: graphOf({ 2: inner }) } });
+  assert.equal(nodeOf(graph, "2").name, "outer");
+  assert.equal(nodeOf(graph, "5:2"), inner);
+  assert.equal(nodeOf(graph, "2:5") ?? null, null);
+  assert.equal(nodeOf(graph, "9") ?? null, null);
 });

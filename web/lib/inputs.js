@@ -16,6 +16,17 @@ export function values(node) {
   return found;
 }
 
+/**
+ * Return a node by the id that a run has for it, with those of the subgraphs around it: "5:2".
+ * @param {any} graph @param {string} id
+ */
+export function nodeOf(graph, id) {
+  /** @type {any} */
+  let node = null;
+  for (const part of id.split(":")) node = (node ? node.subgraph : graph)?.getNodeById(Number(part));
+  return node;
+}
+
 /** Return the node that gives a node its image or video, null without one. @param {any} node */
 export function originOf(node) {
   const slot = node.inputs?.findIndex((/** @type {any} */ { name }) => /^(image|video)$/.test(name));

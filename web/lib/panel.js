@@ -10,6 +10,7 @@ const STYLE = `
 .upscale-bridge-panel {
   display: flex; flex-direction: column; gap: 0.35rem; box-sizing: border-box; padding: 0.25rem;
   color: var(--input-text, #ddd); font: 12px/1.4 system-ui, sans-serif; overflow: hidden;
+  & > :empty { display: none; }
   & p { margin: 0; padding-left: 0.5rem; border-left: 3px solid #888; overflow-wrap: anywhere; }
   & p[data-level="missing"] { border-color: #e5484d; }
   & p[data-level="warning"] { border-color: #e2a336; }
@@ -19,8 +20,8 @@ const STYLE = `
   & button:hover { border-color: currentcolor; }
   & button:focus-visible { ${FOCUS} }
   & progress { width: 100%; accent-color: #4c9ffe; }
-  & .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 2px; padding: 0; margin: 0;
-    border: none; background: none; width: 100%; }
+  & .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 2px; padding: 0;
+    margin: 0.3rem 0 0; border: none; background: none; width: 100%; }
   & .pair img { width: 100%; height: 110px; object-fit: cover; display: block; }
 }`;
 
@@ -43,10 +44,13 @@ export class Panel {
     this.models = new Set(); // those that this node's notes offer to download
     this.advice = make("div", { role: "status" });
     this.download = make("div", {});
+    this.notices = make("div", {});
+    this.status = make("div", {});
     this.outcome = make("div", {});
+    this.fresh = true; // whether the next report belongs to a new run
     this.finished = false; // whether it shows a result
     this.element = make("div", { className: "upscale-bridge-panel" });
-    this.element.append(this.advice, this.download, this.outcome);
+    this.element.append(...[this.advice, this.download, this.notices, this.outcome, this.status]);
   }
 
   /** Show what is known before a run. @param {Advice} advice */
@@ -97,6 +101,20 @@ export class Panel {
     }
     bar.value = fraction;
     this.download.querySelector("p").textContent = told;
+  }
+
+  /** Take the next report for that of a new run. Cached nodes make none and keep what they show. */
+  begin() {
+    this.fresh = true;
+  }
+
+  /** Show what a run is doing. @param {{text: string, stays: boolean}} report */
+  report({ text, stays }) {
+    if (this.fresh) this.notices.replaceChildren();
+    this.fresh = false;
+    const line = make("p", { "data-level": stays ? "warning" : "info" }, text);
+    if (stays) this.notices.append(line);
+    else this.status.replaceChildren(line);
   }
 
   /** Show what a run has made. @param {Result} result */
