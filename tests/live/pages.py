@@ -30,9 +30,11 @@ pytestmark = [
 
 
 @contextmanager
-def running(base, service, key=None):
-    """A ComfyUI in a folder of its own; `key` is put into its environment."""
+def running(base, service, key=None, prepare=None):
+    """A ComfyUI in a folder of its own, which `prepare` may change; `key` is in its environment."""
     started = Server(base, service)
+    if prepare:
+        prepare(base)
     try:
         started.start(key)
         yield started
@@ -95,6 +97,8 @@ def look(page, vue, theme):
         }""",
         [vue, theme],
     )
+    dark = "document.body.classList.contains('dark-theme')"
+    page.wait_for_function(f"{dark} === {json.dumps(theme == 'dark')}")
 
 
 def load(page, name):
@@ -119,6 +123,13 @@ def set_widget(page, node, widget, value):
 def start(page):
     """Run what the page shows, by its own button's function."""
     page.evaluate("app.queuePrompt(0, 1)")
+
+
+def finish(comfyui, page):
+    """Run what the page shows and return its entry in the history."""
+    with page.expect_response(lambda answer: answer.url.endswith("/prompt")) as sent:
+        start(page)
+    return comfyui.end(sent.value.json()["prompt_id"])
 
 
 def panel(page):

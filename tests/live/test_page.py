@@ -6,6 +6,7 @@ names the browser.
 
 import json
 import re
+from contextlib import contextmanager
 
 import pytest
 
@@ -15,7 +16,9 @@ from tests.live.pages import (
     WORKFLOWS,
     browser,
     comfyui,
+    command,
     comparison,
+    finish,
     keys_dialog,
     load,
     look,
@@ -27,9 +30,12 @@ from tests.live.pages import (
     start,
     tasks_tab,
 )
-from tests.live.test_remote_nodes import KEYS
+from tests.live.test_remote_nodes import KEYS, wait_until
 
 __all__ = ["browser", "comfyui", "page", "pytestmark"]  # fixtures and marks
+
+GOING_ON = re.compile(r"\b\d+ s$")  # what a node says at work ends in the seconds so far
+VALUES = "app.graph.serialize().nodes.map(({ widgets_values }) => widgets_values)"
 
 
 @pytest.mark.parametrize(("vue", "theme"), LOOKS, ids=lambda value: str(value))
@@ -65,6 +71,26 @@ def test_the_panel_is_neither_saved_nor_sent(page):
     )
     assert {node["id"]: node.get("widgets_values") for node in workflow["nodes"]} == wanted
     assert not [node for node in prompt.values() if "upscale_bridge" in node["inputs"]]
+
+
+@pytest.mark.xfail(strict=True, reason="the page rounds to the decimals of the step")
+@pytest.mark.parametrize("value", [1.25, 1.333])
+def test_a_factor_is_taken_as_it_is_typed(page, value):
+    load(page, "local_upscale")
+    set_widget(page, "LocalESRGANUpscale", "scale_factor", value)
+    prompt = page.evaluate("app.graphToPrompt().then(({ output }) => output)")
+    (found,) = [node["inputs"] for node in prompt.values() if "scale_factor" in node["inputs"]]
+    assert found["scale_factor"] == value
+
+
+def test_a_run_adds_nothing_to_what_is_saved(page, comfyui):
+    load(page, "local_upscale")
+    set_widget(page, "LoadImage", "image", "small.png")
+    before = page.evaluate(VALUES)
+    finish(comfyui, page)
+    done = panel(page).get_by_role("button", name="Compare before and after")
+    done.wait_for(state="attached", timeout=LONG)
+    assert page.evaluate(VALUES) == before
 
 
 def test_the_result_is_compared_with_its_original(page):
@@ -119,6 +145,57 @@ def test_tasks_are_listed_and_forgotten(page):
     card.get_by_role("button", name="Forget").click()
     page.get_by_role("button", name="Confirm").click()
     playwright.expect(card).to_have_count(0)
+
+
+def resume(page, ticket):
+    """Fetch a result with the node that takes a task's id."""
+    load(page, "resume_upscale_task")
+    set_widget(page, "ResumeUpscaleTask", "task_id", ticket)
+    start(page)
+
+
+def test_a_finished_task_is_fetched_by_its_id(page, comfyui):
+    load(page, "wavespeed_upscale")
+    set_widget(page, "WaveSpeedUpscale", "attempt", 31)
+    finish(comfyui, page)
+    paid = len(comfyui.service.tasks)
+    task = comfyui.service.tasks[-1]
+    resume(page, task.id)
+    size = " × ".join(map(str, task.target))  # noqa: RUF001
+    playwright.expect(panel(page)).to_contain_text(re.compile(f"{size} px,.* reused"), timeout=LONG)
+    assert len(comfyui.service.tasks) == paid
+
+
+@contextmanager
+def working(page, comfyui, attempt):
+    """A run whose task is accepted and goes on for long; it is stopped at the end."""
+    service = comfyui.service
+    polls = service.count("poll")
+    load(page, "wavespeed_upscale")
+    set_widget(page, "WaveSpeedUpscale", "attempt", attempt)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service.clock, "seconds", 600.0)
+        start(page)
+        wait_until(lambda: service.count("poll") > polls)  # its id is stored
+        yield
+        command(page, "Comfy.Interrupt")
+        playwright.expect(page.get_by_role("button", name="Cancel current run")).to_be_disabled()
+
+
+def test_a_stopped_task_is_fetched_by_its_id(page, comfyui):
+    paid = len(comfyui.service.tasks)
+    with working(page, comfyui, 32):
+        ticket = comfyui.service.tasks[-1].id
+    resume(page, ticket)
+    playwright.expect(panel(page)).to_contain_text(re.compile("resumed|joined"), timeout=LONG)
+    assert len(comfyui.service.tasks) == paid + 1
+
+
+@pytest.mark.xfail(strict=True, reason="the last line about the work stays")
+def test_a_stopped_run_does_not_seem_to_go_on(page, comfyui):
+    with working(page, comfyui, 33):
+        playwright.expect(panel(page)).to_contain_text(GOING_ON)
+    playwright.expect(panel(page)).not_to_contain_text(GOING_ON)
 
 
 def test_every_example_has_its_panels(page):
