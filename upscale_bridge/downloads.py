@@ -16,7 +16,7 @@ from .transport import get, host_of
 if TYPE_CHECKING:
     import requests
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 15  # bytes between two looks at the monitor
 _TRIES = 4
 _LARGEST = 8 << 30
 
@@ -32,6 +32,7 @@ def download(
     part = target.with_name(target.name + ".part")
     try:
         for attempt in range(_TRIES):
+            monitor.check()
             try:
                 _fetch(url, part, monitor, size or _LARGEST)
                 break

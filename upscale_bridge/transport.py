@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 _TIMEOUT = (_CONNECT_SECONDS, _READ_SECONDS)
+_PATIENCE = (_CONNECT_SECONDS, 15)  # with who can resume; a stop waits for it
 _BLOCK = 1 << 18
 _MOST_REDIRECTS = 3
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -41,7 +42,7 @@ def get(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
 
     with (
         _translated(url),
-        requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as reply,
+        requests.get(url, headers=headers, stream=True, timeout=_PATIENCE) as reply,
     ):
         yield reply
 

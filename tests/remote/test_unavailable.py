@@ -30,15 +30,24 @@ MODELS = {
 }
 
 
+class Asked(list):
+    """Model, factor and images of each call, and the wanted sizes."""
+
+    def __init__(self):
+        self.sizes = []
+
+
 @pytest.fixture
 def local(monkeypatch):
     """What was asked of the local engine, which gives white images of twice the size."""
-    asked, run = [], Service.run
+    run = Service.run
+    asked = Asked()
 
     def stub(service, operation, images, monitor=None, **options):
         if not isinstance(operation, LocalUpscale):
             return run(service, operation, images, monitor, **options)
         asked.append((operation.model, operation.scale_factor, images))
+        asked.sizes.append(options["size"])
         count, height, width, channels = images.shape
         pixels = torch.ones(count, 2 * height, 2 * width, channels)
         return SimpleNamespace(images=pixels, info={"model": operation.model}, summary="")
@@ -101,6 +110,14 @@ def test_runs_here_when_asked_to(vendor, local, command, cause, name, monkeypatc
     assert any(model in notice for notice in watch.notices)
     assert result.info["tasks"] == []
     assert vendor.fake.tasks == []
+
+
+def test_a_preset_is_reached_from_any_size(vendor, local, monkeypatch):
+    missing_key(vendor, "novita-resolution", monkeypatch)
+    image = picture(size=(40, 24))
+    vendor.run("novita-resolution", image, resolution="2k", when_unavailable="run locally")
+    assert [factor for _, factor, _ in local] == [16.0]
+    assert local.sizes == [(2048, 1229)]
 
 
 @pytest.mark.parametrize(("command", "cause", "name"), CASES)
