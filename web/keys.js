@@ -28,7 +28,7 @@ const STYLE = `
   & input { flex: 1; min-width: 0; }
   & button:enabled { cursor: pointer; }
   & button:enabled:hover { border-color: currentcolor; }
-  & button:disabled { opacity: 0.5; }
+  & button:disabled, & button[aria-disabled="true"] { opacity: 0.5; }
   & :focus-visible { ${FOCUS} }
   & [role="alert"] { color: inherit; border-left: 3px solid #e5484d; padding-left: 0.6rem; }
   & [role="alert"]:empty { border: none; }
@@ -102,12 +102,12 @@ function draw(row) {
         const rest = t("The shell has set another: {command}", { command });
         told.textContent = row.origin === "file" ? rest : t("Removed.");
       }
-      field.focus();
     } catch (error) {
       wrong.textContent = /** @type {Error} */ (error).message;
     }
     save.disabled = !field.value.trim();
     remove.disabled = false;
+    field.focus();
   };
   field.addEventListener("input", () => (save.disabled = !field.value.trim()));
   field.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
@@ -116,13 +116,15 @@ function draw(row) {
   save.addEventListener("click", () => change(field.value));
   remove.addEventListener("click", () => change(""));
   test.addEventListener("click", async () => {
-    [told.textContent, wrong.textContent, test.disabled] = [t("Asking"), "", true];
+    if (test.ariaDisabled === "true") return;
+    // Not `disabled`, which would take the focus away.
+    [told.textContent, wrong.textContent, test.ariaDisabled] = [t("Asking"), "", "true"];
     try {
       told.textContent = (await call("keys/test", { name: row.name })).text;
     } catch (error) {
       [told.textContent, wrong.textContent] = ["", /** @type {Error} */ (error).message];
     }
-    test.disabled = false;
+    test.ariaDisabled = "false";
   });
   show(row);
 

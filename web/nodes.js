@@ -18,6 +18,7 @@ const NODES = new Set([
 ]);
 const RESULT_ONLY = new Set(["ResumeUpscaleTask"]);
 const RUNS = 20; // of ComfyUI's history that are searched for a cached result
+const DECIMALS = 3; // of numbers whose step ComfyUI would round
 const LEAST_HEIGHT = 24;
 const MARGIN = 10; // what ComfyUI leaves above and below an element
 
@@ -87,7 +88,12 @@ function attach(node) {
   widget.serialize = false; // neither in the workflow file
   const askAgain = later(() => check(node, panel));
   shown.set(node, { panel, check: askAgain });
-  for (const other of node.widgets) after(other, "callback", askAgain);
+  for (const other of node.widgets) {
+    const { precision, step2: step } = other.options ?? {};
+    // ComfyUI shows, and keeps, as many decimals as a step of 1, 0.1 or 0.01 has.
+    if (step && Number(step.toFixed(precision)) !== step) other.options.precision = DECIMALS;
+    after(other, "callback", askAgain);
+  }
   after(node, "onConnectionsChange", askAgain);
   after(node, "onConfigure", askAgain);
   after(node, "onExecuted", (output) => {
@@ -124,6 +130,9 @@ app.registerExtension({
     });
     listen("status", (status) => shown.get(nodeOf(app.graph, status.node))?.panel.report(status));
     api.addEventListener("execution_start", () => shown.forEach(({ panel }) => panel.begin()));
+    for (const end of ["execution_error", "execution_interrupted"]) {
+      api.addEventListener(end, () => shown.forEach(({ panel }) => panel.stop()));
+    }
     listen("keys", () => shown.forEach(({ check: again }) => again()));
     api.addEventListener("execution_success", (/** @type {CustomEvent} */ { detail }) =>
       recall(detail.prompt_id),

@@ -23,7 +23,8 @@ const STYLE = `
     place-items: center; font-size: 1.4rem; }
   & p { margin: 0; overflow-wrap: anywhere; }
   & .facts { color: var(--descrip-text, #a0a0a0); }
-  & [data-state="ambiguous"], & [data-state="failed"], & [data-state="expired"] { color: #ff9592; }
+  & [data-state="ambiguous"], & [data-state="failed"], & [data-state="expired"] {
+    border-left: 3px solid #e5484d; padding-left: 0.5rem; }
   & .actions { display: flex; flex-wrap: wrap; gap: 0.3rem; grid-column: 2; }
   & button, & a.button, & input { ${BOX} font-size: 12px; padding: 0.2rem 0.6rem; }
   & button, & a.button { cursor: pointer; text-decoration: none; }
@@ -47,6 +48,13 @@ const words = () => ({
  *   price: import("./lib/texts.js").Text | null, result: boolean}} Task
  */
 
+/** @param {Task} task */
+function facts({ created, input_size: [width, height], price }) {
+  const size = width ? t("from {width} × {height} px", { width, height }) : "";
+  const parts = [age(Date.now() / 1000 - created), size, price && say(price)];
+  return parts.filter(Boolean).join(" · ");
+}
+
 /** One open tab. */
 class Tasks {
   /** @param {HTMLElement} root */
@@ -54,6 +62,8 @@ class Tasks {
     addStyle("upscale-bridge-tasks-style", STYLE);
     this.told = make("p", { role: "status" });
     this.list = make("div", { style: "display: contents" });
+    /** @type {Map<string, [string, any]>} */
+    this.cards = new Map(); // what is shown of each request
     const refresh = this.button(t("Refresh"), () => this.load());
     const header = make("header", {}, make("h2", {}, t("Upscale tasks")), refresh);
     root.replaceChildren(
@@ -67,10 +77,29 @@ class Tasks {
       const { tasks } = await ask("tasks");
       const none = t("No remote task yet. Local upscales are not listed.");
       this.told.textContent = tasks.length ? "" : none;
-      this.list.replaceChildren(...tasks.map((/** @type {Task} */ task) => this.card(task)));
+      this.show(tasks);
     } catch (error) {
       this.told.textContent = /** @type {Error} */ (error).message;
     }
+  }
+
+  /** Draw what has changed; the rest keeps its focus and what is being typed. @param {Task[]} tasks */
+  show(tasks) {
+    const before = this.cards;
+    this.cards = new Map();
+    for (const task of tasks) {
+      const told = JSON.stringify([task, words()]);
+      const kept = before.get(task.request);
+      const [, card] = kept?.[0] === told ? kept : [told, this.card(task)];
+      card.querySelector(".facts").textContent = facts(task);
+      this.cards.set(task.request, [told, card]);
+    }
+    const wanted = [...this.cards.values()].map(([, card]) => card);
+    for (const old of [...this.list.children]) if (!wanted.includes(old)) old.remove();
+    wanted.forEach((card, place) => {
+      const there = this.list.children[place];
+      if (there !== card) this.list.insertBefore(card, there ?? null);
+    });
   }
 
   /** @param {Task} task */
@@ -78,10 +107,6 @@ class Tasks {
     const picture = task.result
       ? make("img", { src: address(`tasks/${task.request}/thumbnail`), alt: t("Result"), loading: "lazy" })
       : make("span", { className: "pi pi-cloud", "aria-hidden": "true" });
-    const [width, height] = task.input_size;
-    const size = width ? t("from {width} × {height} px", { width, height }) : "";
-    const price = task.price && say(task.price);
-    const facts = [age(Date.now() / 1000 - task.created), size, price].filter(Boolean);
     const word = words()[task.state];
     const state = make("p", { "data-state": task.state }, word);
     if (task.reason) state.append(`: ${task.reason}`);
@@ -91,7 +116,7 @@ class Tasks {
       picture,
       make("p", {}, make("strong", {}, task.title)),
       state,
-      make("p", { className: "facts" }, facts.join(" · ")),
+      make("p", { className: "facts" }, facts(task)),
       make("div", { className: "actions" }, ...this.actions(task)),
     );
   }

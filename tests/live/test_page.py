@@ -73,7 +73,6 @@ def test_the_panel_is_neither_saved_nor_sent(page):
     assert not [node for node in prompt.values() if "upscale_bridge" in node["inputs"]]
 
 
-@pytest.mark.xfail(strict=True, reason="the page rounds to the decimals of the step")
 @pytest.mark.parametrize("value", [1.25, 1.333])
 def test_a_factor_is_taken_as_it_is_typed(page, value):
     load(page, "local_upscale")
@@ -191,7 +190,6 @@ def test_a_stopped_task_is_fetched_by_its_id(page, comfyui):
     assert len(comfyui.service.tasks) == paid + 1
 
 
-@pytest.mark.xfail(strict=True, reason="the last line about the work stays")
 def test_a_stopped_run_does_not_seem_to_go_on(page, comfyui):
     with working(page, comfyui, 33):
         playwright.expect(panel(page)).to_contain_text(GOING_ON)

@@ -56,9 +56,6 @@ REACH = """() => {
     return 1;
 }"""
 
-PALE = pytest.mark.xfail(strict=True, reason="states of tasks are too pale on white")
-SEEN = [pytest.param(*which, marks=PALE if "light" in which else ()) for which in LOOKS]
-
 
 def be_strict(base):
     """Let ComfyUI start as with --disable-api-nodes, which forbids its page all other hosts."""
@@ -141,7 +138,7 @@ def test_all_of_it_works_under_the_strictest_policy(page, comfyui):
 
 
 @pytest.mark.skipif(not Path(AXE).is_file(), reason="AXE does not name axe.min.js")
-@pytest.mark.parametrize(("vue", "theme"), SEEN, ids=str)
+@pytest.mark.parametrize(("vue", "theme"), LOOKS, ids=str)
 def test_axe_finds_nothing_serious(page, comfyui, vue, theme):
     look(page, vue, theme)
     page.evaluate(Path(AXE).read_text("utf-8"))
@@ -212,7 +209,6 @@ def test_tab_leads_through_the_comparison_and_escape_leads_back(page, comfyui, v
     playwright.expect(pair).to_be_focused()
 
 
-@pytest.mark.xfail(strict=True, reason="the whole list is drawn anew")
 def test_the_list_of_tasks_leaves_alone_what_the_user_is_at(page, comfyui):
     tab = tasks_tab(page)
     field = tab.get_by_label("The service's task id")
@@ -224,7 +220,6 @@ def test_the_list_of_tasks_leaves_alone_what_the_user_is_at(page, comfyui):
     playwright.expect(field).to_be_focused()
 
 
-@pytest.mark.xfail(strict=True, reason="it is disabled meanwhile")
 def test_a_button_keeps_the_focus_while_its_key_is_tested(page):
     with keys_dialog(page) as dialog:
         dialog.get_by_label("API key for Photio").fill(KEYS["file"])

@@ -139,7 +139,9 @@ def test_a_model_is_downloaded_from_the_node(page, comfyui, files):
     playwright.expect(told).not_to_contain_text("Not on this machine yet")
     assert told.locator("button").count() == 0
     assert here.read_bytes() == WEIGHTS.read_bytes()
-    assert files.ranges == [None, "bytes=262144-"]
+    first, second = files.ranges
+    assert first is None
+    assert re.fullmatch(r"bytes=[1-9]\d*-", second)
     page.wait_for_function(f"{LIST}.indexOf('{NAME}') === 1")  # among the files
 
     start(page)
@@ -147,10 +149,9 @@ def test_a_model_is_downloaded_from_the_node(page, comfyui, files):
     playwright.expect(done).to_be_attached(timeout=LONG)
 
 
-@pytest.mark.xfail(strict=True, reason="the answer undoes events that came before it")
 @pytest.mark.parametrize(
     ("name", "news"),
-    [(PARTLY, "partly-x4: 26 %"), (GONE, "answered HTTP 404. Check the")],
+    [(PARTLY, r"partly-x4: [1-9]\d* %"), (GONE, r"answered HTTP 404\. Check the")],
     ids=["progress", "failure"],
 )
 def test_news_that_comes_before_the_answer_stays(page, name, news):
@@ -158,11 +159,11 @@ def test_news_that_comes_before_the_answer_stays(page, name, news):
 
     def answer_late(route):
         answer = route.fetch()
-        playwright.expect(told).to_contain_text(news)
+        playwright.expect(told).to_contain_text(re.compile(news))
         route.fulfill(response=answer)
 
     page.route("**/models/download", answer_late)
     press(page, "Download")
     page.wait_for_timeout(500)  # what would undo it has come
-    playwright.expect(told).to_contain_text(news)
+    playwright.expect(told).to_contain_text(re.compile(news))
     playwright.expect(told.locator("progress")).to_have_count(int("%" in news))

@@ -48,6 +48,7 @@ export class Panel {
     this.status = make("div", {});
     this.outcome = make("div", {});
     this.fresh = true; // whether the next report belongs to a new run
+    this.busy = false; // whether a run has reported and not finished
     this.finished = false; // whether it shows a result
     this.element = make("div", { className: "upscale-bridge-panel" });
     this.element.append(...[this.advice, this.download, this.notices, this.outcome, this.status]);
@@ -74,7 +75,7 @@ export class Panel {
     const line = make("p", { "data-level": note.level }, say(note.text));
     if (note.way === "key") line.append(this.button(t("Set the key"), this.openKeys));
     if (note.way === "download") {
-      line.append(this.button(t("Download"), () => this.change("models/download", note.name)));
+      line.append(this.button(t("Download"), () => this.fetch(note.name)));
     }
     return line;
   }
@@ -115,6 +116,13 @@ export class Panel {
     const line = make("p", { "data-level": stays ? "warning" : "info" }, text);
     if (stays) this.notices.append(line);
     else this.status.replaceChildren(line);
+    this.busy = true;
+  }
+
+  /** Take back what a run was doing that ended before its result. */
+  stop() {
+    if (this.busy) this.status.replaceChildren();
+    this.busy = false;
   }
 
   /** Show what a run has made. @param {Result} result */
@@ -141,6 +149,7 @@ export class Panel {
       parts.push(pair);
     }
     this.outcome.replaceChildren(...parts);
+    this.busy = false;
     this.finished = true;
   }
 
@@ -149,11 +158,17 @@ export class Panel {
     this.outcome.replaceChildren(make("p", { "data-level": "warning" }, text));
   }
 
+  /** Download a model; events tell the rest, and may come before the answer. @param {string} name */
+  fetch(name) {
+    this.follow({ name, state: "running", fraction: 0 });
+    this.change("models/download", name);
+  }
+
   /** @param {string} path @param {string} name */
   change(path, name) {
-    ask(path, { name })
-      .then((state) => state.name && this.follow(state))
-      .catch((error) => this.download.replaceChildren(make("p", { "data-level": "missing" }, error.message)));
+    ask(path, { name }).catch((error) =>
+      this.download.replaceChildren(make("p", { "data-level": "missing" }, error.message)),
+    );
   }
 
   /** @param {string} text @param {() => void} work */
