@@ -29,7 +29,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 PHOTO = ROOT / "docs" / "pictures" / "cat.png"
 MODEL = ROOT / "upscale_bridge" / "local" / "weights" / "UpscaleBridge-x4.safetensors"
-SIZE = (160, 120)
+SIZE = (320, 180)
 LENGTHS = (24, 96)  # frames
 
 Prompt = dict[str, Any]
