@@ -27,6 +27,7 @@ from tests.live.pages import (
     playwright,
     pytestmark,
     set_widget,
+    showing,
     start,
     tasks_tab,
 )
@@ -203,3 +204,16 @@ def test_every_example_has_its_panels(page):
             "app.graph.nodes.filter((node) => /Upscale/.test(node.comfyClass)).length"
         )
         playwright.expect(page.locator(".upscale-bridge-panel")).to_have_count(count)
+
+
+def test_a_page_that_is_opened_later_compares_cached_results_too(page, comfyui, browser):
+    load(page, "local_upscale")
+    set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.75)
+    start(page)
+    comparison(page)
+    with showing(comfyui, browser) as later:
+        load(later, "local_upscale")
+        set_widget(later, "LocalESRGANUpscale", "scale_factor", 1.75)
+        start(later)
+        view = comparison(later)
+        playwright.expect(view.get_by_role("slider", name="Before and after")).to_be_visible()

@@ -75,7 +75,7 @@ export class Panel {
     const line = make("p", { "data-level": note.level }, say(note.text));
     if (note.way === "key") line.append(this.button(t("Set the key"), this.openKeys));
     if (note.way === "download") {
-      line.append(this.button(t("Download"), () => this.fetch(note.name)));
+      line.append(this.button(t("Download"), () => this.obtain(note.name)));
     }
     return line;
   }
@@ -159,7 +159,7 @@ export class Panel {
   }
 
   /** Download a model; events tell the rest, and may come before the answer. @param {string} name */
-  fetch(name) {
+  obtain(name) {
     this.follow({ name, state: "running", fraction: 0 });
     this.change("models/download", name);
   }
