@@ -7,7 +7,7 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 
 import { later } from "./lib/dom.js";
-import { shownBy } from "./lib/history.js";
+import { had, shownBy } from "./lib/history.js";
 import { nodeOf, originOf, sizeOf, source, values } from "./lib/inputs.js";
 import { Panel } from "./lib/panel.js";
 import { ask, history, listen } from "./lib/server.js";
@@ -69,7 +69,8 @@ async function recall(run) {
   if (!empty.length) return;
   const runs = await history(RUNS);
   for (const [node, { panel }] of empty) {
-    const result = shownBy(runs, run, String(node.id));
+    const id = String(node.id);
+    const result = had(runs[run], id, node.comfyClass, values(node)) && shownBy(runs, run, id);
     if (result) panel.finish(result);
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { same, shownBy } from "../../web/lib/history.js";
+import { had, same, shownBy } from "../../web/lib/history.js";
 
 const prompt = (factor, picture = "cat.png") => ({
   1: { class_type: "LoadImage", inputs: { image: picture } },
@@ -22,6 +22,15 @@ test("a node is the same when it and all before it are", () => {
 test("a list that is no link is only compared", () => {
   const nodes = { 1: { class_type: "A", inputs: { pair: [7, 8] } } };
   assert.ok(same(nodes, structuredClone(nodes), "1"));
+});
+
+test("another workflow's node of the same id is told apart", () => {
+  const one = run(prompt(2));
+  assert.ok(had(one, "2", "LocalESRGANUpscale", { scale_factor: 2 }));
+  assert.ok(!had(one, "2", "LocalESRGANUpscale", { scale_factor: 3 }));
+  assert.ok(!had(one, "2", "PhotioUpscale", {}));
+  assert.ok(!had(one, "9", "LocalESRGANUpscale", {}));
+  assert.ok(!had(undefined, "2", "LocalESRGANUpscale", {}));
 });
 
 test("the newest run with the same inputs tells the result", () => {

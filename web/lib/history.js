@@ -22,6 +22,18 @@ export function same(one, other, id) {
 }
 
 /**
+ * Tell whether a run had a node of this type with these values. The page may show another workflow
+ * by now, whose nodes have the same ids.
+ * @param {Run | undefined} run
+ * @param {string} id @param {string} type @param {Record<string, any>} values
+ */
+export function had(run, id, type, values) {
+  const node = run?.prompt[2][id];
+  if (node?.class_type !== type) return false;
+  return Object.entries(values).every(([name, value]) => node.inputs[name] === value);
+}
+
+/**
  * Return what a node showed when it last ran with the inputs that it has in the run `id`.
  * @param {Record<string, Run>} runs by id, oldest first
  * @param {string} id @param {string} node
