@@ -229,6 +229,8 @@ def test_nodes_are_there(server):
     for path in EXAMPLES.glob("*.json"):
         for item in json.loads(path.read_text("utf-8")).values():
             found = ask(server, f"/object_info/{item['class_type']}")[item["class_type"]]
+            if found["category"] != "Upscale Bridge":  # test_templates.py looks at the others
+                continue
             known = [*found["input_order"].get("required", ()), *found["input"].get("optional", ())]
             assert set(item["inputs"]) <= set(known)
     assert ask(server, "/object_info/NovitaUpscaleV2")["NovitaUpscaleV2"]["deprecated"] is True
@@ -238,7 +240,7 @@ def test_nodes_are_there(server):
 def test_example_runs(server, service, path):
     prompt = json.loads(path.read_text("utf-8"))
     classes = [item["class_type"] for item in prompt.values()]
-    if "LocalESRGANUpscale" in classes:
+    if {"LocalESRGANUpscale", "LocalESRGANUpscaleVideo"} & set(classes):
         pytest.skip("not a remote node")
     if "ResumeUpscaleTask" in classes:
         done = info_of(server.run(chain(attempt=77))[0])["tasks"][0]["id"]
@@ -499,7 +501,7 @@ def test_key_is_nowhere(server, service, origin):
             errors.append(details["exception_message"])
             places[f"the error when {about}"] = json.dumps(details)
         wait_until(lambda: len(events(messages, "execution_error")) == len(errors))
-        wait_until(lambda: any(not data.startswith(b"{") for _, data in messages))
+        wait_until(lambda: events(messages, "upscale_bridge.status"))
     assert all("Error: " in error for error in errors)
 
     for path in (
