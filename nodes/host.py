@@ -16,7 +16,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..upscale_bridge.errors import OutOfMemoryError, StoppedError, UpscaleError
+from ..upscale_bridge.errors import (
+    OutOfMemoryError,
+    SettingsError,
+    StoppedError,
+    UpscaleError,
+)
 from ..upscale_bridge.keys import Keys
 from ..upscale_bridge.monitor import Monitor
 from ..upscale_bridge.service import Service
@@ -71,7 +76,13 @@ def temporary_folder() -> Path:
     import folder_paths
 
     folder = Path(folder_paths.get_temp_directory(), "upscale_bridge")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot make {folder} ({error.strerror}); free some space or start ComfyUI with "
+            "another --temp-directory."
+        ) from error
     return folder
 
 

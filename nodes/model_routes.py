@@ -22,6 +22,7 @@ from .http import PREFIX, Handler, Json, asking, telling
 
 EVENT = "upscale_bridge.download"
 _NEWS_SECONDS = 0.25
+_NEWS_SHARE = 0.05  # so that a download that stalls has told how far it came
 
 
 class Download(Monitor):
@@ -55,9 +56,11 @@ class Download(Monitor):
             raise StoppedError
 
     def progress(self, done: float, total: float) -> None:
-        if time.monotonic() - self._told > _NEWS_SECONDS:
+        fraction = done / total if total else 0.0
+        grown = fraction - self.state["fraction"] >= _NEWS_SHARE
+        if grown or time.monotonic() - self._told > _NEWS_SECONDS:
             self._told = time.monotonic()
-            self._tell(fraction=done / total if total else 0.0)
+            self._tell(fraction=fraction)
 
     def _tell(self, **changes: Any) -> None:
         self.state = {**self.state, **changes}

@@ -139,9 +139,7 @@ def test_a_model_is_downloaded_from_the_node(page, comfyui, files):
     playwright.expect(told).not_to_contain_text("Not on this machine yet")
     assert told.locator("button").count() == 0
     assert here.read_bytes() == WEIGHTS.read_bytes()
-    first, second = files.ranges
-    assert first is None
-    assert re.fullmatch(r"bytes=[1-9]\d*-", second)
+    assert files.ranges == [None, "bytes=393216-"]  # what came at once, in whole blocks
     page.wait_for_function(f"{LIST}.indexOf('{NAME}') === 1")  # among the files
 
     start(page)
@@ -151,7 +149,7 @@ def test_a_model_is_downloaded_from_the_node(page, comfyui, files):
 
 @pytest.mark.parametrize(
     ("name", "news"),
-    [(PARTLY, r"partly-x4: [1-9]\d* %"), (GONE, r"answered HTTP 404\. Check the")],
+    [(PARTLY, r"partly-x4: 3\d %"), (GONE, r"answered HTTP 404\. Check the")],
     ids=["progress", "failure"],
 )
 def test_news_that_comes_before_the_answer_stays(page, name, news):

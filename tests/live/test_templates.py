@@ -20,7 +20,7 @@ pytest.importorskip("playwright.sync_api")
 from tests.live.checkpoint import make
 from tests.live.test_comfyui import COMFYUI, PYTHON, pictures
 from tests.live.test_page import WORKFLOWS, browser, load, page, pytestmark, set_widget
-from tests.live.test_remote_nodes import Server
+from tests.live.test_remote_nodes import NEWER, Server
 
 __all__ = ["browser", "page", "pytestmark"]  # fixtures and marks of the neighbour
 
@@ -47,12 +47,6 @@ REFINED = {  # picture -> its size, its frames, size of the result: twice that, 
     "tall.png": ((27, 651), 1, (48, 1296)),
 }
 STEPS = 2
-NEWER = {  # demanded by ComfyUI after 0.8.0, which neither knows nor minds them
-    "cond_retain_index_list",
-    "split_conds_to_windows",
-    "latent_retain_index_list",
-    "causal_window_fix",
-}
 RECTANGLES = """app.graph.nodes.map((node) => {
     const [x, y] = node.pos, title = LiteGraph.NODE_TITLE_HEIGHT;
     const closed = node.flags.collapsed;

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import threading
+from itertools import pairwise
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -257,6 +258,18 @@ def test_resume_of_a_lost_task_tells_the_page(ask, part, finished, told, monkeyp
     request = ask("tasks")[1]["tasks"][0]["request"]
     assert ask("tasks/resume", {"request": request}) == (200, {})
     assert told("tasks", lambda data: "error" in data)["error"] == f"Unknown {request}."
+
+
+def test_a_download_that_stalls_has_told_how_far_it_came(part, comfy, monkeypatch):
+    routes = part("nodes.model_routes")
+    monkeypatch.setattr(routes.time, "monotonic", lambda: 0.1)  # it all comes at once
+    download = routes.Download(SimpleNamespace(name="A"))
+    for percent in range(1, 40):
+        download.progress(percent, 100)
+    told = [data["fraction"] for _, data in comfy.events]
+    steps = [after - before for before, after in pairwise([0.0, *told])]
+    assert all(0.04 < step < 0.07 for step in steps)
+    assert told[-1] > 0.39 - 0.06
 
 
 # --- results

@@ -134,6 +134,12 @@ def test_errors_are_one_sentence(video_node, tmp_path):
         video_node.upscale(video=VideoFromFile(str(tmp_path / "a.mp4")), **VALUES)
 
 
+def test_a_temporary_folder_that_cannot_be_made_is_told(video_node, comfy, source):
+    (comfy.user / "temp").write_text("in the way")
+    with pytest.raises(RuntimeError, match=r"SettingsError: Cannot make .*; free some space"):
+        video_node.upscale(video=VideoFromFile(str(source)), **VALUES)
+
+
 def test_advice_names_the_size_that_really_comes(part, comfy):
     body = {"node": "LocalESRGANUpscaleVideo", "values": VALUES | {"scale_factor": 1.5}}
     advice = part("nodes.advice_routes").advice

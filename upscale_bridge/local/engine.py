@@ -32,7 +32,7 @@ from .operation import LocalUpscale
 from .passes import SMALLEST_TILE, LayerRun, Setting, allocate
 from .resample import resize
 
-_CPU_TILE = 256  # activations of larger tiles leave the caches; smaller ones waste on the halo
+_CPU_TILE = 192  # activations of larger tiles leave the caches; smaller ones waste on the halo
 _CPU_TILE_LARGE = 512  # for ESRGAN, which works in strips, and models that lose by tiling
 _UNKNOWN_TILE = 512  # devices that do not tell their free memory; shrinks when it is too much
 _INDEX_LIMIT = 2**31 - 1  # elements of one tensor that GPU convolutions can address
