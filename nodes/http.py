@@ -6,18 +6,35 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from ..upscale_bridge.errors import UpscaleError
+from ..upscale_bridge.origins import collect, is_json, is_local, refuse_cross_site
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 Json = dict[str, Any]
-Handler = Callable[["web.Request"], Awaitable["web.Response"]]
+Handler = Callable[["web.Request"], Awaitable["web.StreamResponse"]]
 
 PREFIX = "/upscale_bridge"
 _LARGEST = 16_384
+
+
+def guarded(handler: Handler) -> Handler:
+    """Return the handler, for ComfyUI's own page and for programs, not for other sites' pages.
+
+    These may not even read: ComfyUI can be told to let them (--enable-cors-header). They could make
+    a browser send a form, but not JSON without asking first.
+    """
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        headers = collect(request.headers.items())
+        if request.method == "POST" and not is_json(headers):
+            return answer({"error": "Send application/json."}, 403)
+        refusal = refuse_cross_site(headers, request.scheme)
+        return answer({"error": refusal}, 403) if refusal else await handler(request)
+
+    return handle
 
 
 def asking(work: Callable[[], Json]) -> Handler:
@@ -30,12 +47,9 @@ def asking(work: Callable[[], Json]) -> Handler:
 
 
 def telling(work: Callable[[Json], Json]) -> Handler:
-    """Return the handler of a POST of JSON from ComfyUI's own page."""
+    """Return the handler of a POST of JSON."""
 
     async def handle(request: web.Request) -> web.Response:
-        refusal = refuse(request)
-        if refusal:
-            return answer({"error": refusal}, 403)
         body = await read(request)
         if body is None:
             return answer({"error": "Send a JSON object."}, 400)
@@ -59,46 +73,15 @@ async def read(request: web.Request) -> Json | None:
         if len(data) > _LARGEST:
             return None
     try:
-        found = json.loads(data)
+        found = json.loads(data.decode())
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
 
-def refuse(request: web.Request) -> str:
-    """Return why a request may not change anything, empty when it may.
-
-    Other sites could make a browser send a form, but not JSON without asking first.
-    """
-    if request.content_type != "application/json":
-        return "Send application/json."
-    origin = request.headers.get("Origin")
-    if origin and origin.partition("://")[2] != request.headers.get("Host"):
-        return "This is for ComfyUI's own page only."
-    return ""
-
-
 def is_here(request: web.Request) -> bool:
     """Tell whether a request comes from this machine, by a name of this machine."""
-    if any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "X-Real-IP")):
-        return False
-    try:
-        host_name = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    except ValueError:
-        return False
-    # A foreign name that leads to this machine would be another site's (DNS rebinding).
-    return _is_loopback(request.remote or "") and _is_loopback(host_name)
-
-
-def _is_loopback(address: str) -> bool:
-    from ipaddress import ip_address
-
-    if address == "localhost":
-        return True
-    try:
-        return ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
+    return is_local(request.remote, collect(request.headers.items()), request.scheme)
 
 
 def answer(body: Json, status: int = 200) -> web.Response:

@@ -16,7 +16,7 @@ from ..upscale_bridge.errors import InvalidInputError, UpscaleError
 from ..upscale_bridge.remote.provider import Provider
 from ..upscale_bridge.remote.providers import PROVIDERS
 from . import host
-from .http import PREFIX, Handler, Json, answer, is_here, read, refuse, telling
+from .http import PREFIX, Handler, Json, answer, is_here, read, telling
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -52,7 +52,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def change(request: web.Request) -> web.Response:
     """Set or remove a key."""
-    refusal = refuse(request) or _refuse_far(request)
+    refusal = _refuse_far(request)
     if refusal:
         return answer({"error": refusal}, 403)
     body = await read(request)

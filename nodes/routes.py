@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from . import advice_routes, key_routes, model_routes, task_routes
-from .http import Handler
+from .http import Handler, guarded
 
 ROUTES: dict[tuple[str, str], Handler] = {
-    **key_routes.ROUTES,
-    **advice_routes.ROUTES,
-    **model_routes.ROUTES,
-    **task_routes.ROUTES,
+    route: guarded(handler)
+    for part in (key_routes, advice_routes, model_routes, task_routes)
+    for route, handler in part.ROUTES.items()
 }
 
 

@@ -47,14 +47,15 @@ def ask(part, web):
         async def pieces(_):
             yield json.dumps(body).encode()
 
+        method = "GET" if body is None else "POST"
         request = SimpleNamespace(
-            content_type=kind,
-            headers={"Host": "127.0.0.1:8188", **headers},
+            method=method,
+            scheme="http",
+            headers={"Host": "127.0.0.1:8188", "Content-Type": kind, **headers},
             remote="127.0.0.1",
             content=SimpleNamespace(iter_chunked=pieces),
             match_info=match or {},
         )
-        method = "GET" if body is None else "POST"
         found = asyncio.run(routes[method, f"/upscale_bridge/{path}"](request))
         if isinstance(found.body, str):
             return found.status, json.loads(found.body)
@@ -88,6 +89,23 @@ def test_other_sites_are_refused(ask, path):
     assert ask(path, {}, Origin="https://evil.example")[0] == 403
     assert ask(path, [1])[0] == 400
     assert ask(path, {}, Origin="http://127.0.0.1:8188")[0] == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["keys", "models", "tasks", "tasks/{request}/thumbnail", "tasks/{request}/result"],
+)
+def test_other_sites_do_not_even_read(ask, path):
+    """ComfyUI's --enable-cors-header would let them."""
+    match = {"request": "none"}
+    for site in (
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Referer": "https://evil.example/"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ):
+        assert ask(path, match=match, **site)[0] == 403
+    assert ask(path, match=match)[0] in (200, 404)
 
 
 # --- advice

@@ -73,21 +73,32 @@ def routes(part, comfy, monkeypatch):
 
 
 @pytest.fixture
-def ask(routes):
+def ask(part, routes):
     """Send a request as ComfyUI's page on this machine does, unless told otherwise.
 
     Returns the status and the answer's data.
     """
 
     def send(
-        data=None, *, kind="application/json", host="127.0.0.1:8188", remote="127.0.0.1", **headers
+        data=None,
+        *,
+        kind="application/json",
+        host="127.0.0.1:8188",
+        remote="127.0.0.1",
+        scheme="http",
+        **headers,
     ):
         parts = data if isinstance(data, tuple) else (data,)
         raw = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in parts]
         headers = {"Host": host, **headers}
+        if data is not None:
+            headers["Content-Type"] = kind
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
         length = sum(map(len, raw))
+        method = "GET" if data is None else "POST"
         request = SimpleNamespace(
-            content_type=kind,
+            method=method,
+            scheme=scheme,
             headers={name: value for name, value in headers.items() if value is not None},
             host=host,
             remote=remote,
@@ -96,7 +107,7 @@ def ask(routes):
             body_exists=True,
             can_read_body=True,
         )
-        handler = routes.show if data is None else routes.change
+        handler = part("nodes.routes").ROUTES[method, "/upscale_bridge/keys"]
         answer = asyncio.run(handler(request))
         assert answer.headers["Cache-Control"] == "no-store"
         assert KEY not in answer.body
@@ -138,7 +149,6 @@ def test_routes_are_added_to_the_server(part, routes, monkeypatch):
     monkeypatch.setattr(sys.modules["server"], "PromptServer", server)
     part("nodes.routes").register()
     assert set(added) == {(method, f"/upscale_bridge/{path}") for method, path in ADDRESSES}
-    assert added["post", "/upscale_bridge/keys"] is routes.change
 
 
 def test_without_a_server_nothing_is_added(part, routes, monkeypatch):
@@ -271,6 +281,13 @@ REFUSED = {
     "other machine": {"remote": "192.168.1.7"},
     "other machine with our name": {"remote": "10.0.0.9", "host": "localhost:8188"},
     "unknown machine": {"remote": None},
+    "proxy on this machine": {"X-Real-Ip": "192.168.1.7"},
+    "proxy that writes over the name": {"Origin": "http://192.168.1.5:8080"},
+    "tunnel": {"Tailscale-User-Login": "me"},
+    "other site, as the browser says": {"Sec-Fetch-Site": "same-site"},
+    "link from another site": {"Referer": "https://evil.example/"},
+    "other encryption": {"scheme": "https", "Origin": "http://127.0.0.1:8188"},
+    "other alphabet": {"kind": "application/json; charset=utf-16"},
 }
 
 
@@ -280,6 +297,41 @@ def test_only_the_own_page_on_this_machine_may_write(ask, keys, case):
     assert status == 403
     assert found["error"]
     assert keys.find("novita") is None
+
+
+def test_headers_that_stand_twice_are_refused(routes, part, keys):
+    class Repeated(dict):
+        def items(self):
+            return [*super().items(), ("origin", "https://evil.example")]
+
+    kind = {"Host": "127.0.0.1:8188", "Content-Type": "application/json"}
+    request = SimpleNamespace(
+        method="POST",
+        scheme="http",
+        headers=Repeated({**kind, "Origin": "http://127.0.0.1:8188"}),
+        remote="127.0.0.1",
+        content=Body(json.dumps({"name": "novita", "key": KEY}).encode()),
+    )
+    handler = part("nodes.routes").ROUTES["POST", "/upscale_bridge/keys"]
+    assert asyncio.run(handler(request)).status == 403
+    assert keys.find("novita") is None
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"X-Forwarded-For": "192.168.1.7"},
+        {"CF-Ray": "1"},
+        {"remote": "192.168.1.7"},
+        {"Referer": "http://192.168.1.5:8080/"},
+        {"Origin": "https://evil.example"},
+    ],
+)
+def test_ends_of_keys_are_shown_to_this_machine_only(ask, case):
+    ask({"name": "novita", "key": KEY})
+    status, found = ask(**case)
+    assert KEY[-4:] not in json.dumps(found)
+    assert status == (403 if set(case) & {"Origin", "Referer"} else 200)
 
 
 ALLOWED = {
