@@ -25,6 +25,7 @@ from ..errors import InvalidInputError
 from ..owners import Owners
 from ..settings import make_folder
 from .clock import Clock
+from .schema import MIGRATIONS
 
 State = Literal["preparing", "submitting", "running", "done", "failed", "ambiguous", "expired"]
 
@@ -77,7 +78,7 @@ class Journal:
         self._lock = threading.RLock()
         self.listeners: list[Callable[[], None]] = []
         """Called after every change that this program makes, from the thread that made it."""
-        self._database = Database(folder / FILE, "tasks", Task, ("ticket",), self._tell)
+        self._database = Database(folder / FILE, "tasks", Task, MIGRATIONS, ("ticket",), self._tell)
         self._active: set[str] = set()
         self._owners = Owners(folder / "owners")
 
@@ -188,20 +189,17 @@ class Journal:
         if not name:
             return None
         with self._database.transaction(reading=True):
-            rows = self._database.execute("SELECT * FROM tasks WHERE ticket = ?", name).fetchall()
-            if not rows and len(name) >= _SHORTEST_NAME and name.isalnum():
-                rows = self._database.execute(
-                    "SELECT * FROM tasks WHERE request GLOB ?", name + "*"
-                ).fetchall()
-        if len(rows) > 1:
+            found = self._database.rows("SELECT * FROM tasks WHERE ticket = ?", name)
+            if not found and len(name) >= _SHORTEST_NAME and name.isalnum():
+                found = self._database.rows("SELECT * FROM tasks WHERE request GLOB ?", name + "*")
+        if len(found) > 1:
             raise InvalidInputError("ID", f"Several tasks are called {name}; give more of the id.")
-        return Task(*rows[0]) if rows else None
+        return found[0] if found else None
 
     def all(self) -> list[Task]:
         """Return all tasks, the newest first."""
         with self._database.transaction(reading=True):
-            rows = self._database.execute("SELECT * FROM tasks ORDER BY created DESC").fetchall()
-        return [Task(*row) for row in rows]
+            return self._database.rows("SELECT * FROM tasks ORDER BY created DESC")
 
     def attach(self, task: Task) -> None:
         """Store a running task that was found elsewhere, or the ticket of an ambiguous one."""
@@ -293,5 +291,5 @@ class Journal:
         )
 
     def _get(self, request: str) -> Task | None:
-        row = self._database.execute("SELECT * FROM tasks WHERE request = ?", request).fetchone()
-        return Task(*row) if row else None
+        found = self._database.rows("SELECT * FROM tasks WHERE request = ?", request)
+        return found[0] if found else None

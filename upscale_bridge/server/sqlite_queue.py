@@ -7,12 +7,43 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..database import Database
+from ..database import Database, Migration
 from ..owners import Owners
 from ..remote.clock import Clock
 from .queue import LIMITS_SECONDS, Job, KeyReusedError, Queue, QueueFullError
 
 _MOST_TRIES = 2
+
+MIGRATIONS = (  # a new field of Job needs one more at the end; released ones never change
+    Migration(
+        "the table of jobs",
+        "CREATE TABLE jobs ("
+        "id TEXT NOT NULL, "
+        "customer TEXT NOT NULL, "
+        "operation TEXT NOT NULL, "
+        "parameters TEXT NOT NULL, "
+        "source TEXT NOT NULL, "
+        "lifetime REAL NOT NULL, "
+        "width INTEGER NOT NULL, "
+        "height INTEGER NOT NULL, "
+        "key TEXT NOT NULL, "
+        "digest TEXT NOT NULL, "
+        "state TEXT NOT NULL, "
+        "worker TEXT NOT NULL, "
+        "tries INTEGER NOT NULL, "
+        "fraction REAL NOT NULL, "
+        "result TEXT NOT NULL, "
+        "reason TEXT NOT NULL, "
+        "created REAL NOT NULL, "
+        "started REAL NOT NULL, "
+        "finished REAL NOT NULL, "
+        "base_url TEXT NOT NULL, "
+        "webhook TEXT NOT NULL, "
+        "tells INTEGER NOT NULL, "
+        "next_tell REAL NOT NULL, "
+        "PRIMARY KEY (id))",
+    ),
+)
 
 
 class SqliteQueue(Queue):
@@ -26,6 +57,7 @@ class SqliteQueue(Queue):
             folder / "queue.sqlite3",
             "jobs",
             Job,
+            MIGRATIONS,
             indexes=("state, customer", "customer, key", "finished"),
         )
         self._owners = Owners(folder / "workers")
@@ -55,14 +87,14 @@ class SqliteQueue(Queue):
     def take(self) -> Job | None:
         with self._database.transaction():
             self._revive()
-            row = self._database.execute(
+            waiting = self._database.rows(
                 "SELECT jobs.* FROM jobs LEFT JOIN (SELECT customer, MAX(started) AS served "
                 "FROM jobs GROUP BY customer) AS turns ON turns.customer = jobs.customer "
                 "WHERE state = 'queued' ORDER BY turns.served, jobs.created, jobs.rowid LIMIT 1"
-            ).fetchone()
-            if row is None:
+            )
+            if not waiting:
                 return None
-            job = Job(*row)
+            job = waiting[0]
             now, own = self._clock.now(), self._owners.own()
             self._database.execute(
                 "UPDATE jobs SET state = 'running', worker = ?, tries = tries + 1, started = ?, "
@@ -71,9 +103,8 @@ class SqliteQueue(Queue):
                 now,
                 job.id,
             )
-            return Job(
-                *self._database.execute("SELECT * FROM jobs WHERE id = ?", job.id).fetchone()
-            )
+            (taken,) = self._database.rows("SELECT * FROM jobs WHERE id = ?", job.id)
+            return taken
 
     def advance(self, job: Job, fraction: float) -> None:
         self._change(job, fraction=fraction)
@@ -145,20 +176,20 @@ class SqliteQueue(Queue):
     def _find(self, rest: str, *values: Any) -> list[Job]:
         """Return the jobs that are not removed and meet the `rest` of a query."""
         with self._database.transaction(reading=True):
-            rows = self._database.execute(
+            return self._database.rows(
                 f"SELECT * FROM jobs WHERE state != 'removed' AND {rest}", *values
-            ).fetchall()
-        return [Job(*row) for row in rows]
+            )
 
     def _repeated(self, job: Job) -> Job | None:
         if not job.key:
             return None
-        row = self._database.execute(
+        found = self._database.rows(
             "SELECT * FROM jobs WHERE customer = ? AND key = ?", job.customer, job.key
-        ).fetchone()
-        if row and Job(*row).digest != job.digest:
+        )
+        earlier = found[0] if found else None
+        if earlier is not None and earlier.digest != job.digest:
             raise KeyReusedError("This Idempotency-Key came with another request before.")
-        return Job(*row) if row else None
+        return earlier
 
     def _revive(self) -> None:
         """Queue the jobs of dead workers again; one that killed two has had its tries."""

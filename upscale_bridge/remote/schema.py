@@ -1,0 +1,33 @@
+"""How the journal's file came to its columns; `Task` has a field for each of them.
+
+A new field of `Task` needs a migration at the end of the list. Released ones never change.
+"""
+
+from __future__ import annotations
+
+from ..database import Migration
+
+MIGRATIONS = (
+    Migration(
+        "the table of tasks",
+        "CREATE TABLE tasks ("
+        "request TEXT NOT NULL, "
+        "provider TEXT NOT NULL, "
+        "base_url TEXT NOT NULL, "
+        "operation TEXT NOT NULL, "
+        "parameters TEXT NOT NULL, "
+        "width INTEGER NOT NULL, "
+        "height INTEGER NOT NULL, "
+        "state TEXT NOT NULL, "
+        "key TEXT NOT NULL, "
+        "owner TEXT NOT NULL, "
+        "ticket TEXT NOT NULL, "
+        "upload TEXT NOT NULL, "
+        "result TEXT NOT NULL, "
+        "reason TEXT NOT NULL, "
+        "created REAL NOT NULL, "
+        "submitted REAL NOT NULL, "
+        "finished REAL NOT NULL, "
+        "PRIMARY KEY (request))",
+    ),
+)
