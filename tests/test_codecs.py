@@ -101,7 +101,9 @@ def test_orientation_is_applied_as_pillow_does(orientation, format):
     exif[0x0112] = orientation
     exif[0x010F] = "Maker"
     data = saved(image, format, exif=exif)
-    with Image.open(io.BytesIO(data)) as opened:
+    # Pillow 9.5 turns a TIFF twice; what a PNG looks like, a TIFF of the same does.
+    like = saved(image, "png", exif=exif) if format == "tiff" else data
+    with Image.open(io.BytesIO(like)) as opened:
         expected = torch.from_numpy(np.array(ImageOps.exif_transpose(opened)))
     found = decode(data)
     assert torch.equal(levels(found), expected.int())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import logging
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .deep import read_deep, write_deep_png
 from .errors import InvalidInputError
+from .headers import READERS, Head, read_head, sniff
 from .pictures import Picture
 
 if TYPE_CHECKING:
@@ -22,6 +24,15 @@ log = logging.getLogger(__name__)
 
 MOST_PIXELS = 89_478_485
 """Larger files are refused before they are decoded; Pillow warns from the same size on."""
+
+RESULT_FORMATS = ("png", "jpeg", "webp")
+"""What services give back; nothing else is decoded there."""
+
+SERVER_FORMATS = (*RESULT_FORMATS, "tiff", "bmp", "avif")
+"""What the server takes."""
+
+FILE_FORMATS = (*SERVER_FORMATS, "gif", "ppm")
+"""What is read from the user's own files: no format that Pillow hands to another program."""
 
 MIMES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
 """The formats that can be written."""
@@ -39,7 +50,7 @@ class Decoded:
     pixels: Tensor
     """float32 [height, width, channels] in 0..1, upright; gray, gray+alpha, RGB or RGBA."""
     format: str
-    """png, jpeg, webp, tiff, or another name that Pillow has for it in lower case."""
+    """One of `FILE_FORMATS`."""
     bits: int
     """Bits per channel in the file, 8 or 16."""
     icc: bytes | None = None
@@ -48,29 +59,59 @@ class Decoded:
     """Metadata, the orientation taken out."""
 
 
-def decode(data: bytes, name: str = "image") -> Decoded:
-    """Decode a still image, or raise `InvalidInputError` that names `name`."""
+@dataclass(frozen=True)
+class Header:
+    """What a picture's file says before a pixel of it is decoded."""
+
+    format: str
+    """One of `FILE_FORMATS`."""
+    width: int
+    """Pixels, upright: the orientation is applied, as in `Decoded.pixels`."""
+    height: int
+
+
+def read_header(data: bytes, name: str = "image", formats: Sequence[str] = FILE_FORMATS) -> Header:
+    """Return format and size of a still image, or raise `InvalidInputError` that names `name`.
+
+    No pixel is decoded: it takes a second and 10 MB at most, whatever the file claims. The size is
+    not limited here. A file that passes may still be damaged further behind.
+    """
+    format, head = _look(data, name, formats)
+    turned = head.orientation in (5, 6, 7, 8)
+    width, height = (head.height, head.width) if turned else (head.width, head.height)
+    return Header(format, width, height)
+
+
+def decode(
+    data: bytes,
+    name: str = "image",
+    formats: Sequence[str] = FILE_FORMATS,
+    most_pixels: int = MOST_PIXELS,
+) -> Decoded:
+    """Decode a still image, or raise `InvalidInputError` that names `name`.
+
+    Only `formats` are tried, told by the first bytes; larger images are refused undecoded.
+    """
     from PIL import Image, UnidentifiedImageError
 
-    if not data:
-        raise InvalidInputError(name, f"{name} is empty (0 bytes); export it again.")
+    format, head = _look(data, name, formats)
+    if head.width * head.height > most_pixels:
+        raise InvalidInputError(name, _too_large(name, most_pixels))
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            _refuse(image, name)
+        with Image.open(io.BytesIO(data), formats=[format.upper()]) as image:
+            sides = image.size, image.size[::-1] if format == "tiff" else image.size
+            if (head.width, head.height) not in sides:
+                raise ValueError("it tells two sizes")
             image.load()
-            return _from_pillow(image, data, str(image.format).lower())
-    except InvalidInputError:
-        raise
+            return _from_pillow(image, data, format, head)
     except UnidentifiedImageError as error:
         raise InvalidInputError(
-            name, f"{name} is not an image that Pillow can read; save it as PNG or JPEG."
+            name,
+            f"{name} is damaged, or a {format.upper()} of a kind that Pillow cannot read; "
+            "save it as PNG or JPEG.",
         ) from error
-    except Image.DecompressionBombError as error:
-        raise InvalidInputError(name, _too_large(name)) from error
     except Exception as error:  # a damaged file can fail anywhere inside Pillow
-        raise InvalidInputError(
-            name, f"{name} is damaged or cut off ({error}); copy or export it again."
-        ) from error
+        raise _damaged(name, error) from error
 
 
 def encode(
@@ -122,26 +163,63 @@ def _quantize(pixels: Tensor, top: int) -> Any:
     return np.concatenate(rows).astype(np.uint8 if top == 255 else np.uint16, copy=False)
 
 
-def _refuse(image: Image.Image, name: str) -> None:
-    if image.width * image.height > MOST_PIXELS:
-        raise InvalidInputError(name, _too_large(name))
-    # An MPO is a JPEG with further views of the same scene behind it; the first is the photo.
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+def _look(data: bytes, name: str, formats: Sequence[str]) -> tuple[str, Head]:
+    """Return the format and what its header says, or refuse the file before Pillow sees it."""
+    if not data:
+        raise InvalidInputError(name, f"{name} is empty (0 bytes); export it again.")
+    format = sniff(data)
+    if format not in formats:
+        raise InvalidInputError(
+            name,
+            f"{name} is not an image of a format that is read here "
+            f"({', '.join(format.upper() for format in formats)})"
+            f"{f' but {format}' if format else ''}; save it as PNG or JPEG.",
+        )
+    try:
+        head = read_head(data, format) if format in READERS else _read_avif_head(data, name)
+    except ValueError as error:
+        raise _damaged(name, error) from error
+    if head.moves:
         raise InvalidInputError(
             name, f"{name} is animated or has several pages; export its frames as single images."
         )
+    return format, head
 
 
-def _too_large(name: str) -> str:
-    return f"{name} has more than {MOST_PIXELS / 1e6:.0f} million pixels; cut it into parts first."
+def _read_avif_head(data: bytes, name: str) -> Head:
+    from PIL import Image
+
+    Image.init()
+    if "AVIF" not in Image.OPEN:
+        raise InvalidInputError(
+            name, f"{name} is an AVIF, which this Pillow cannot read; save it as PNG or JPEG."
+        )
+    try:
+        with Image.open(io.BytesIO(data), formats=["AVIF"]) as image:
+            orientation = image.getexif().get(_ORIENTATION, 1)
+            moves = bool(getattr(image, "is_animated", False))
+            return Head(image.width, image.height, orientation, moves)
+    except Exception as error:  # a damaged file can fail anywhere inside Pillow
+        raise ValueError(str(error)) from error
 
 
-def _from_pillow(image: Image.Image, data: bytes, format: str) -> Decoded:
+def _damaged(name: str, error: Exception) -> InvalidInputError:
+    return InvalidInputError(
+        name, f"{name} is damaged or cut off ({error}); copy or export it again."
+    )
+
+
+def _too_large(name: str, most_pixels: int) -> str:
+    return f"{name} has more than {most_pixels / 1e6:.0f} million pixels; cut it into parts first."
+
+
+def _from_pillow(image: Image.Image, data: bytes, format: str, head: Head) -> Decoded:
     import torch
 
     icc = image.info.get("icc_profile")
     exif = image.getexif()
-    orientation = exif.pop(_ORIENTATION, 1)
+    exif.pop(_ORIENTATION, 1)
+    orientation = 1 if format == "tiff" else head.orientation  # those Pillow turns itself
     if format == "tiff":  # its tags also say how the pixels lie in the file
         for tag in set(exif) - _DESCRIPTIVE:
             del exif[tag]
@@ -153,7 +231,7 @@ def _from_pillow(image: Image.Image, data: bytes, format: str) -> Decoded:
     pixels = torch.from_numpy(array)
     return Decoded(
         pixels=_turn(pixels, orientation).contiguous(),
-        format="jpeg" if format == "mpo" else format,
+        format=format,
         bits=bits,
         icc=icc,
         exif=exif.tobytes() if len(exif) else None,

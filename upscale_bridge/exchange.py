@@ -83,7 +83,7 @@ def decode(data: bytes) -> Tensor:
     """Decode a result to float32 [height, width, 3 or 4]; opaque alpha is dropped."""
     import torch
 
-    pixels = codecs.decode(data, "the result").pixels
+    pixels = codecs.decode(data, "the result", codecs.RESULT_FORMATS).pixels
     if pixels.shape[-1] in (2, 4) and bool((pixels[..., -1] == 1).all()):
         pixels = pixels[..., :-1]
     if pixels.shape[-1] <= 2:
