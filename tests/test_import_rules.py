@@ -19,9 +19,9 @@ OWNERS = {  # who may import a third-party package
     "numpy": {"codecs", "deep", "local"},
     "torch": {"codecs", "exchange", "local"},
     "sqlite3": {"database", "owners"},
-    "starlette": {"server.http"},
+    "starlette": {"server.http", "server.bodies", "server.endpoint"},
     "uvicorn": {"server.http", "server.protocol"},
-    "prometheus_client": {"server.http"},
+    "prometheus_client": {"server.metrics"},
 }
 INNERMOST = {"errors", "params", "pictures", "monitor", "origins", "texts"}
 

@@ -89,6 +89,11 @@ def check_named_url(url: str, base_url: str, look_up: Resolve = resolve) -> None
         raise _refusal(f"at {parts.hostname}, which lies in a private network")
 
 
+def is_http(url: str) -> bool:
+    """Tell whether `url` is an http or https address that every parser reads in the same way."""
+    return _split(url) is not None
+
+
 def origin(url: str) -> tuple[str, str, int]:
     """Return scheme, host and port."""
     parts = urlsplit(url)

@@ -39,3 +39,20 @@ def ends():
         yield lambda one: ended.append(pool.submit(one.__exit__))
     for one in ended:
         one.result()
+
+
+@pytest.fixture
+def listen(server, ends):
+    """Start listeners that end with the test."""
+    pytest.importorskip("uvicorn")
+    from tests.server.listener import Listener
+
+    open_ones = []
+
+    def start(**options):
+        open_ones.append(Listener(server, **options).__enter__())
+        return open_ones[-1]
+
+    yield start
+    for one in open_ones:
+        ends(one)

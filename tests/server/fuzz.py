@@ -31,6 +31,7 @@ ROUTES = [
     *PATHS,
 ]
 METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"]
+JSON = "application/json"
 URL = "http://127.0.0.1/files/a.png"
 
 _words = st.text(max_size=20)
@@ -53,8 +54,10 @@ _headers = st.fixed_dictionaries(
     optional={
         "authorization": _header_text | st.just("Bearer "),
         "x-photio-key": _header_text,
-        "content-type": _header_text
-        | st.sampled_from(["application/json", "multipart/form-data", "text/plain"]),
+        "content-type": st.just(JSON)
+        | _header_text
+        | st.sampled_from(["multipart/form-data", "text/plain"]),
+        "origin": st.sampled_from(["null", "https://evil.example", "http://127.0.0.1", "\\"]),
         "idempotency-key": _header_text | st.sampled_from(["one", "two"]),
         "x-forwarded-for": _header_text,
         "range": _header_text,
@@ -106,7 +109,7 @@ def submits(draw, paths=PATHS):
     """Return a request that one of the APIs may take, with a bent body."""
     path = draw(st.sampled_from(paths))
     body = json.dumps(draw(_bent())).encode()
-    return "POST", path, {"authorization": "Bearer any"}, body
+    return "POST", path, {"authorization": "Bearer any", "content-type": JSON}, body
 
 
 def send(port, request, seconds=60):

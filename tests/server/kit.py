@@ -12,16 +12,21 @@ from PIL import Image
 from upscale_bridge.remote.clock import Clock
 from upscale_bridge.remote.wire import Call, Reply
 from upscale_bridge.server import worker
+from upscale_bridge.server.admission import Admission, Sender
 from upscale_bridge.server.app import App
+from upscale_bridge.server.bounds import Bounds
 from upscale_bridge.server.customers import Customers
 from upscale_bridge.server.files import Files
 from upscale_bridge.server.queue import Job
-from upscale_bridge.server.replies import Wait
+from upscale_bridge.server.replies import Stored, Wait
 from upscale_bridge.server.sqlite_queue import SqliteQueue
 
 BASE = "http://server.test:8190"
 MODEL = "UpscaleBridge-x4"
 ONE = Job("", "anna", "NovitaUpscale", "{}", "a.png", 3600.0)
+
+
+HERE = Sender()
 
 
 class TestClock(Clock):
@@ -73,19 +78,32 @@ class Server:
     def __init__(self, folder, service, most=1000, most_bytes=1 << 30):
         self.service, self.clock = service, TestClock()
         self.queue = SqliteQueue(folder, most, self.clock)
-        self.files = Files(folder / "files", most_bytes)
+        self.files = Files(folder / "files", most_bytes, self.clock)
         self.customers = Customers(folder / "keys.json")
         self.alive = True
         self.app = App(service, self.queue, self.files, self.customers, lambda: self.alive)
 
-    def call(self, method, url, body=None, key="sk-anna", **headers):
-        """Send a call; `body` may be bytes, else it is JSON."""
+    def call(self, method, url, body=None, key="sk-anna", sender=HERE, **headers):
+        """Send a call as the listener does; `body` may be bytes, else it is JSON."""
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
         if key:
             headers = {"authorization": f"Bearer {key}", **headers}
+        if method == "POST":
+            headers = {"content-type": "application/json", **headers}
+        headers = {"host": "127.0.0.1:8190", **headers}
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.app.handle(Call(method, url, body or b"", headers), BASE)
+        call = Call(method, url, b"", headers)
+        found = self.app.admit(call, sender, 64 << 20)
+        if isinstance(found, Admission):
+            assert len(body or b"") <= found.most
+            call = replace(call, body=body or b"")
+            found = self.app.handle(call, found.customer, BASE)
+        if isinstance(found, Stored):
+            return Reply(200, found.path.read_bytes(), found.headers)
+        if isinstance(found, Wait) and not found.seconds:
+            return found.done(self.queue.get(found.job))
+        return found
 
     def get(self, url, **more):
         return self.call("GET", url, **more)
@@ -97,7 +115,7 @@ class Server:
         """Do all jobs; return how many there were."""
         count = 0
         while (job := self.queue.take()) is not None:
-            worker.do(self.service, self.queue, self.files, job, threading.Event())
+            worker.do(self.service, self.queue, self.files, job, threading.Event(), Bounds())
             count += 1
         return count
 

@@ -19,6 +19,7 @@ class Listener:
         folder = server.customers.path.parent
         chosen = http.Options(folder, server.customers.path, host, **options)
         app = http.make_asgi(server.app, server.queue, chosen)
+        self._endpoint = app.routes[0].endpoint.__self__
         config = uvicorn.Config(
             wrap(app) if wrap else app,
             http=Protocol,
@@ -53,6 +54,18 @@ class Listener:
         for thread in self._threads:
             thread.join()
         self._socket.close()
+
+    def connections(self):
+        """Return all open connections."""
+        return set(self._uvicorn.server_state.connections)
+
+    def held_calls(self):
+        """Return how many calls with a key are under way."""
+        return self._endpoint._calls._taken.total()
+
+    def held_bytes(self):
+        """Return how many bytes of bodies are on their way."""
+        return self._endpoint._bodies._taken.total()
 
     def _work(self):
         while not self._stop.wait(0.005):

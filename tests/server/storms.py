@@ -76,7 +76,7 @@ class Customer:
         """A `patient` one sends a call again when the server is gone."""
         self._server, self.name, self._pairs = server, name, pairs
         self._report, self._patient = report, patient
-        self._headers = {"Authorization": f"Bearer {name}"}
+        self._headers = {"Authorization": f"Bearer {name}", "Content-Type": "application/json"}
         self._connection = None
         self._waiting = []
         self._count = 0

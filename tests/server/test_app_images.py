@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from hashlib import sha256
 
 import pytest
 from PIL import Image
@@ -18,11 +19,14 @@ from tests.server.kit import (
     image,
     novita,
     photio,
+    refusal,
     text,
     uri,
     v2,
     wavespeed,
 )
+from upscale_bridge.remote.wire import Reply
+from upscale_bridge.server.replies import Wait
 
 # --- bodies
 
@@ -54,7 +58,10 @@ def test_delete_of_nothing(server, body):
 
 
 def test_delete_of_texts_that_are_no_unicode(server):
-    reply = server.post("/api/v3/predictions/delete", rb'{"ids": ["\ud800", "\u0000", {}, [[]]]}')
+    for wrong in (rb'"\ud800"', b'"\xed\xa0\x80"', rb'{"\udfff": 1}'):
+        reply = server.post("/api/v3/predictions/delete", b'{"ids": [' + wrong + b"]}")
+        assert refusal(reply)[:2] == (400, 400)
+    reply = server.post("/api/v3/predictions/delete", rb'{"ids": ["\u0000", {}, [[]]]}')
     assert reply.status == 200
 
 
@@ -135,8 +142,7 @@ def animated(format):
 BAD = {
     "no image": b"This is a text.",
     "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-    "truncated": image(64, 64)[:-40],
-    "truncated jpeg": image(64, 64, format="jpeg")[:-200],
+    "gif": image(format="gif"),
     "bomb": bomb(),
     "huge bomb": bomb(2**31 - 1, 2**31 - 1),
     "animated": animated("gif"),
@@ -152,6 +158,19 @@ def test_bad_image(server, command, data):
     assert "image" in check(command, 400, server.post(path, body(data)))
     assert server.files.size() == 0
     assert server.queue.counts()["queued"] == 0
+
+
+@pytest.mark.parametrize("command", SUBMITS)
+@pytest.mark.parametrize(
+    "data", [image(64, 64)[:-40], image(64, 64, format="jpeg")[:-200]], ids=["png", "jpeg"]
+)
+def test_image_that_is_cut_off_fails_with_its_reason(server, command, data):
+    """The listener looks at heads only; pixels are the worker's affair."""
+    path, body = SUBMITS[command]
+    assert isinstance(server.post(path, body(data)), Reply | Wait)
+    (job,) = server.queue.latest("anyone-" + sha256(b"sk-anna").hexdigest()[:8], 1)
+    assert server.work() == 1
+    assert "damaged or cut off" in server.queue.get(job.id).reason
 
 
 @pytest.mark.parametrize("command", SUBMITS)

@@ -2,22 +2,35 @@
 
 import os
 import re
+import shutil
 import stat
 import threading
-import time
 
 import pytest
 
-from tests.server.kit import job
+from tests.server.kit import TestClock, job
 from upscale_bridge.errors import SettingsError
 from upscale_bridge.server import worker
 from upscale_bridge.server.files import Files
+from upscale_bridge.server.ledger import NoRoomError
 from upscale_bridge.server.sqlite_queue import SqliteQueue
 
 
 @pytest.fixture
-def files(tmp_path):
-    return Files(tmp_path / "files", 1000)
+def clock():
+    return TestClock()
+
+
+@pytest.fixture
+def files(tmp_path, clock):
+    return Files(tmp_path / "files", 1000, clock)
+
+
+def write(files, name, data, customer="anna"):
+    """Store a file as the server does for a job."""
+    files.reserve("room of " + name, len(data), customer)
+    files.write(name, data, room="room of " + name)
+    files.release("room of " + name)
 
 
 def listed(tmp_path):
@@ -42,7 +55,7 @@ def test_unknown_types_do_not_get_into_names(files, mime):
 def test_file_is_written_read_and_removed(files, tmp_path):
     name = files.new_name("image/png")
     assert files.read(name) is None
-    files.write(name, b"one")
+    write(files, name, b"one")
     assert files.read(name) == b"one"
     assert listed(tmp_path) == [name]
     files.remove(name)
@@ -71,7 +84,7 @@ def test_file_is_written_read_and_removed(files, tmp_path):
     ],
 )
 def test_names_that_are_paths_lead_nowhere(files, tmp_path, name):
-    files.write(files.new_name(""), b"x")
+    write(files, files.new_name(""), b"x")
     secret = tmp_path / "secret.png"
     secret.write_bytes(b"secret")
     (tmp_path / (19 * "x" + ".png")).write_bytes(b"secret")
@@ -83,33 +96,90 @@ def test_names_that_are_paths_lead_nowhere(files, tmp_path, name):
 
 def test_quota_is_never_exceeded(files):
     names = [files.new_name("") for _ in range(3)]
-    files.write(names[0], 600 * b"x")
-    with pytest.raises(SettingsError, match="quota"):
-        files.write(names[1], 401 * b"x")
+    write(files, names[0], 600 * b"x")
+    with pytest.raises(NoRoomError, match="used up"):
+        files.reserve("room", 401, "ben")
+    with pytest.raises(NoRoomError, match="used up"):
+        files.take(names[1], 401 * b"x", "ben")
     assert files.read(names[1]) is None
-    files.write(names[1], 400 * b"x")
+    write(files, names[1], 400 * b"x")
     assert files.size() == 1000
     files.remove(names[0])
-    files.write(names[2], 600 * b"x")
+    write(files, names[2], 600 * b"x")
+
+
+def test_room_is_taken_until_it_is_filled_or_given_back(files):
+    files.reserve("one", 900, "anna")
+    with pytest.raises(NoRoomError):
+        files.reserve("two", 101, "ben")
+    files.write(files.new_name(""), 300 * b"x", room="one")
+    assert files.size() == 300
+    with pytest.raises(NoRoomError):
+        files.reserve("two", 101, "ben")
+    files.release("one")
+    files.reserve("two", 700, "ben")
+
+
+def test_customer_has_a_share_of_the_disk(files):
+    files.take(files.new_name(""), 400 * b"x", "anna", 500)
+    for size, kind in ((101, "reserve"), (200, "take")):
+        data = size if kind == "reserve" else size * b"x"
+        with pytest.raises(NoRoomError, match="share"):
+            getattr(files, kind)(files.new_name(""), data, "anna", 500)
+    files.reserve("room", 100, "anna", 500)
+    files.take(files.new_name(""), 500 * b"x", "ben", 500)
+
+
+def test_uploads_are_counted_even_when_they_are_gone(files, clock):
+    two_a_minute = ((60.0, 2),)
+    names = [files.new_name("") for _ in range(2)]
+    for name in names:
+        files.take(name, b"x", "anna", None, two_a_minute)
+    for name in names:
+        files.remove(name)
+    with pytest.raises(NoRoomError, match="2 files in 60 s"):
+        files.take(files.new_name(""), b"x", "anna", None, two_a_minute)
+    files.take(files.new_name(""), b"x", "ben", None, two_a_minute)
+    clock.time += 61
+    files.take(files.new_name(""), b"x", "anna", None, two_a_minute)
+
+
+def test_disk_that_is_full_is_seen_before_anything_is_accepted(files, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(900, 600, 300))
+    files.reserve("one", 200, "anna")
+    with pytest.raises(NoRoomError):  # of the 300 that are free 200 are spoken for
+        files.reserve("two", 101, "ben")
+    files.reserve("two", 100, "ben")
+
+
+def test_what_lies_there_is_taken_up_at_the_start(files, tmp_path):
+    names = [files.new_name("") for _ in range(2)]
+    write(files, names[0], 10 * b"x")
+    (tmp_path / "files" / names[0]).unlink()
+    (tmp_path / "files" / names[1]).write_bytes(30 * b"x")
+    (tmp_path / "files" / f".{names[1]}.part").write_bytes(b"x")
+    files.settle()
+    assert files.size() == 30
+    assert listed(tmp_path) == [names[1]]
 
 
 def test_file_is_stored_whole_or_not_at_all(files, tmp_path, monkeypatch):
     name = files.new_name("")
-    files.write(name, b"before")
+    write(files, name, b"before")
 
     def fail(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(SettingsError, match="No space left"):
-        files.write(name, b"after")
+        files.write(name, b"after", room="")
     assert files.read(name) == b"before"
     assert listed(tmp_path) == [name]
 
 
 def test_readers_never_see_a_part(files):
     name, bodies = files.new_name(""), {300 * b"a", 200 * b"b"}
-    files.write(name, 300 * b"a")
+    write(files, name, 300 * b"a")
     done, seen = threading.Event(), set()
 
     def read():
@@ -120,7 +190,7 @@ def test_readers_never_see_a_part(files):
     thread.start()
     for _ in range(20):
         for body in bodies:
-            files.write(name, body)
+            files.write(name, body, room="")
     done.set()
     thread.join()
     assert seen <= bodies
@@ -130,18 +200,18 @@ def test_threads_and_processes_write_and_remove_at_once(tmp_path):
     """A listener stores an image while a worker stores a result or sweeps."""
     errors = []
 
-    def write(files):
+    def work(files):
         for _ in range(60):
             name = files.new_name("")
             try:
-                files.write(name, b"x")
-                files.sweep(0)
+                write(files, name, b"x")
+                files.sweep(3600)
                 files.remove(name)
             except OSError as error:
                 errors.append(error)
 
     owners = [Files(tmp_path / "files", 1 << 20) for _ in range(4)]
-    threads = [threading.Thread(target=write, args=(files,)) for files in owners]
+    threads = [threading.Thread(target=work, args=(files,)) for files in owners]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -150,43 +220,34 @@ def test_threads_and_processes_write_and_remove_at_once(tmp_path):
     assert owners[0].size() == 0
 
 
-def test_size_does_not_mind_a_file_that_vanishes(files, tmp_path, monkeypatch):
-    files.write(files.new_name(""), b"xyz")
-    gone = tmp_path / "files" / "gone"
-    listing = files._listing
-    monkeypatch.setattr(files, "_listing", lambda: [*listing(), gone])
-    assert files.size() == 3
-    files.sweep(0)
-
-
-def test_sweep_removes_what_is_older(files, tmp_path):
+def test_sweep_removes_what_is_older(files, tmp_path, clock):
     old, new = files.new_name(""), files.new_name("")
-    for name in (old, new):
-        files.write(name, b"x")
-    os.utime(tmp_path / "files" / old, (50, 50))
-    files.sweep(100)
+    write(files, old, b"x")
+    clock.time += 100
+    write(files, new, b"x")
+    files.sweep(50)
     assert listed(tmp_path) == [new]
 
 
 def test_nothing_is_swept_before_anything_was_written(files):
-    files.sweep(time.time())
+    files.sweep(0)
     assert files.size() == 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
 def test_folder_is_for_its_owner_only(files, tmp_path):
-    files.write(files.new_name(""), b"x")
+    write(files, files.new_name(""), b"x")
     assert stat.S_IMODE((tmp_path / "files").stat().st_mode) == 0o700
 
 
 # --- the worker's sweep
 
 
-def test_expired_jobs_go_with_their_files(files, tmp_path):
-    queue = SqliteQueue(tmp_path)
+def test_expired_jobs_go_with_their_files(files, tmp_path, clock):
+    queue = SqliteQueue(tmp_path, clock=clock)
     names = [files.new_name("") for _ in range(4)]
     for name in names:
-        files.write(name, b"x")
+        write(files, name, b"x")
     old = queue.submit(job(source=names[0], lifetime=-1.0))
     new = queue.submit(job(source=names[2], lifetime=100.0))
     queue.finish(queue.take(), names[1])
@@ -197,11 +258,25 @@ def test_expired_jobs_go_with_their_files(files, tmp_path):
     assert listed(tmp_path) == sorted(names[2:])
 
 
-def test_uploads_that_nobody_used_are_swept_too(files, tmp_path):
+def test_uploads_that_nobody_used_are_swept_too(files, tmp_path, clock):
     """Their promise is seven days; nothing else ever removes them."""
-    name = files.new_name("image/png")
-    files.write(name, b"x")
-    month_ago = time.time() - 30 * 86_400
-    os.utime(tmp_path / "files" / name, (month_ago, month_ago))
-    worker.sweep(SqliteQueue(tmp_path), files)
+    files.take(files.new_name("image/png"), b"x", "anna")
+    clock.time += 30 * 86_400
+    worker.sweep(SqliteQueue(tmp_path, clock=clock), files)
     assert listed(tmp_path) == []
+
+
+def test_rooms_of_jobs_that_are_over_or_never_came_are_given_back(files, tmp_path, clock):
+    queue = SqliteQueue(tmp_path, clock=clock)
+    ended, waiting = (queue.submit(job(customer=name)) for name in ("anna", "ben"))
+    for room in (ended.id, waiting.id, "of a submit that broke off"):
+        files.reserve(room, 300, "anna")
+    queue.fail(queue.take(), "why")
+    worker.sweep(queue, files)
+    with pytest.raises(NoRoomError):  # a submit may still be on its way to its job
+        files.reserve("more", 700, "anna")
+    clock.time += 3600
+    worker.sweep(queue, files)
+    files.reserve("more", 700, "anna")
+    with pytest.raises(NoRoomError):
+        files.reserve("yet more", 1, "anna")

@@ -11,24 +11,12 @@ import requests
 pytest.importorskip("uvicorn")
 
 from tests.server.kit import PHOTIO, V3, WAVESPEED, image, novita, opened, photio, wavespeed
-from tests.server.listener import Listener, request, status
-from upscale_bridge.server import http, replies
+from tests.server.listener import request, status
+from upscale_bridge.server import bodies, endpoint, replies
 
 KEY = {"Authorization": "Bearer sk-secret-of-anna"}
-
-
-@pytest.fixture
-def listen(server, ends):
-    """Start listeners that end with the test."""
-    open_ones = []
-
-    def start(**options):
-        open_ones.append(Listener(server, **options).__enter__())
-        return open_ones[-1]
-
-    yield start
-    for one in open_ones:
-        ends(one)
+JSON = {**KEY, "Content-Type": "application/json"}
+TYPE = "Content-Type: application/json"
 
 
 @pytest.fixture
@@ -41,13 +29,13 @@ def listener(listen):
 
 def test_body_of_the_largest_size_is_read(listener):
     for size, wanted in (((1 << 20), 400), ((1 << 20) + 1, 413)):
-        reply = requests.post(listener.url + V3, data=b"x" * size, headers=KEY, timeout=5)
+        reply = requests.post(listener.url + V3, data=b"x" * size, headers=JSON, timeout=5)
         assert reply.status_code == wanted
     assert reply.json() == {"code": 413, "message": "A request may have at most 1 MB."}
 
 
 def test_large_body_is_refused_before_it_comes(listener):
-    answer = listener.raw(request(f"POST {V3}", "Content-Length: 1000000000"))
+    answer = listener.raw(request(f"POST {V3}", TYPE, "Content-Length: 1000000000"))
     assert status(answer) == 413
 
 
@@ -60,7 +48,7 @@ def test_large_body_in_chunks_is_refused_while_it_comes(listener):
             yield b"x" * 65536
 
     try:
-        reply = requests.post(listener.url + V3, data=chunks(), headers=KEY, timeout=5)
+        reply = requests.post(listener.url + V3, data=chunks(), headers=JSON, timeout=5)
         assert reply.status_code == 413
     except requests.ConnectionError:
         pass  # the answer may be lost when the client goes on sending
@@ -70,19 +58,21 @@ def test_large_body_in_chunks_is_refused_while_it_comes(listener):
 def test_small_body_in_chunks_is_read(listener):
     body = json.dumps(novita()).encode()
     parts = (body[start : start + 100] for start in range(0, len(body), 100))
-    reply = requests.post(listener.url + V3, data=parts, headers=KEY, timeout=5)
+    reply = requests.post(listener.url + V3, data=parts, headers=JSON, timeout=5)
     assert reply.status_code == 200
 
 
 @pytest.mark.parametrize("sent", [b"", b"{"])
 def test_body_that_does_not_come_is_given_up(listener, monkeypatch, sent):
-    monkeypatch.setattr(http, "_PIECE_SECONDS", 0.05)
+    monkeypatch.setattr(bodies, "PIECE_SECONDS", 0.05)
     for head in ("Content-Length: 100", "Transfer-Encoding: chunked"):
-        assert status(listener.raw(request(f"POST {V3}", head), sent and b"1\r\n{\r\n")) == 408
+        assert (
+            status(listener.raw(request(f"POST {V3}", TYPE, head), sent and b"1\r\n{\r\n")) == 408
+        )
 
 
 def test_body_that_drips_is_given_up(listen, monkeypatch):
-    monkeypatch.setattr(http, "_BODY_SECONDS", 0.1)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.1)
     listener = listen(works=False)
 
     def drip():
@@ -92,7 +82,7 @@ def test_body_that_drips_is_given_up(listen, monkeypatch):
 
     started = time.monotonic()
     try:
-        reply = requests.post(listener.url + V3, data=drip(), headers=KEY, timeout=5)
+        reply = requests.post(listener.url + V3, data=drip(), headers=JSON, timeout=5)
         assert reply.status_code == 408
     except requests.ConnectionError:
         pass
@@ -100,7 +90,7 @@ def test_body_that_drips_is_given_up(listen, monkeypatch):
 
 
 def test_request_that_breaks_off_does_no_harm(listener, server):
-    listener.raw(request(f"POST {V3}", "Content-Length: 100", body=b"{"), close=True)
+    listener.raw(request(f"POST {V3}", TYPE, "Content-Length: 100", body=b"{"), close=True)
     assert requests.get(listener.url + "/healthz", timeout=5).status_code == 200
     assert server.queue.counts()["queued"] == 0
 
@@ -162,11 +152,12 @@ def test_any_name_reaches_a_server_that_demands_keys(listen, host):
     assert status(listener.raw(request("GET /healthz", host="any.example"))) == 200
 
 
-def test_addresses_in_answers_are_those_that_the_client_used(listen):
+def test_addresses_in_answers_are_those_that_the_client_used(listen, server):
+    key = f"Authorization: {server.customers.add('anna')}"
     listener = listen(host="0.0.0.0", works=False)
     body = json.dumps(wavespeed()).encode()
-    head = f"Content-Length: {len(body)}"
-    answer = listener.raw(request(f"POST {WAVESPEED}", head, body=body, host="gpu.lan:99"))
+    heads = (TYPE, key, f"Content-Length: {len(body)}")
+    answer = listener.raw(request(f"POST {WAVESPEED}", *heads, body=body, host="gpu.lan:99"))
     data = json.loads(answer.partition(b"\r\n\r\n")[2])["data"]
     assert data["urls"]["get"].startswith("http://gpu.lan:99/api/v3/predictions/")
 
@@ -196,10 +187,11 @@ def test_waiting_has_an_end(listener, monkeypatch):
     assert (reply.status_code, reply.json()["status_code"]) == (500, 500)
 
 
-def test_job_that_is_removed_ends_the_waiting(server):
+def test_job_that_is_removed_ends_the_waiting(server, tmp_path):
     wait = server.post(PHOTIO, photio())
     server.queue.remove(wait.job)
-    assert asyncio.run(http._wait(server.queue, wait)).status == 404
+    waiting = endpoint.Endpoint(server.app, server.queue, tmp_path, 1000)._wait(wait, "anna")
+    assert asyncio.run(waiting).status_code == 404
 
 
 # --- metrics and logs

@@ -131,7 +131,7 @@ def test_refusals_are_understood(start, server):
     for command in SUBMITS:
         with pytest.raises(AuthError):
             run(wrong, command)
-    server.queue._most = 0
+    server.queue.most = 0
     right = start(key=key, works=False)
     for command in ("novita-v2", "wavespeed"):
         with pytest.raises(QuotaError):

@@ -160,14 +160,33 @@ def test_full_queue_refuses_until_one_is_taken(tmp_path):
     queue.submit(job("cora"))
 
 
-def test_recent_submits_are_counted_per_customer(queue, clock):
-    queue.submit(job())
+def test_submits_are_counted_per_customer_and_in_their_time(queue, clock):
+    two_a_minute = ((60.0, 2),)
+    queue.submit(job(), two_a_minute)
     clock.time += 50
-    queue.submit(job())
-    queue.submit(job("ben"))
-    assert (queue.recent("anna", 60), queue.recent("ben", 60), queue.recent("x", 60)) == (2, 1, 0)
+    queue.submit(job(), two_a_minute)
+    queue.submit(job("ben"), two_a_minute)
+    with pytest.raises(QueueFullError, match="2 images in 60 s"):
+        queue.submit(job(), two_a_minute)
+    queue.submit(job("ben"), two_a_minute)
     clock.time += 30
-    assert queue.recent("anna", 60) == 1
+    queue.submit(job(), two_a_minute)
+
+
+def test_removed_jobs_still_count_for_the_limits(queue):
+    queue.remove(queue.submit(job()).id)
+    with pytest.raises(QueueFullError, match="1 images in 60 s"):
+        queue.submit(job(), ((60.0, 1),))
+
+
+def test_one_customer_has_a_share_of_the_waiting_jobs(queue):
+    for _ in range(2):
+        queue.submit(job(), waiting=2)
+    with pytest.raises(QueueFullError, match="2 jobs of this key"):
+        queue.submit(job(), waiting=2)
+    queue.submit(job("ben"), waiting=2)
+    queue.take()
+    queue.submit(job(), waiting=2)
 
 
 def test_counts_name_every_state(queue):

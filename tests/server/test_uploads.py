@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from tests.server.kit import BASE, WAVESPEED, image, refusal, wavespeed
 from upscale_bridge.server import uploads
+from upscale_bridge.server.customers import Customer
 
 TICKETS, FORMS = "/api/v3/media/uploads", "/api/v3/media/upload/binary"
 PNG = image()
+ANNA = Customer("anna")
 
 
 def promise(server, **body):
@@ -36,6 +38,21 @@ def form(data=PNG, name="image.png", field="file", mime=None):
 
 def send(server, body, kind, url=FORMS):
     return server.post(url, body, content_type=kind)
+
+
+class Store:
+    """Keeps uploads in a list."""
+
+    most = 1000
+
+    def __init__(self):
+        self.kept = []
+
+    def new_name(self, mime):
+        return "name.bin"
+
+    def take(self, name, data, *_):
+        self.kept.append(data)
 
 
 # --- a ticket and a PUT
@@ -113,7 +130,7 @@ def test_full_disk_is_told(server):
     server.files._most = 10
     url, _ = promise(server)
     assert put(server, url).status == 507
-    assert send(server, *form()).status == 503
+    assert send(server, *form()).status == 429
 
 
 # --- multipart
@@ -143,19 +160,11 @@ def test_bytes_of_a_form_are_kept(server, tail):
 
 @given(data=st.binary(min_size=1, max_size=200))
 def test_any_bytes_of_a_form_are_kept(data):
-    kept = []
-
-    class Store:
-        def new_name(self, mime):
-            return "name.bin"
-
-        def write(self, name, data):
-            kept.append(data)
-
+    store = Store()
     body, kind = form(data, mime="application/octet-stream")
     call = uploads.Call("POST", FORMS, body, {"content-type": kind})
-    uploads.Uploads(Store()).answer(call, BASE)
-    assert kept == [data]
+    uploads.Uploads(store).answer(call, ANNA, BASE)
+    assert store.kept == [data]
 
 
 @pytest.mark.parametrize("name", ["../../x.png", "é.png", 'a"b.png', "x" * 3000])
@@ -214,18 +223,11 @@ def test_broken_form_is_refused(server, body, kind):
     kind=st.sampled_from(["multipart/form-data; boundary=x", "multipart/mixed; boundary=x;"]),
 )
 def test_no_form_is_an_unexpected_error(head, disposition, more, kind):
-    class Store:
-        def new_name(self, mime):
-            return "name.bin"
-
-        def write(self, name, data):
-            pass
-
     body = b"--x\r\nContent-Disposition: form-data;" + disposition + b"\r\n" + more + b"\r\n--x--"
     for given_kind in (kind, kind + head):
         call = uploads.Call("POST", FORMS, body, {"content-type": given_kind})
         try:
-            uploads.Uploads(Store()).answer(call, BASE)
+            uploads.Uploads(Store()).answer(call, ANNA, BASE)
         except uploads.InvalidInputError:
             continue
 

@@ -17,7 +17,8 @@ from upscale_bridge.remote.clock import Clock
 from upscale_bridge.remote.wire import Call, post
 from upscale_bridge.server import worker
 from upscale_bridge.server.app import App
-from upscale_bridge.server.customers import Customers
+from upscale_bridge.server.bounds import Bounds
+from upscale_bridge.server.customers import Customer, Customers
 from upscale_bridge.server.files import Files
 from upscale_bridge.server.replies import Replies
 from upscale_bridge.server.sqlite_queue import SqliteQueue
@@ -27,6 +28,7 @@ from upscale_bridge.transport import post_public
 
 HOOK = "https://customer.example/told?token=1"
 BASE = "http://127.0.0.1:8190"
+ANYONE = Customer("anyone")
 
 
 class LaterClock(Clock):
@@ -57,7 +59,7 @@ def server(tmp_path):
 
     def work():
         while (job := queue.take()) is not None:
-            worker.do(service, queue, files, job, threading.Event())
+            worker.do(service, queue, files, job, threading.Event(), Bounds())
 
     return SimpleNamespace(
         app=app,
@@ -81,7 +83,7 @@ def submit(server, webhook=HOOK):
     body = {"image": "data:image/png;base64," + picture(), "target_resolution": "2k"}
     query = f"?webhook={webhook.replace('?', '%3F')}" if webhook else ""
     call = post("/api/v3/wavespeed-ai/image-upscaler" + query, body)
-    return server.app.handle(call, BASE).json()["data"]["id"]
+    return server.app.handle(call, ANYONE, BASE).json()["data"]["id"]
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +108,7 @@ def test_end_is_told_as_wavespeed_documents_it(server):
 def test_signature_is_the_documented_one(server):
     """https://wavespeed.ai/docs/verify-webhooks: HMAC-SHA256 over id.timestamp.body."""
     ask = Call("GET", "/api/v3/webhook/secret", headers={"authorization": ""})
-    secret = server.app.handle(ask, BASE).json()["data"]["secret"]
+    secret = server.app.handle(ask, ANYONE, BASE).json()["data"]["secret"]
     submit(server)
     server.work()
     server.hooks.tell_all()
@@ -134,7 +136,7 @@ def test_novita_is_told_in_its_own_envelope(server, monkeypatch):
         },
     }
     monkeypatch.setattr("upscale_bridge.server.meaning.check", lambda *_: None)
-    ticket = server.app.handle(post("/v3/async/upscale", body), BASE).json()["task_id"]
+    ticket = server.app.handle(post("/v3/async/upscale", body), ANYONE, BASE).json()["task_id"]
     server.work()  # fails: the model is not here
     server.hooks.tell_all()
     event = json.loads(server.sent[0].body)

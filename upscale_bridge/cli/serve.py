@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SettingsError
+from ..server.bounds import Bounds
 from ..server.customers import Customers
 from ..settings import home
 from .common import add_common
@@ -29,7 +30,10 @@ def add_commands(commands: Any) -> None:
     )
     serve.add_argument("--port", type=int, default=8190)
     serve.add_argument(
-        "--allow-host", action="append", default=[], help="a further name of this host"
+        "--allow-host",
+        action="append",
+        default=[],
+        help="a further name of this host, as behind a proxy; needs keys",
     )
     serve.add_argument("--device", action="append", help="auto, cpu, cuda:0, ...; one worker each")
     serve.add_argument("--queue", type=int, default=1000, metavar="N", help="jobs that may wait")
@@ -37,6 +41,16 @@ def add_commands(commands: Any) -> None:
         "--disk-gb", type=float, default=20.0, metavar="N", help="for images and results"
     )
     serve.add_argument("--body-mb", type=int, default=64, metavar="N", help="largest request")
+    serve.add_argument(
+        "--task-minutes", type=float, default=30.0, metavar="N", help="longest time of a task"
+    )
+    serve.add_argument(
+        "--task-gb",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="most memory of a task (Linux); default: 3/4 of the machine's, for all workers",
+    )
     serve.add_argument(
         "--allow-url", action="store_true", help="fetch images from public addresses on request"
     )
@@ -91,6 +105,7 @@ def _serve(args: argparse.Namespace) -> int:
             most_bytes=int(args.disk_gb * (1 << 30)),
             most_body=args.body_mb << 20,
             fetch_addresses=args.allow_url,
+            bounds=Bounds(60 * args.task_minutes, int(args.task_gb * (1 << 30))),
         )
     )
     return 0

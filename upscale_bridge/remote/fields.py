@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from ..errors import InvalidInputError
 from .choices import SHARED
 from .provider import RemoteOperation
-from .wire import Call, Json, Source, table
+from .wire import Call, Json, Source, is_unicode, table
 
 _CLIENT_ONLY = (*SHARED, "image_url", "send_data_uri")  # never part of a body
 
@@ -19,9 +19,13 @@ _CLIENT_ONLY = (*SHARED, "image_url", "send_data_uri")  # never part of a body
 def read_body(call: Call) -> Json:
     """Return the JSON object that a call carries."""
     try:
-        return table(json.loads(call.body))
+        body = table(json.loads(call.body))
+        sound = is_unicode(body)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError("body", "The body must be a JSON object.") from error
+    if not sound:
+        raise InvalidInputError("body", "The body holds a text that is not Unicode.")
+    return body
 
 
 def ticket_in_query(call: Call, path: str) -> str | None:

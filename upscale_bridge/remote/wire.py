@@ -160,6 +160,21 @@ def listed(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def is_unicode(value: object) -> bool:
+    """Tell whether all texts in JSON can be stored and sent: halves of surrogates cannot."""
+    match value:
+        case str():
+            try:
+                return value.isascii() or bool(value.encode())
+            except UnicodeEncodeError:
+                return False
+        case list():
+            return all(map(is_unicode, value))
+        case dict():
+            return all(map(is_unicode, (*value, *value.values())))
+    return True
+
+
 def table(value: object) -> Json:
     """Return an object that may come as null."""
     return value if isinstance(value, dict) else {}

@@ -6,23 +6,14 @@ answered when its job is stored; the work is done by other processes.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .. import __version__, codecs
-from ..errors import (
-    BadReplyError,
-    InvalidInputError,
-    SettingsError,
-    TransportError,
-    UpscaleError,
-)
+from .. import __version__
+from ..errors import InvalidInputError, SettingsError, UpscaleError
 from ..remote.fields import read_body
 from ..remote.provider import RemoteOperation
 from ..remote.providers import (
@@ -32,13 +23,16 @@ from ..remote.providers import (
     PhotioUpscale,
     WaveSpeedUpscale,
 )
-from ..remote.wire import Call, Reply, Source, answer, listed, read_base64
-from . import meaning, status
+from ..remote.wire import Call, Reply, answer, listed
+from . import status
+from .admission import Admission, RefusedError, Sender, admit
 from .customers import Customer, Customers
 from .files import MIMES, Files
-from .queue import Job, KeyReusedError, Queue, QueueFullError
-from .replies import Replies, Wait, wire_of
-from .uploads import Uploads
+from .ledger import NoRoomError
+from .queue import KeyReusedError, Queue, QueueFullError
+from .replies import Replies, Stored, Wait, wire_of
+from .submits import Submits
+from .uploads import PUT, Uploads
 from .webhooks import Secrets
 
 if TYPE_CHECKING:
@@ -46,23 +40,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("upscale_bridge.server")
 
+Answer = Reply | Wait | Stored
+
 _SPEAKERS: dict[str, type[RemoteOperation]] = {
     "/v3/": NovitaUpscale,
     "/v2/": NovitaUpscaleV2,
     "/v1/": PhotioUpscale,
     "/api/": WaveSpeedUpscale,
 }
-_LIFETIMES = {"novita": 3600.0, "photio": 600.0, "wavespeed": 7 * 86_400.0}
 _RETRY_AFTER = "5"
 _OUT_OF_ORDER = "The server cannot do this at present; its log says why."
-
-
-class RefusedError(UpscaleError):
-    """A request that is answered with an error of this HTTP status."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class App:
@@ -82,63 +69,64 @@ class App:
         are the customers' secrets, `fetch` returns what lies at an address (without it none is
         fetched)."""
         self._secrets = webhook_keys
-        self._service, self._queue, self._files = service, queue, files
+        self._queue, self._files = queue, files
         self._uploads, self._replies = Uploads(files), Replies(files)
-        self._decoding = threading.Semaphore(2)  # large images take a lot of memory
-        self._customers, self._alive, self._fetch = customers, alive, fetch
+        self._submits = Submits(service, queue, files, self._uploads, self._replies, fetch)
+        self._customers, self._alive = customers, alive
 
-    def handle(self, call: Call, base_url: str) -> Reply | Wait:
-        """Answer a call; names of headers are in lower case, `base_url` is what its sender used."""
+    def admit(self, call: Call, sender: Sender, most_body: int) -> Admission | Answer:
+        """Decide on the head of a call, its body not read yet: what may follow, or the answer.
+
+        Names of headers are in lower case; `most_body` is the largest body in bytes.
+        """
         try:
             path = urlsplit(call.url).path
         except ValueError:
             return _no_such_address()
-        if call.method == "GET" and path == "/healthz":
+        open_to_all = self._answer_without_key(call, path)
+        if open_to_all is not None:
+            return open_to_all
+        try:
+            if path.startswith(PUT) and call.method == "PUT":
+                return self._uploads.admit(call, most_body)
+            if path != "/status" and _speaker(path) is None:
+                return _no_such_address()
+            return admit(call, sender, self._customers, most_body)
+        except UpscaleError as error:
+            return _refuse(path, error)
+
+    def handle(self, call: Call, customer: Customer, base_url: str) -> Answer:
+        """Answer an admitted call; `base_url` is what its sender used."""
+        path = urlsplit(call.url).path
+        try:
+            return self._answer(call, path, customer, base_url)
+        except UpscaleError as error:
+            return _refuse(path, error)
+
+    def refuse(self, call: Call, status: int, message: str) -> Reply:
+        """Return a refusal in the words of the API that a call is for."""
+        return _refuse(urlsplit(call.url).path, RefusedError(status, message))
+
+    def _answer_without_key(self, call: Call, path: str) -> Answer | None:
+        """Return the answer to what everybody may ask for, None for anything else."""
+        if call.method != "GET":
+            return None
+        if path == "/healthz":
             facts = {"service": "upscale-bridge", "version": __version__}
             return answer({**facts, "idempotent_submits": True})
-        if call.method == "GET" and path == "/readyz":
+        if path == "/readyz":
             ready = self._alive() > 0
             return answer({"ready": ready, **self._queue.counts()}, 200 if ready else 503)
-        if call.method == "GET" and path.startswith("/files/"):
+        if path.startswith("/files/"):
             return self._send_file(path.removeprefix("/files/"))
-        if call.method == "GET" and path == "/":
-            return status.page()
-        if call.method == "GET" and path == "/status":
-            return self._describe(call)
-        speaker = next((kind for head, kind in _SPEAKERS.items() if path.startswith(head)), None)
-        if speaker is None:
-            try:
-                return self._uploads.put(call) or _no_such_address()
-            except SettingsError:
-                log.exception("An upload could not be kept.")
-                return answer({"code": 507, "message": _OUT_OF_ORDER}, 507)
-        try:
-            return self._answer(call, self._customer(call), base_url)
-        except RefusedError as error:
-            return speaker.wire.write_error(error.status, str(error))
-        except InvalidInputError as error:
-            return speaker.wire.write_error(400, str(error))
-        except QueueFullError as error:
-            reply = speaker.wire.write_error(429, str(error))
-            return replace(reply, headers={**reply.headers, "retry-after": _RETRY_AFTER})
-        except KeyReusedError as error:
-            return speaker.wire.write_error(409, str(error))
-        except SettingsError:  # it may name folders of this machine
-            log.exception("A request could not be served.")
-            return speaker.wire.write_error(503, _OUT_OF_ORDER)
+        return status.page() if path == "/" else None
 
-    def _describe(self, call: Call) -> Reply:
-        try:
-            customer = self._customer(call)
-            found = answer(status.describe(self._queue, self._alive(), customer.name))
-            return replace(found, headers={**found.headers, "cache-control": "no-store"})
-        except RefusedError as error:
-            return answer({"code": error.status, "message": str(error)}, error.status)
-        except SettingsError:
-            log.exception("The status could not be told.")
-            return answer({"code": 503, "message": _OUT_OF_ORDER}, 503)
-
-    def _answer(self, call: Call, customer: Customer, base_url: str) -> Reply | Wait:
+    def _answer(self, call: Call, path: str, customer: Customer, base_url: str) -> Answer:
+        if path.startswith(PUT):
+            return self._uploads.put(call)
+        if path == "/status" and call.method == "GET":
+            reply = answer(status.describe(self._queue, self._alive(), customer.name))
+            return replace(reply, headers={**reply.headers, "cache-control": "no-store"})
         for operation in OPERATIONS:
             ticket = operation.wire.read_poll_call(call)
             if ticket is not None:
@@ -146,77 +134,23 @@ class App:
         for operation in OPERATIONS:
             found = operation.wire.read_call(call)
             if found is not None:
-                return self._submit(call, *found, customer, base_url)
-        uploaded = self._uploads.answer(call, base_url)
+                return self._submits.take(call, *found, customer, base_url)
+        uploaded = self._uploads.answer(call, customer, base_url)
         if uploaded is not None:
             return uploaded
-        asks_secret = call.method == "GET" and urlsplit(call.url).path.endswith("/webhook/secret")
-        if asks_secret and self._secrets is not None:
+        if call.method == "GET" and path.endswith("/webhook/secret") and self._secrets is not None:
             secret = {"secret": self._secrets.of(customer.name)}
             return answer({"code": 200, "message": "success", "data": secret})
-        if call.method == "POST" and urlsplit(call.url).path.endswith("/predictions/delete"):
+        if call.method == "POST" and path.endswith("/predictions/delete"):
             return self._delete(call, customer)
         raise RefusedError(404, "This server does not have this address.")
 
-    def _customer(self, call: Call) -> Customer:
-        key = call.headers.get("x-photio-key") or call.headers.get("authorization", "")
-        customer = self._customers.who(key.removeprefix("Bearer ").strip())
-        if customer is None:
-            raise RefusedError(401, "The API key is missing or wrong.")
-        return customer
-
-    def _submit(
-        self,
-        call: Call,
-        operation: RemoteOperation,
-        source: Source,
-        customer: Customer,
-        base_url: str,
-    ) -> Reply | Wait:
-        lifetime = float(getattr(operation, "img_expire_ttl", 0) or 0)
-        job = Job(
-            id="",
-            customer=customer.name,
-            operation=type(operation).__name__,
-            parameters=json.dumps(operation.told()),
-            source="",
-            lifetime=lifetime or _LIFETIMES[operation.provider.name],
-            key=call.headers.get("idempotency-key", "")[:200],
-            digest=hashlib.sha256(call.url.encode() + b"\0" + call.body).hexdigest(),
-            base_url=base_url,
-            webhook=operation.wire.webhook(call),
-        )
-        earlier = self._queue.repeated(job)
-        if earlier is not None:
-            return self._replies.accepted(operation, earlier, base_url)
-        for seconds, most in customer.allowances:
-            if self._queue.recent(customer.name, seconds) >= most:
-                raise QueueFullError(f"This key may submit {most} images in {seconds:.0f} s.")
-        stored = self._store(job, operation, self._read(source, base_url))
-        return self._replies.accepted(operation, stored, base_url)
-
-    def _store(self, job: Job, operation: RemoteOperation, data: bytes) -> Job:
-        """Check an image, keep it, and queue its job."""
-        with self._decoding:
-            image = codecs.decode(data, "the image")
-            height, width = image.pixels.shape[:2]
-        meaning.check(self._service, operation, width, height)
-        name = self._files.new_name(codecs.MIMES.get(image.format, ""))
-        self._files.write(name, data)
-        stored = None
-        try:
-            stored = self._queue.submit(replace(job, source=name, width=width, height=height))
-            return stored
-        finally:
-            if stored is None or stored.source != name:  # refused, or the same came meanwhile
-                self._files.remove(name)
-
-    def _poll(self, call: Call, ticket: str, customer: Customer, base_url: str) -> Reply:
+    def _poll(self, call: Call, ticket: str, customer: Customer, base_url: str) -> Reply | Wait:
         job = self._queue.get(ticket) if _is_ticket(ticket) else None
         own = job is not None and job.customer == customer.name
         if job is None or not own or wire_of(job).read_poll_call(call) != ticket:
             raise RefusedError(404, "This server knows no such task.")
-        return self._replies.polled(job, base_url)
+        return self._replies.asked(job, base_url)
 
     def _delete(self, call: Call, customer: Customer) -> Reply:
         for name in filter(_is_ticket, listed(read_body(call).get("ids"))):
@@ -227,33 +161,42 @@ class App:
                 self._files.remove(job.result)
         return answer({"code": 200, "message": "success", "data": {}})
 
-    def _read(self, source: Source, base_url: str) -> bytes:
-        """Return the image of a submit."""
-        if source.kind != "url":
-            try:
-                return read_base64(source.text)
-            except BadReplyError as error:
-                raise InvalidInputError("image", "The image is not base64.") from error
-        data = self._uploads.find(source.text, base_url)
-        if data is not None:
-            return data
-        if self._fetch is None:
-            raise InvalidInputError(
-                "image",
-                "This server fetches no addresses; upload the image, or send it as base64 or as "
-                "a data URI.",
-            )
-        try:
-            return self._fetch(source.text)
-        except (TransportError, BadReplyError) as error:
-            raise InvalidInputError("image", f"The image cannot be fetched: {error}") from error
-
-    def _send_file(self, name: str) -> Reply:
-        data = self._files.read(name)
-        if data is None:
+    def _send_file(self, name: str) -> Answer:
+        path = self._files.path(name)
+        if path is None:
             return answer({"code": 404, "message": "There is no such file, or no more."}, 404)
-        mime = MIMES.get("." + name.rpartition(".")[2], "application/octet-stream")
-        return Reply(200, data, {"content-type": mime, "x-content-type-options": "nosniff"})
+        mime = MIMES.get(path.suffix, "application/octet-stream")
+        return Stored(path, {"content-type": mime, "x-content-type-options": "nosniff"})
+
+
+def _speaker(path: str) -> type[RemoteOperation] | None:
+    """Return an operation of the API that an address belongs to."""
+    return next((kind for head, kind in _SPEAKERS.items() if path.startswith(head)), None)
+
+
+def _refuse(path: str, error: UpscaleError) -> Reply:
+    """Return what an error is answered, in the words of the API that the address belongs to."""
+    match error:
+        case RefusedError():
+            status, message = error.status, str(error)
+        case InvalidInputError():
+            status, message = 400, str(error)
+        case KeyReusedError():
+            status, message = 409, str(error)
+        case QueueFullError() | NoRoomError():
+            status, message = 507 if path.startswith(PUT) else 429, str(error)
+        case SettingsError():  # it may name folders of this machine
+            log.exception("A request could not be served.")
+            status, message = 503, _OUT_OF_ORDER
+        case _:
+            raise error
+    speaker = _speaker(path)
+    if speaker is None:
+        reply = answer({"code": status, "message": message}, status)
+    else:
+        reply = speaker.wire.write_error(status, message)
+    more = {"retry-after": _RETRY_AFTER} if status == 429 else {}
+    return replace(reply, headers={**reply.headers, **more})
 
 
 def _is_ticket(name: object) -> bool:

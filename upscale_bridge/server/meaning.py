@@ -24,11 +24,32 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _GRID = 8
+_BLOCK = 16  # sides of what JPEG packs together with subsampled colours
 _MOST_FACTOR = 16.0  # of the local operation; Lanczos does the rest of tiny images
 
 
-def check(service: Service, operation: RemoteOperation, width: int, height: int) -> None:
-    """Raise `InvalidInputError` for what cannot be done here."""
+def check_input(width: int, height: int, most_megapixels: int = 0) -> None:
+    """Raise `InvalidInputError` for an image of more pixels than a key may send; 0: any."""
+    most = min(most_megapixels * 1_000_000 or codecs.MOST_PIXELS, codecs.MOST_PIXELS)
+    if width * height > most:
+        raise InvalidInputError(
+            "image",
+            f"The image has {width} x {height} px, more than {most / 1e6:.0f} million; make it "
+            "smaller.",
+        )
+
+
+def check(
+    service: Service,
+    operation: RemoteOperation,
+    width: int,
+    height: int,
+    most_megapixels: int = 0,
+) -> None:
+    """Raise `InvalidInputError` for what cannot be done here.
+
+    `most_megapixels` bounds the result of a key; 0: the server's own bound alone.
+    """
     if isinstance(operation, NovitaUpscaleV2):
         for name in ("gfpgan_visibility", "codeformer_visibility"):
             if getattr(operation, name) > 0:
@@ -40,10 +61,8 @@ def check(service: Service, operation: RemoteOperation, width: int, height: int)
                 f"The model {model[:80]} is not on this server; its owner can fetch it, if "
                 f"it is a known one, with `upscale-bridge models download {model[:80]}`.",
             )
-    most = codecs.MOST_PIXELS
-    wide, high = operation.target(width, height)
-    if isinstance(operation, NovitaUpscaleV2):
-        wide, high = (round(side * _factor(operation, width, height)) for side in (width, height))
+    most = min(most_megapixels * 1_000_000 or codecs.MOST_PIXELS, codecs.MOST_PIXELS)
+    wide, high = _largest(operation, width, height)
     if wide * high > most:
         raise InvalidInputError(
             "image",
@@ -52,11 +71,30 @@ def check(service: Service, operation: RemoteOperation, width: int, height: int)
         )
 
 
+def largest_result(operation: RemoteOperation, width: int, height: int) -> int:
+    """Return a number of bytes that the file of a result never exceeds.
+
+    Four bytes a pixel of JPEG's blocks, and what the formats add to pixels that cannot be packed:
+    PNG a byte a row and five for every 16 kB (RFC 1950), all of them heads.
+    """
+    wide, high = (-(-side // _BLOCK) * _BLOCK for side in _largest(operation, width, height))
+    pixels = 4 * wide * high + high
+    return pixels + pixels // 1000 + (64 << 10)
+
+
+def _largest(operation: RemoteOperation, width: int, height: int) -> tuple[int, int]:
+    """Return the size of the largest image that is made on the way to a result."""
+    if isinstance(operation, NovitaUpscaleV2):
+        factor = _factor(operation, width, height)
+        return round(width * factor), round(height * factor)
+    return operation.target(width, height)
+
+
 def carry_out(
     service: Service, operation: RemoteOperation, data: bytes, monitor: Monitor
 ) -> Picture:
     """Do an operation to an encoded image."""
-    image = codecs.decode(data, "the image").pixels
+    image = codecs.decode(data, "the image", codecs.SERVER_FORMATS).pixels
     if isinstance(operation, NovitaUpscaleV2):
         pixels = _like_the_webui(service, operation, image, monitor)
     else:

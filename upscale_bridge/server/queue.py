@@ -7,6 +7,7 @@ job gives it up; the job is tried once more, and then fails with its reason.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,9 +77,19 @@ class Job:
 class Queue(ABC):
     """What the server and its workers need of a queue; a cluster's engine can stand behind it."""
 
+    most: int
+    """How many jobs may wait at the same time."""
+
     @abstractmethod
-    def submit(self, job: Job) -> Job:
-        """Store a job, or return what `repeated` returns; raises `QueueFullError` as well."""
+    def submit(
+        self, job: Job, allowances: Sequence[tuple[float, int]] = (), waiting: int = 0
+    ) -> Job:
+        """Store a job, or return what `repeated` returns; raises `QueueFullError` as well.
+
+        `allowances` are (seconds, most submits of its customer in that time), `waiting` is how
+        many of the customer's jobs may wait (0: as many as of all). They are counted in the
+        transaction that stores the job, so that parallel submits do not slip through.
+        """
 
     @abstractmethod
     def repeated(self, job: Job) -> Job | None:
@@ -111,16 +122,16 @@ class Queue(ABC):
         """Note why a job of this process failed for good."""
 
     @abstractmethod
+    def give_up(self, job: str, reason: str) -> None:
+        """Note why a running job failed for good whose worker was ended for its sake."""
+
+    @abstractmethod
     def give_back(self, job: Job) -> None:
         """Let another process begin a job of this one anew; it does not count as a try."""
 
     @abstractmethod
     def remove(self, job: str) -> None:
         """Forget a job, but for its share of the customer's limits."""
-
-    @abstractmethod
-    def recent(self, customer: str, seconds: float) -> int:
-        """Return how many jobs a customer has submitted in the last `seconds`."""
 
     @abstractmethod
     def counts(self) -> dict[str, int]:
@@ -135,8 +146,11 @@ class Queue(ABC):
         """Return how long each job took that was done in the last `seconds`."""
 
     @abstractmethod
-    def untold(self) -> list[Job]:
-        """Return the ended jobs whose customers are to be told now."""
+    def untold(self, each: int) -> list[Job]:
+        """Return the ended jobs whose customers are to be told now, at most `each` of a customer.
+
+        What is due longest comes first.
+        """
 
     @abstractmethod
     def note_tell(self, job: Job, *, over: bool, pause: float) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..remote.provider import RemoteOperation, Wire
 from ..remote.providers import OPERATIONS, WaveSpeedUpscale
@@ -19,11 +20,20 @@ _SYNC_SECONDS, _RESULT_SECONDS = 60.0, 900.0
 
 
 @dataclass(frozen=True)
+class Stored:
+    """An answer that is a file of the server; it may be gone when it is sent."""
+
+    path: Path
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Wait:
-    """An answer that has to wait for a job."""
+    """An answer that has to wait for a job, or for memory: it may hold a whole image."""
 
     job: str
     seconds: float
+    """0 for no waiting for the job."""
     done: Answer
     """Makes the answer when the job is done or has failed."""
     late: Answer
@@ -58,6 +68,17 @@ class Replies:
             return wire.write_submit(Ticket(job.id), base_url, operation.model)
         return wire.write_submit(Ticket(job.id), base_url)
 
+    def asked(self, job: Job, base_url: str) -> Reply | Wait:
+        """Return what a poll is answered, or the wish for memory to answer it in."""
+        if job.state == "done" and _in_base64(job):
+            return Wait(
+                job.id,
+                0.0,
+                lambda job: self.polled(job, base_url),
+                lambda job: self.polled(job, base_url),
+            )
+        return self.polled(job, base_url)
+
     def polled(self, job: Job, base_url: str) -> Reply:
         """Return what a poll is answered."""
         wire, status = wire_of(job), self._status(job, base_url)
@@ -84,9 +105,13 @@ class Replies:
                 return Running(job.fraction or None)
             case "failed":
                 return Failed(job.reason)
-        if json.loads(job.parameters).get("enable_base64_output"):
+        if _in_base64(job):
             return Done((Output(data=self._files.read(job.result) or b""),))
         return Done((Output(url=f"{base_url}/files/{job.result}"),))
+
+
+def _in_base64(job: Job) -> bool:
+    return bool(json.loads(job.parameters).get("enable_base64_output"))
 
 
 def wire_of(job: Job) -> Wire:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,27 +52,31 @@ class SqliteQueue(Queue):
 
     def __init__(self, folder: Path, most: int = 1000, clock: Clock | None = None) -> None:
         """`most` jobs may wait at the same time."""
-        self._most = most
+        self.most = most
         self._clock = clock or Clock()
         self._database = Database(
             folder / "queue.sqlite3",
             "jobs",
             Job,
             MIGRATIONS,
-            indexes=("state, customer", "customer, key", "finished"),
+            indexes=(
+                "state, customer",
+                "customer, key",
+                "customer, created",
+                "customer, started",
+                "finished",
+            ),
         )
         self._owners = Owners(folder / "workers")
 
-    def submit(self, job: Job) -> Job:
+    def submit(
+        self, job: Job, allowances: Sequence[tuple[float, int]] = (), waiting: int = 0
+    ) -> Job:
         with self._database.transaction():
             earlier = self._repeated(job)
             if earlier is not None:
                 return earlier
-            (waiting,) = self._database.execute(
-                "SELECT COUNT(*) FROM jobs WHERE state = 'queued'"
-            ).fetchone()
-            if waiting >= self._most:
-                raise QueueFullError(f"{waiting} jobs are waiting already; try again later.")
+            self._refuse_more(job.customer, allowances, waiting)
             stored = replace(job, id=job.id or secrets.token_urlsafe(16), created=self._clock.now())
             self._database.insert(stored)
             return stored
@@ -116,6 +121,16 @@ class SqliteQueue(Queue):
     def fail(self, job: Job, reason: str) -> None:
         self._change(job, state="failed", reason=reason, finished=self._clock.now())
 
+    def give_up(self, job: str, reason: str) -> None:
+        with self._database.transaction():
+            self._database.execute(
+                "UPDATE jobs SET state = 'failed', worker = '', finished = ?, reason = ? "
+                "WHERE id = ? AND state = 'running'",
+                self._clock.now(),
+                reason,
+                job,
+            )
+
     def give_back(self, job: Job) -> None:
         self._change(job, state="queued", worker="", tries=job.tries - 1, fraction=0.0)
 
@@ -128,15 +143,6 @@ class SqliteQueue(Queue):
                 "DELETE FROM jobs WHERE state = 'removed' AND created < ?",
                 self._clock.now() - LIMITS_SECONDS,
             )
-
-    def recent(self, customer: str, seconds: float) -> int:
-        with self._database.transaction(reading=True):
-            (count,) = self._database.execute(
-                "SELECT COUNT(*) FROM jobs WHERE customer = ? AND created > ?",
-                customer,
-                self._clock.now() - seconds,
-            ).fetchone()
-        return int(count)
 
     def counts(self) -> dict[str, int]:
         with self._database.transaction(reading=True):
@@ -156,11 +162,16 @@ class SqliteQueue(Queue):
             ).fetchall()
         return [float(row[0]) for row in rows]
 
-    def untold(self) -> list[Job]:
+    def untold(self, each: int) -> list[Job]:
+        due = (
+            "SELECT id, ROW_NUMBER() OVER (PARTITION BY customer ORDER BY next_tell, finished) "
+            "AS place FROM jobs WHERE state != 'removed' AND webhook != '' AND finished > 0 "
+            "AND next_tell >= 0 AND next_tell <= ?"
+        )
         return self._find(
-            "webhook != '' AND finished > 0 AND next_tell >= 0 AND next_tell <= ? "
-            "ORDER BY finished LIMIT 20",
+            f"id IN (SELECT id FROM ({due}) WHERE place <= ?) ORDER BY next_tell, finished",
             self._clock.now(),
+            each,
         )
 
     def note_tell(self, job: Job, *, over: bool, pause: float) -> None:
@@ -172,6 +183,27 @@ class SqliteQueue(Queue):
 
     def expired(self) -> list[Job]:
         return self._find("finished > 0 AND finished + lifetime < ?", self._clock.now())
+
+    def _refuse_more(
+        self, customer: str, allowances: Sequence[tuple[float, int]], waiting: int
+    ) -> None:
+        """Raise `QueueFullError` when there is no place for one more job of a customer."""
+        count = "SELECT COUNT(*) FROM jobs WHERE "
+        (all_waiting,) = self._database.execute(count + "state = 'queued'").fetchone()
+        if all_waiting >= self.most:
+            raise QueueFullError(f"{all_waiting} jobs are waiting already; try again later.")
+        if waiting:
+            (own,) = self._database.execute(
+                count + "state = 'queued' AND customer = ?", customer
+            ).fetchone()
+            if own >= waiting:
+                raise QueueFullError(f"{own} jobs of this key are waiting; try again later.")
+        for seconds, most in allowances:
+            (recent,) = self._database.execute(
+                count + "customer = ? AND created > ?", customer, self._clock.now() - seconds
+            ).fetchone()
+            if recent >= most:
+                raise QueueFullError(f"This key may submit {most} images in {seconds:.0f} s.")
 
     def _find(self, rest: str, *values: Any) -> list[Job]:
         """Return the jobs that are not removed and meet the `rest` of a query."""
@@ -208,7 +240,8 @@ class SqliteQueue(Queue):
                     "UPDATE jobs SET state = 'failed', worker = '', finished = ?, reason = ? "
                     "WHERE id = ?",
                     self._clock.now(),
-                    f"The worker died {tries} times while it worked on this image.",
+                    f"The worker died {tries} times while it worked on this image; it may need "
+                    "more memory than there is.",
                     job,
                 )
 

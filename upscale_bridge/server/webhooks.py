@@ -11,16 +11,19 @@ import hashlib
 import hmac
 import json
 import logging
+import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..errors import BadReplyError, TransportError, UpscaleError
+from ..addresses import is_http
+from ..errors import InvalidInputError, SettingsError, UpscaleError
 from ..remote.clock import Clock
 from ..remote.wire import Json
 from ..settings import make_folder, write_private
 from .queue import Job, Queue
+from .slots import Slots
 
 log = logging.getLogger("upscale_bridge.server")
 
@@ -30,6 +33,17 @@ Post = Callable[[str, bytes, Mapping[str, str]], int]
 _LOOK_SECONDS, _STOP_SECONDS = 0.5, 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 3600.0
 _MOST_TRIES = 10
+_AT_ONCE, _EACH = 16, 2
+_LONGEST_ADDRESS = 2000
+
+
+def check_address(url: str) -> str:
+    """Return the address of a webhook, empty for none; raises `InvalidInputError`."""
+    if url and (len(url) > _LONGEST_ADDRESS or not is_http(url)):
+        raise InvalidInputError(
+            "webhook", "The webhook must be an address such as https://host/path."
+        )
+    return url
 
 
 class Secrets:
@@ -40,11 +54,7 @@ class Secrets:
 
     def of(self, customer: str) -> str:
         """Return a customer's secret, with WaveSpeed's whsec_ before it."""
-        if not self._path.exists():
-            make_folder(self._path.parent, private=True)
-            write_private(self._path, secrets.token_hex(32))
-        root = self._path.read_bytes()
-        return "whsec_" + hmac.new(root, customer.encode(), hashlib.sha256).hexdigest()
+        return "whsec_" + hmac.new(self._root(), customer.encode(), hashlib.sha256).hexdigest()
 
     def sign(self, customer: str, message: str, timestamp: int, body: bytes) -> str:
         """Return WaveSpeed's signature; the prefix of the secret is not part of the key."""
@@ -52,9 +62,29 @@ class Secrets:
         content = f"{message}.{timestamp}.".encode() + body
         return "v3," + hmac.new(key, content, hashlib.sha256).hexdigest()
 
+    def _root(self) -> bytes:
+        """Return the secret of all secrets; whoever asks first makes it, for all others too."""
+        if not self._path.exists():
+            make_folder(self._path.parent, private=True)
+            made = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
+            write_private(made, secrets.token_hex(32))
+            try:
+                os.link(made, self._path)
+            except FileExistsError:
+                log.debug("Another thread or process made the webhook secret.")
+            except OSError as error:
+                raise SettingsError(f"Cannot write {self._path} ({error.strerror}).") from error
+            finally:
+                made.unlink(missing_ok=True)
+        return self._path.read_bytes()
+
 
 class Webhooks:
-    """Sends events on a thread of its own, from entering to leaving."""
+    """Sends events on threads of its own, from entering to leaving.
+
+    Each customer may keep some of the threads waiting, so that slow addresses of one do not delay
+    the events of another.
+    """
 
     def __init__(
         self,
@@ -64,9 +94,12 @@ class Webhooks:
         keys: Secrets,
         clock: Clock | None = None,
     ) -> None:
-        """`event` makes the body that the job's API documents."""
+        """`event` makes the body that the job's API documents; `post` ends within a minute."""
         self._queue, self._event, self._post, self._keys = queue, event, post, keys
         self._clock = clock or Clock()
+        self._slots = Slots(_AT_ONCE, _EACH)
+        self._lock = threading.Lock()
+        self._telling: dict[str, threading.Thread] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -79,33 +112,56 @@ class Webhooks:
         self._thread.join(_STOP_SECONDS)  # what is not told now waits in the queue
 
     def tell_all(self) -> None:
-        """Send what is due, once."""
-        for job in self._queue.untold():
-            if self._stop.is_set():
-                return
-            arrived = self._tell(job)
-            pause = min(_FIRST_PAUSE * 2**job.tells, _LONGEST_PAUSE)
-            over = arrived or job.tells + 1 >= _MOST_TRIES
-            self._queue.note_tell(job, over=over, pause=pause)
+        """Send what is due, once, and wait for it."""
+        for thread in self._begin():
+            thread.join()
 
     def _run(self) -> None:
         while not self._stop.wait(_LOOK_SECONDS):
             try:
-                self.tell_all()
-            except UpscaleError:  # a full disk, say; the events wait in the queue
+                self._begin()
+            except Exception:  # events wait in the queue; without this thread they would for ever
                 log.exception("Webhooks could not be sent.")
 
-    def _tell(self, job: Job) -> bool:
-        body = json.dumps(self._event(job), separators=(",", ":")).encode()
-        now = int(self._clock.now())
-        headers = {
-            "Content-Type": "application/json",
-            "webhook-id": job.id,
-            "webhook-timestamp": str(now),
-            "webhook-signature": self._keys.sign(job.customer, job.id, now, body),
-        }
+    def _begin(self) -> list[threading.Thread]:
+        """Begin to send what is due and finds a place; returns the threads that do it."""
+        begun = []
+        for job in self._queue.untold(_EACH):
+            with self._lock:
+                if job.id in self._telling or not self._slots.take(job.customer):
+                    continue
+                thread = threading.Thread(target=self._tell, args=(job,), daemon=True)
+                self._telling[job.id] = thread
+            thread.start()
+            begun.append(thread)
+        return begun
+
+    def _tell(self, job: Job) -> None:
         try:
+            arrived = self._send(job)
+            pause = min(_FIRST_PAUSE * 2**job.tells, _LONGEST_PAUSE)
+            over = arrived or job.tells + 1 >= _MOST_TRIES
+            self._queue.note_tell(job, over=over, pause=pause)
+        except UpscaleError:  # a full disk, say; the event waits in the queue
+            log.exception("The webhook of job %s could not be noted.", job.id)
+        finally:
+            with self._lock:
+                del self._telling[job.id]
+            self._slots.give(job.customer)
+
+    def _send(self, job: Job) -> bool:
+        try:
+            body = json.dumps(self._event(job), separators=(",", ":")).encode()
+            now = int(self._clock.now())
+            headers = {
+                "Content-Type": "application/json",
+                "webhook-id": job.id,
+                "webhook-timestamp": str(now),
+                "webhook-signature": self._keys.sign(job.customer, job.id, now, body),
+            }
             return 200 <= self._post(job.webhook, body, headers) < 300
-        except (TransportError, BadReplyError) as error:
-            log.warning("The webhook of job %s was not reached: %s", job.id, error)
+        except Exception as error:  # whatever an address does, it counts as a try
+            log.warning(
+                "The webhook of job %s was not reached: %s: %s", job.id, type(error).__name__, error
+            )
             return False

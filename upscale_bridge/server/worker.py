@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import multiprocessing
@@ -9,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from multiprocessing.context import SpawnContext
 from pathlib import Path
 
 from ..errors import StoppedError, UpscaleError
@@ -16,6 +18,7 @@ from ..monitor import Monitor
 from ..remote.providers import OPERATIONS
 from ..service import Service
 from . import meaning
+from .bounds import Bounds, TooLongError, limited_memory
 from .files import Files
 from .queue import Job, Queue
 from .sqlite_queue import SqliteQueue
@@ -29,9 +32,38 @@ _NICER = 5  # an engine on the CPU must not make the listener slow
 _LONGEST_LIFE = 8 * 86_400.0  # seconds; a little more than any result's
 
 
-def work(folder: Path, device: str, most_bytes: int) -> None:
-    """Do jobs until SIGTERM or the listener's death; the one in hand goes back into the queue."""
+class Hand:
+    """Which job a worker has in hand, and since when; its listener sees it as well."""
+
+    def __init__(self, context: SpawnContext) -> None:
+        # Without locks: a worker that is killed could hold one for ever.
+        self._job = context.RawArray(ctypes.c_char, 64)
+        self._since = context.RawValue(ctypes.c_double, 0.0)
+
+    def take(self, job: str) -> None:
+        """Begin with a job."""
+        self._job.value = job.encode()
+        self._since.value = time.monotonic()
+
+    def drop(self) -> None:
+        """Have no job any more."""
+        self._since.value = 0.0
+
+    def overdue(self, seconds: float) -> str:
+        """Return the job that has been in hand for longer, empty for none."""
+        since = self._since.value
+        late = since and time.monotonic() - since > seconds
+        return self._job.value.decode() if late else ""
+
+
+def work(folder: Path, device: str, most_bytes: int, bounds: Bounds, hand: Hand) -> None:
+    """Do jobs until SIGTERM or the listener's death; the one in hand goes back into the queue.
+
+    `bounds.memory` is this worker's own.
+    """
     stop = threading.Event()
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     if hasattr(os, "nice"):
         os.nice(_NICER)
@@ -53,8 +85,10 @@ def work(folder: Path, device: str, most_bytes: int) -> None:
         job = queue.take()
         if job is None:
             stop.wait(_IDLE_SECONDS)
-        else:
-            do(service, queue, files, job, stop)
+            continue
+        hand.take(job.id)
+        do(service, queue, files, job, stop, bounds)
+        hand.drop()
 
 
 def _stop_after_listener(stop: threading.Event) -> None:
@@ -65,7 +99,14 @@ def _stop_after_listener(stop: threading.Event) -> None:
         stop.set()
 
 
-def do(service: Service, queue: Queue, files: Files, job: Job, stop: threading.Event) -> None:
+def do(
+    service: Service,
+    queue: Queue,
+    files: Files,
+    job: Job,
+    stop: threading.Event,
+    bounds: Bounds,
+) -> None:
     """Do one job."""
     try:
         kind = next(kind for kind in OPERATIONS if kind.__name__ == job.operation)
@@ -74,39 +115,59 @@ def do(service: Service, queue: Queue, files: Files, job: Job, stop: threading.E
             queue.fail(job, "The image is not here any more.")
             return
         operation = kind(**json.loads(job.parameters))
-        picture = meaning.carry_out(service, operation, data, _Progress(queue, job, stop))
+        progress = _Progress(queue, job, stop, bounds.seconds)
+        with limited_memory(bounds.memory):
+            picture = meaning.carry_out(service, operation, data, progress)
         name = files.new_name(picture.mime)
-        files.write(name, picture.data)
+        files.write(name, picture.data, room=job.id)
         if not queue.finish(job, name):
             files.remove(name)
     except StoppedError:
         queue.give_back(job)
     except UpscaleError as error:
         queue.fail(job, str(error))
+    except MemoryError:
+        queue.fail(job, "This image needs more memory than a task may have here; make it smaller.")
     except Exception as error:  # a bug must not end the worker, and the customer must know
         log.exception("Job %s failed.", job.id)
         queue.fail(job, f"The server failed ({type(error).__name__}).")
+    finally:
+        release_room(queue, files, job.id)
 
 
 def sweep(queue: Queue, files: Files) -> None:
-    """Remove what is older than its lifetime."""
+    """Remove what is older than its lifetime, and rooms whose job is over or was never stored."""
     for job in queue.expired():
         queue.remove(job.id)
         files.remove(job.source)
         files.remove(job.result)
-    files.sweep(time.time() - _LONGEST_LIFE)  # uploads that no job ever named
+    for room in files.rooms():
+        release_room(queue, files, room)
+    files.sweep(_LONGEST_LIFE)  # uploads that no job ever named
+
+
+def release_room(queue: Queue, files: Files, room: str) -> None:
+    """Give back what is left of a job's room, unless the job still needs it."""
+    job = queue.get(room)
+    if job is None or job.finished:
+        files.release(room)
 
 
 class _Progress(Monitor):
-    """Notes the progress in the queue, now and then."""
+    """Notes the progress in the queue, now and then, and ends what takes too long."""
 
-    def __init__(self, queue: Queue, job: Job, stop: threading.Event) -> None:
-        self._queue, self._job, self._stop = queue, job, stop
-        self._told = time.monotonic()
+    def __init__(self, queue: Queue, job: Job, stop: threading.Event, seconds: float) -> None:
+        self._queue, self._job, self._stop, self._seconds = queue, job, stop, seconds
+        self._began = self._told = time.monotonic()
 
     def check(self) -> None:
         if self._stop.is_set():
             raise StoppedError
+        if time.monotonic() - self._began > self._seconds:
+            raise TooLongError(
+                f"This image takes longer than {self._seconds / 60:.0f} minutes, which is what a "
+                "task may take here; make it smaller."
+            )
 
     def progress(self, done: float, total: float) -> None:
         if time.monotonic() - self._told > _NEWS_SECONDS:

@@ -5,26 +5,40 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import threading
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from .worker import work
+from .bounds import Bounds
+from .queue import Queue
+from .worker import Hand, work
 
 log = logging.getLogger("upscale_bridge.server")
 
 _LOOK_SECONDS = 0.5
 _MOST_PAUSE = 30.0
 _STOP_SECONDS = 30.0
+_GRACE_SECONDS = 30.0  # in which a task that takes too long should end by itself
 
 
 class Workers:
     """Starts the workers on entering and stops them on leaving."""
 
-    def __init__(self, folder: Path, devices: tuple[str, ...], most_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        queue: Queue,
+        devices: tuple[str, ...],
+        most_bytes: int,
+        bounds: Bounds,
+    ) -> None:
         self._folder, self._devices, self._most_bytes = folder, devices, most_bytes
+        self._queue = queue
+        self._bounds = replace(bounds, memory=bounds.memory_of(len(devices)))
         # A forked child would share sockets and threads with the listener.
         self._context = multiprocessing.get_context("spawn")
         self._processes: dict[int, BaseProcess] = {}
+        self._hands = [Hand(self._context) for _ in devices]
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -50,8 +64,11 @@ class Workers:
 
     def _start(self, index: int) -> None:
         device = self._devices[index]
+        hand = self._hands[index] = Hand(self._context)
         process = self._context.Process(
-            target=work, args=(self._folder, device, self._most_bytes), daemon=True
+            target=work,
+            args=(self._folder, device, self._most_bytes, self._bounds, hand),
+            daemon=True,
         )
         process.start()
         self._processes[index] = process
@@ -60,9 +77,20 @@ class Workers:
         """Restart dead workers, more and more slowly while they die at once."""
         pause = _LOOK_SECONDS
         while not self._stop.wait(pause):
+            for index in self._processes:
+                self._end_overdue(index)
             dead = [index for index, process in self._processes.items() if not process.is_alive()]
             for index in dead:
                 code = self._processes[index].exitcode
                 log.error("The worker for %s ended (%s).", self._devices[index], code)
                 self._start(index)
             pause = min(2 * pause, _MOST_PAUSE) if dead else _LOOK_SECONDS
+
+    def _end_overdue(self, index: int) -> None:
+        """End a worker that does not end its task: a decoder may hang where nobody is asked."""
+        job = self._hands[index].overdue(self._bounds.seconds + _GRACE_SECONDS)
+        if job:
+            self._processes[index].kill()
+            self._processes[index].join()
+            minutes = self._bounds.seconds / 60
+            self._queue.give_up(job, f"This image takes longer than {minutes:.0f} minutes.")

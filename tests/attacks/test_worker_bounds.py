@@ -1,0 +1,144 @@
+"""What one task may take: its failure is its own, and its worker lives."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tests.server.kit import V3, novita, ticket
+from tests.server.running import PROCESSES, RunningServer
+from upscale_bridge.server import meaning, worker, workers
+from upscale_bridge.server.bounds import Bounds, limited_memory
+
+RESULT = "/v3/async/task-result?task_id="
+LINUX = pytest.mark.skipif(not PROCESSES.is_dir(), reason="only Linux has this limit")
+
+
+def wait_for(condition):
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def work(server, bounds):
+    job = server.queue.take()
+    worker.do(server.service, server.queue, server.files, job, threading.Event(), bounds)
+    return server.queue.get(job.id)
+
+
+# --- memory
+
+
+@LINUX
+def test_memory_beyond_the_limit_is_an_error_and_comes_back():
+    import torch
+
+    with limited_memory(100 << 20):
+        with pytest.raises(MemoryError):
+            bytearray(300 << 20)
+        with pytest.raises(MemoryError):
+            np.zeros(300 << 20, np.uint8)
+        with pytest.raises(RuntimeError, match="allocate memory"):
+            torch.empty(300 << 20, dtype=torch.uint8)
+        assert len(bytearray(20 << 20))
+    assert len(bytearray(300 << 20))
+
+
+@LINUX
+def test_task_that_needs_too_much_memory_fails_and_the_next_one_does_not(server, monkeypatch):
+    small, large = (ticket(server.post(V3, novita(), key=key)) for key in ("sk-a", "sk-b"))
+    real = meaning.carry_out
+
+    def hungry(service, operation, data, monitor):
+        bytearray(600 << 20)
+        return real(service, operation, data, monitor)
+
+    monkeypatch.setattr(meaning, "carry_out", hungry)
+    assert work(server, Bounds(memory=300 << 20)).state == "failed"
+    job = server.queue.get(small)
+    assert "more memory than a task may have" in job.reason
+    monkeypatch.setattr(meaning, "carry_out", real)
+    assert work(server, Bounds(memory=300 << 20)).state == "done"
+    assert server.queue.get(large).state == "done"
+
+
+def test_workers_share_the_memory():
+    one, four = (Bounds().memory_of(count) for count in (1, 4))
+    assert one // 4 == pytest.approx(four, abs=4)
+    assert Bounds(memory=5).memory_of(4) == 5
+    if sys.platform == "linux":
+        assert one > 100 << 20
+
+
+# --- time
+
+
+def test_task_that_takes_too_long_fails_with_its_reason(server):
+    name = ticket(server.post(V3, novita()))
+    assert work(server, Bounds(seconds=-1.0)).state == "failed"
+    assert "takes longer" in server.get(RESULT + name, key="sk-anna").json()["task"]["reason"]
+
+
+@LINUX
+def test_worker_that_hangs_is_ended_and_replaced(tmp_path, server, monkeypatch):
+    """A decoder may hang where it asks nobody whether to stop."""
+    monkeypatch.setattr(workers, "_GRACE_SECONDS", 0.0)
+    name = ticket(server.post(V3, novita()))
+    folder = server.customers.path.parent
+    bounds = Bounds(seconds=1.0)
+    monkeypatch.setattr(workers, "work", hang)
+    with workers.Workers(folder, server.queue, ("cpu",), 1 << 30, bounds) as running:
+        first = running._processes[0].pid
+        wait_for(lambda: server.queue.get(name).state == "failed")
+        wait_for(lambda: running._processes[0].pid != first and running.alive())
+    assert "takes longer than" in server.queue.get(name).reason
+
+
+def hang(folder, device, most_bytes, bounds, hand):
+    """Take a job and never come back."""
+    from upscale_bridge.server.sqlite_queue import SqliteQueue
+
+    job = SqliteQueue(folder).take()
+    if job is not None:
+        hand.take(job.id)
+    time.sleep(3600)
+
+
+# --- signals and the system's own killer
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with RunningServer(tmp_path_factory.mktemp("signals") / "home") as started:
+        yield started
+
+
+def ignores_hangup(process):
+    """Tell whether a process has come so far that it ignores SIGHUP."""
+    lines = (PROCESSES / str(process) / "status").read_text().splitlines()
+    (mask,) = [line.split()[1] for line in lines if line.startswith("SigIgn:")]
+    return bool(int(mask, 16) & 1 << (signal.SIGHUP - 1))
+
+
+@LINUX
+def test_hangup_ends_nothing(running):
+    workers = running.workers()
+    wait_for(lambda: all(map(ignores_hangup, workers)))
+    for process in (running.process.pid, *workers):
+        os.kill(process, signal.SIGHUP)
+    time.sleep(0.3)
+    assert running.process.poll() is None
+    assert running.workers() == workers
+    assert running.ready()
+
+
+@LINUX
+def test_worker_that_the_system_kills_is_replaced(running):
+    before = running.workers()
+    running.kill_worker()
+    wait_for(lambda: running.workers() - before and running.ready())

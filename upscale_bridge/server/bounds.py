@@ -1,0 +1,71 @@
+"""What one task may take: time, and memory of its worker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UpscaleError
+
+_STATUS = Path("/proc/self/status")
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
+_SHARE = 0.75
+
+
+class TooLongError(UpscaleError):
+    """A task takes longer than it may."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one task may take."""
+
+    seconds: float = 1800.0
+    memory: int = 0
+    """Bytes that a worker may take for a task beyond what it has; 0: three quarters of the
+    machine's (or the container's) memory, shared by all workers."""
+
+    def memory_of(self, workers: int) -> int:
+        """Return the bytes for each of so many workers, 0 where nobody knows the machine's."""
+        return self.memory or int(_SHARE * _machine_memory() / max(workers, 1))
+
+
+@contextmanager
+def limited_memory(most: int) -> Iterator[None]:
+    """Let this process take at most `most` bytes more inside; 0 is no limit. Linux only.
+
+    What wants more gets a `MemoryError`, or torch's error of its allocator, and the process lives.
+    Memory that is mapped from files or devices does not count (setrlimit(2), RLIMIT_DATA).
+    """
+    if not most or not _STATUS.exists():
+        yield
+        return
+    import resource
+
+    taken = _data_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = taken + most
+    within = [limit for limit in (wanted, soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(within), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _data_bytes() -> int:
+    """Return what this process has taken already of what RLIMIT_DATA counts."""
+    (line,) = [line for line in _STATUS.read_text().splitlines() if line.startswith("VmData:")]
+    return int(line.split()[1]) << 10
+
+
+def _machine_memory() -> int:
+    """Return the bytes of memory that there are for this process, 0 where nobody knows."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return 0
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = _CGROUP.read_text().strip() if _CGROUP.exists() else "max"
+    return min(machine, int(limit)) if limit.isdigit() else machine

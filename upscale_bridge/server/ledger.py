@@ -1,0 +1,162 @@
+"""How much of the disk each customer's files take, and the room that accepted tasks will need.
+
+A table, so that nobody has to walk through the folder, and so that listener and workers agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..database import Database, Migration
+from ..errors import UpscaleError
+from ..remote.clock import Clock
+
+UPLOAD, FILE, ROOM, COUNTED = "upload", "file", "room", "counted"
+"""Kinds of entries: an upload, any other file, room for one to come, an upload that is gone."""
+
+_DAY = 86_400.0
+_ROOM_SECONDS = 600.0  # in which a room gets the job that it is for
+
+
+MIGRATIONS = (  # a new field of Entry needs one more at the end; released ones never change
+    Migration(
+        "the table of files",
+        "CREATE TABLE files ("
+        "name TEXT NOT NULL, "
+        "customer TEXT NOT NULL, "
+        "kind TEXT NOT NULL, "
+        "size INTEGER NOT NULL, "
+        "created REAL NOT NULL, "
+        "PRIMARY KEY (name))",
+    ),
+)
+
+
+class NoRoomError(UpscaleError):
+    """A customer's share of the disk, or the whole of it, is used up."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file, or room for one."""
+
+    name: str
+    customer: str
+    kind: str
+    size: int
+    """Bytes."""
+    created: float
+    """Seconds since 1970."""
+
+
+class Ledger:
+    """All entries; thread-safe, and safe between processes."""
+
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
+        self._database = Database(
+            path, "files", Entry, MIGRATIONS, indexes=("customer, size", "kind, created")
+        )
+
+    def add(
+        self,
+        name: str,
+        customer: str,
+        kind: str,
+        size: int,
+        *,
+        most: int,
+        share: int,
+        free: int,
+        allowances: Sequence[tuple[float, int]] = (),
+    ) -> None:
+        """Take `size` bytes of the disk, or raise `NoRoomError`.
+
+        `most` bytes may be taken by all, `share` by this customer; `free` are free on the disk,
+        of which those of rooms are spoken for. `allowances` are (seconds, most uploads).
+        """
+        with self._database.transaction():
+            if kind == UPLOAD:
+                self._refuse_uploads(customer, allowances)
+            if self._sum("1") + size > most or self._sum("kind = 'room'") + size > free:
+                raise NoRoomError("The server's disk is used up; try again later.")
+            if self._sum("customer = ?", customer) + size > share:
+                raise NoRoomError(
+                    "This key's share of the server's disk is used up; try again later."
+                )
+            self._database.insert(Entry(name, customer, kind, size, self._clock.now()))
+
+    def fill(self, room: str, name: str, size: int) -> None:
+        """Note a file that takes its place in a room which was added before."""
+        with self._database.transaction():
+            row = self._database.execute(
+                "SELECT customer FROM files WHERE name = ?", room
+            ).fetchone()
+            self._database.execute(
+                "UPDATE files SET size = MAX(size - ?, 0) WHERE name = ?", size, room
+            )
+            customer = row[0] if row else ""
+            self._database.insert(Entry(name, customer, FILE, size, self._clock.now()))
+
+    def adopt(self, sizes: dict[str, int]) -> None:
+        """Make the entries of files fit what is in the folder: names and bytes."""
+        with self._database.transaction():
+            rows = self._database.execute("SELECT name FROM files WHERE kind IN ('file', 'upload')")
+            known = {str(name) for (name,) in rows}
+            for name in known - sizes.keys():
+                self._database.execute("DELETE FROM files WHERE name = ?", name)
+            for name in sizes.keys() - known:
+                self._database.insert(Entry(name, "", FILE, sizes[name], self._clock.now()))
+
+    def remove(self, name: str) -> None:
+        """Forget an entry, but for an upload's share of its customer's limits."""
+        with self._database.transaction():
+            self._database.execute(
+                "UPDATE files SET kind = 'counted', size = 0 WHERE name = ? AND kind = 'upload'",
+                name,
+            )
+            self._database.execute(
+                "DELETE FROM files WHERE name = ? AND kind != 'counted' "
+                "OR kind = 'counted' AND created < ?",
+                name,
+                self._clock.now() - _DAY,
+            )
+
+    def size(self) -> int:
+        """Return the bytes of all files."""
+        with self._database.transaction(reading=True):
+            return self._sum("kind != 'room'")
+
+    def rooms(self) -> list[str]:
+        """Return the names of the rooms that have had the time to get their job."""
+        return self._names("kind = 'room' AND created < ?", self._clock.now() - _ROOM_SECONDS)
+
+    def older(self, seconds: float) -> list[str]:
+        """Return the names of the files that are older than this."""
+        return self._names(
+            "kind IN ('file', 'upload') AND created < ?", self._clock.now() - seconds
+        )
+
+    def _refuse_uploads(self, customer: str, allowances: Sequence[tuple[float, int]]) -> None:
+        for seconds, most in allowances:
+            (recent,) = self._database.execute(
+                "SELECT COUNT(*) FROM files WHERE customer = ? AND created > ? "
+                "AND kind IN ('upload', 'counted')",
+                customer,
+                self._clock.now() - seconds,
+            ).fetchone()
+            if recent >= most:
+                raise NoRoomError(f"This key may upload {most} files in {seconds:.0f} s.")
+
+    def _names(self, condition: str, *values: float) -> list[str]:
+        with self._database.transaction(reading=True):
+            rows = self._database.execute(f"SELECT name FROM files WHERE {condition}", *values)
+            return [str(name) for (name,) in rows]
+
+    def _sum(self, condition: str, *values: str) -> int:
+        (total,) = self._database.execute(
+            f"SELECT COALESCE(SUM(size), 0) FROM files WHERE {condition}", *values
+        ).fetchone()
+        return int(total)

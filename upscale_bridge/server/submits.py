@@ -1,0 +1,128 @@
+"""Taking a submit: the image is looked at from outside, room is set aside, the job is stored.
+
+Accepted means stored, and that the result will find its place on the disk. Pixels are decoded by
+the workers only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+
+from .. import codecs
+from ..errors import BadReplyError, InvalidInputError, TransportError
+from ..remote.provider import RemoteOperation
+from ..remote.wire import Call, Reply, Source, read_base64
+from ..service import Service
+from . import meaning
+from .admission import RefusedError
+from .customers import Customer
+from .files import Files
+from .queue import Job, Queue
+from .replies import Replies, Wait
+from .slots import Slots
+from .uploads import Uploads
+from .webhooks import check_address
+
+_LIFETIMES = {"novita": 3600.0, "photio": 600.0, "wavespeed": 7 * 86_400.0}
+_FETCHES, _FETCHES_EACH = 8, 2
+
+
+class Submits:
+    """Takes submits; thread-safe."""
+
+    def __init__(
+        self,
+        service: Service,
+        queue: Queue,
+        files: Files,
+        uploads: Uploads,
+        replies: Replies,
+        fetch: Callable[[str], bytes] | None,
+    ) -> None:
+        """`fetch` returns what lies at an address; without it none is fetched."""
+        self._service, self._queue, self._files = service, queue, files
+        self._uploads, self._replies, self._fetch = uploads, replies, fetch
+        self._fetching = Slots(_FETCHES, _FETCHES_EACH)
+
+    def take(
+        self,
+        call: Call,
+        operation: RemoteOperation,
+        source: Source,
+        customer: Customer,
+        base_url: str,
+    ) -> Reply | Wait:
+        """Answer a submit.
+
+        Raises `InvalidInputError`, `QueueFullError`, `NoRoomError`, `KeyReusedError`,
+        `RefusedError` or `SettingsError`.
+        """
+        lifetime = float(getattr(operation, "img_expire_ttl", 0) or 0)
+        job = Job(
+            id=secrets.token_urlsafe(16),
+            customer=customer.name,
+            operation=type(operation).__name__,
+            parameters=json.dumps(operation.told()),
+            source="",
+            lifetime=lifetime or _LIFETIMES[operation.provider.name],
+            key=call.headers.get("idempotency-key", "")[:200],
+            digest=hashlib.sha256(call.url.encode() + b"\0" + call.body).hexdigest(),
+            base_url=base_url,
+            webhook=check_address(operation.wire.webhook(call)),
+        )
+        earlier = self._queue.repeated(job)
+        if earlier is not None:
+            return self._replies.accepted(operation, earlier, base_url)
+        data = self._read(source, customer, base_url)
+        stored = self._store(job, operation, customer, data)
+        return self._replies.accepted(operation, stored, base_url)
+
+    def _store(self, job: Job, operation: RemoteOperation, customer: Customer, data: bytes) -> Job:
+        """Check an image from outside, set room aside, keep the image, and queue its job."""
+        head = codecs.read_header(data, "the image", codecs.SERVER_FORMATS)
+        meaning.check_input(head.width, head.height, customer.input_megapixels)
+        meaning.check(self._service, operation, head.width, head.height, customer.result_megapixels)
+        room = len(data) + meaning.largest_result(operation, head.width, head.height)
+        share = customer.share(self._files.most, customer.disk_mb << 20)
+        self._files.reserve(job.id, room, customer.name, share)
+        name = self._files.new_name(codecs.MIMES.get(head.format, ""))
+        stored = None
+        try:
+            self._files.write(name, data, room=job.id)
+            job = replace(job, source=name, width=head.width, height=head.height)
+            waiting = customer.share(self._queue.most, customer.waiting)
+            stored = self._queue.submit(job, customer.allowances, waiting)
+            return stored
+        finally:
+            if stored is None or stored.id != job.id:  # refused, or the same came meanwhile
+                self._files.remove(name)
+                self._files.release(job.id)
+
+    def _read(self, source: Source, customer: Customer, base_url: str) -> bytes:
+        """Return the image of a submit."""
+        if source.kind != "url":
+            try:
+                return read_base64(source.text)
+            except BadReplyError as error:
+                raise InvalidInputError("image", "The image is not base64.") from error
+        data = self._uploads.find(source.text, base_url)
+        if data is not None:
+            return data
+        if self._fetch is None:
+            raise InvalidInputError(
+                "image",
+                "This server fetches no addresses; upload the image, or send it as base64 or as "
+                "a data URI.",
+            )
+        if not self._fetching.take(customer.name):
+            raise RefusedError(429, "Too many addresses are being fetched; try again later.")
+        try:
+            return self._fetch(source.text)
+        except (TransportError, BadReplyError) as error:
+            raise InvalidInputError("image", f"The image cannot be fetched: {error}") from error
+        finally:
+            self._fetching.give(customer.name)
