@@ -11,7 +11,7 @@ import pytest
 
 from tests.server.kit import V3, novita, ticket
 from tests.server.running import PROCESSES, RunningServer
-from upscale_bridge.server import meaning, worker, workers
+from upscale_bridge.server import bounds, meaning, worker, workers
 from upscale_bridge.server.bounds import Bounds, limited_memory
 
 RESULT = "/v3/async/task-result?task_id="
@@ -75,6 +75,20 @@ def test_workers_share_the_memory():
         assert one > 100 << 20
 
 
+def test_limit_of_the_control_group_counts(tmp_path, monkeypatch):
+    unit = tmp_path / "fs" / "system.slice" / "upscale-bridge.service"
+    unit.mkdir(parents=True)
+    (unit / "memory.max").write_text("max\n")
+    (unit.parent / "memory.max").write_text("4000000\n")
+    (tmp_path / "cgroup").write_text("1:memory:/x\n0::/system.slice/upscale-bridge.service\n")
+    monkeypatch.setattr(bounds, "_GROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(bounds, "_GROUPS", tmp_path / "fs")
+    assert Bounds().memory_of(3) == 1_000_000
+    (tmp_path / "cgroup").write_text("0::/\n")  # as a container sees its own
+    (tmp_path / "fs" / "memory.max").write_text("8000000\n")
+    assert Bounds().memory_of(1) == 6_000_000
+
+
 # --- time
 
 
@@ -90,9 +104,8 @@ def test_worker_that_hangs_is_ended_and_replaced(tmp_path, server, monkeypatch):
     monkeypatch.setattr(workers, "_GRACE_SECONDS", 0.0)
     name = ticket(server.post(V3, novita()))
     folder = server.customers.path.parent
-    bounds = Bounds(seconds=1.0)
     monkeypatch.setattr(workers, "work", hang)
-    with workers.Workers(folder, server.queue, ("cpu",), 1 << 30, bounds) as running:
+    with workers.Workers(folder, server.queue, ("cpu",), 1 << 30, Bounds(seconds=1.0)) as running:
         first = running._processes[0].pid
         wait_for(lambda: server.queue.get(name).state == "failed")
         wait_for(lambda: running._processes[0].pid != first and running.alive())

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import UpscaleError
 
 _STATUS = Path("/proc/self/status")
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
+_GROUP, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 _SHARE = 0.75
 
 
@@ -67,5 +67,17 @@ def _machine_memory() -> int:
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return 0
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = _CGROUP.read_text().strip() if _CGROUP.exists() else "max"
-    return min(machine, int(limit)) if limit.isdigit() else machine
+    return min([machine, *_group_limits()])
+
+
+def _group_limits() -> list[int]:
+    """Return the memory limits of this process's control group and of those above it (version 2).
+
+    https://docs.kernel.org/admin-guide/cgroup-v2.html
+    """
+    lines = _GROUP.read_text().splitlines() if _GROUP.exists() else []
+    group = next((line[3:].strip("/") for line in lines if line.startswith("0::")), "")
+    folder = _GROUPS / group
+    files = [above / "memory.max" for above in (folder, *folder.parents)]
+    texts = [file.read_text().strip() for file in files if file.is_file()]
+    return [int(text) for text in texts if text.isdigit()]

@@ -29,6 +29,7 @@ _IDLE_SECONDS = 0.1
 _NEWS_SECONDS = 0.5
 _SWEEP_SECONDS = 60.0
 _NICER = 5  # an engine on the CPU must not make the listener slow
+_OOM_SCORE = Path("/proc/self/oom_score_adj")
 _LONGEST_LIFE = 8 * 86_400.0  # seconds; a little more than any result's
 
 
@@ -67,6 +68,8 @@ def work(folder: Path, device: str, most_bytes: int, bounds: Bounds, hand: Hand)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     if hasattr(os, "nice"):
         os.nice(_NICER)
+    if _OOM_SCORE.exists():  # when memory runs out a worker goes, not its listener
+        _OOM_SCORE.write_text("500")
     threading.Thread(target=_stop_after_listener, args=(stop,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the listener's affair
 
