@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import stat
 from dataclasses import replace
 
@@ -133,6 +134,28 @@ def test_customers_take_turns(queue, clock):
         served.append(one.customer)
         queue.finish(one, "x")
     assert served == ["anna", "ben", "cora", "anna", "ben", "anna", "anna"]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_turns_are_those_of_a_plain_count(queue, clock, seed):
+    """Against the same rule, written down without a database."""
+    dice = random.Random(seed)
+    served, waiting, order = {}, [], []
+    for _ in range(100):
+        clock.time += dice.choice((0, 0, 1))
+        if dice.random() < 0.6:
+            if len(waiting) == queue.most:
+                continue
+            one = queue.submit(job(dice.choice("abcdef")))
+            waiting.append((one.created, len(order), one.customer, one.id))
+            order.append(one.id)
+        elif waiting:
+            right = min(waiting, key=lambda found: (served.get(found[2], 0.0), *found[:2]))
+            waiting.remove(right)
+            served[right[2]] = clock.time
+            taken = queue.take()
+            assert taken.id == right[3]
+            queue.finish(taken, "x")
 
 
 def test_newcomer_comes_before_who_was_served(queue, clock):
