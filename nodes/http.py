@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..upscale_bridge.errors import UpscaleError
 from ..upscale_bridge.origins import collect, is_json, is_local, refuse_cross_site
+from ..upscale_bridge.remote.wire import is_unicode
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -74,9 +75,10 @@ async def read(request: web.Request) -> Json | None:
             return None
     try:
         found = json.loads(data.decode())
+        sound = isinstance(found, dict) and is_unicode(found)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return found if sound else None
 
 
 def is_here(request: web.Request) -> bool:

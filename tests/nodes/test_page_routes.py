@@ -91,6 +91,12 @@ def test_other_sites_are_refused(ask, path):
     assert ask(path, {}, Origin="http://127.0.0.1:8188")[0] == 400
 
 
+@pytest.mark.parametrize("path", ["tasks/forget", "tasks/resume", "tasks/attach", "keys/test"])
+def test_texts_that_are_no_unicode_are_refused(ask, path):
+    for body in ({"request": "\ud800"}, {"name": ["\udfff"]}, {"\ud800": 1}):
+        assert ask(path, body)[0] == 400
+
+
 @pytest.mark.parametrize(
     "path",
     ["keys", "models", "tasks", "tasks/{request}/thumbnail", "tasks/{request}/result"],
