@@ -50,18 +50,18 @@ class Directory:
         return self._data[self._offset(place) : self._offset(place) + count]
 
     def check(self) -> None:
-        """Raise `ValueError` if reading all values would copy more bytes than the file has.
+        """Raise `ValueError` if reading all values would copy four times what the file has.
 
         Each may name the same bytes: 400 tags make gigabytes of a file of some megabytes.
         """
-        room = len(self._data)
+        room = 4 * len(self._data)
         for ifd in [self, *self._below()]:
             for kind, count, place in ifd._tags.values():
                 size = count * _SIZES[kind] if kind < len(_SIZES) else 0
                 if size > (8 if self._big else 4) and ifd._offset(place) < len(self._data):
                     room -= min(size, len(self._data) - ifd._offset(place))
         if room < 0:
-            raise ValueError("its tags name more bytes than it has")
+            raise ValueError("its tags name many more bytes than it has")
 
     def _below(self) -> list[Directory]:
         """Return the directories of EXIF, GPS and interoperability that can be read."""
