@@ -14,7 +14,6 @@ OWNERS = {  # who may import a third-party package
     "urllib3": {"sessions", "transport"},
     "spandrel": {"local.loader"},
     "spandrel_extra_arches": {"local.loader"},
-    "safetensors": {"local.loader"},
     "PIL": {"codecs", "deep"},
     "numpy": {"codecs", "deep", "local"},
     "torch": {"codecs", "exchange", "local"},

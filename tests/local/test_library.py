@@ -1,12 +1,13 @@
 """Which models are found under which names."""
 
+import os
 import shutil
 import threading
 
 import pytest
 from safetensors.torch import save_file
 
-from upscale_bridge.errors import EngineError, ModelNotFoundError
+from upscale_bridge.errors import ModelNotFoundError, UnsupportedModelError
 from upscale_bridge.local import library as library_module
 from upscale_bridge.local.catalogue import catalogue, find_spec
 from upscale_bridge.local.library import SHIPPED_FOLDER, Library, own_model_folder
@@ -182,12 +183,10 @@ def test_download_goes_into_the_first_folder(put, folder, tmp_path, monkeypatch,
         shutil.copy(source, target)
 
     monkeypatch.setattr(library_module, "download", download)
-    # The stand-in is a safetensors file under a .pth name, which cannot be loaded.
     monitor = recorder()
     spec = find_spec("4x-UltraSharp")
     library = Library(lambda: [tmp_path / "new" / "first", folder])
-    with pytest.raises(EngineError):
-        library.load("4x-UltraSharp", monitor, may_download=True)
+    assert library.load("4x-UltraSharp", monitor, may_download=True).scale == 4
     target = tmp_path / "new" / "first" / spec.file_name
     assert fetched == [(spec.url, target, spec.size, spec.sha256)]
     assert monitor.notices == [str(spec.terms)]
@@ -216,6 +215,53 @@ def test_changed_file_is_loaded_again(library, put, state, folder):
     assert library.load("one", Monitor()).scale == 4
     save_file(dict(state(width=8, scale=2)), folder / "one.safetensors")
     assert library.load("one", Monitor()).scale == 2
+
+
+@pytest.mark.parametrize("way", ["replaced", "written"])
+def test_file_of_the_same_age_and_size_is_loaded_again(library, put, folder, way):
+    path = put("one.safetensors")
+    first = library.load("one", Monitor())
+    before, data = path.stat(), bytearray(path.read_bytes())
+    data[-1] ^= 1
+    new = path.with_suffix(".new") if way == "replaced" else path
+    new.write_bytes(data)
+    os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
+    new.replace(path)
+    second = library.load("one", Monitor())
+    assert second is not first
+    assert library.load("one", Monitor()) is second
+
+
+def test_replaced_file_takes_no_second_place(library, put):
+    put("other.safetensors")
+    other = library.load("other", Monitor())
+    for _ in range(3):
+        put("one.safetensors")
+        library.load("one", Monitor())
+    assert library.load("other", Monitor()) is other
+
+
+def test_file_that_vanishes_is_told_in_one_sentence(library, put, monkeypatch):
+    path = put("one.safetensors")
+    path.unlink()
+    monkeypatch.setattr(library, "find", lambda name: path)
+    with pytest.raises(ModelNotFoundError, match=r"^one\.safetensors cannot be read .*removed"):
+        library.load("one", Monitor())
+
+
+@pytest.mark.parametrize("name", ["Foo", "foo.onnx", "deep/FOO", "deep\\Foo.onnx"])
+def test_model_in_a_format_of_others_is_named_as_such(library, put, name):
+    put("deep/Foo.onnx")
+    with pytest.raises(UnsupportedModelError, match=r"Foo\.onnx is there, but its format cannot"):
+        library.load(name, Monitor())
+
+
+def test_readable_model_goes_before_one_that_is_not(library, put):
+    put("Foo.bin")
+    path = put("Foo.pth")
+    assert library.find("Foo") == path
+    with pytest.raises(ModelNotFoundError, match=r"There is no model 'Foo\.txt'"):
+        library.load("Foo.txt", Monitor())
 
 
 def test_release_forgets(library, put):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..downloads import download
-from ..errors import ModelNotFoundError
+from ..errors import ModelNotFoundError, UnsupportedModelError
 from ..monitor import Monitor
 from ..settings import home, make_folder
 from .catalogue import ModelSpec, catalogue, find_spec
@@ -23,6 +23,15 @@ from .loader import EXTENSIONS, Model, load_model
 from .operation import SHIPPED_MODEL
 
 SHIPPED_FOLDER = Path(__file__).with_name("weights")
+
+_FOREIGN = (
+    *(".bin", ".onnx", ".param", ".pkl", ".pickle", ".h5", ".keras", ".tflite", ".pb", ".npz"),
+    *(".engine", ".trt", ".gguf", ".mlmodel", ".mnn", ".pt2", ".ptl", ".jit", ".msgpack", ".tar"),
+    *(".zip", ".rar", ".7z", ".chn", ".model", ".torchscript"),
+)
+"""Formats in which models are passed on, and that are not read."""
+
+_Identity = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ class Library:
         self._folders = folders or (lambda: [own_model_folder()])
         self._keep = keep
         self._idle_seconds = idle_seconds
-        self._loaded: dict[tuple[Path, int], Model] = {}
+        self._loaded: dict[Path, tuple[_Identity, Model]] = {}
         self._timer: threading.Timer | None = None
         self._lock = threading.RLock()
 
@@ -100,13 +109,14 @@ class Library:
         path = self.find(name)
         if path is None:
             path = self._download(name, monitor, may_download)
-        key = (path, path.stat().st_mtime_ns)
         with self._lock:
-            model = self._loaded.pop(key, None)
-            if model is None:
+            # Taken before the file is read: one that is replaced meanwhile is loaded again.
+            identity = _identity(path)
+            known, model = self._loaded.pop(path, (None, None))
+            if model is None or known != identity:
                 monitor.status(f"loading {path.stem}")
                 model = load_model(path)
-            self._loaded[key] = model
+            self._loaded[path] = identity, model
             while len(self._loaded) > self._keep:
                 self._loaded.pop(next(iter(self._loaded)))
             self._release_later()
@@ -129,6 +139,7 @@ class Library:
         """Return the catalogue's entry called `name`, or raise `ModelNotFoundError`."""
         spec = find_spec(name) or find_spec(_stem(name))
         if spec is None:
+            self._refuse_unreadable(name)
             close = get_close_matches(name, [entry.name for entry in self.entries()], n=3)
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
             raise ModelNotFoundError(
@@ -136,6 +147,18 @@ class Library:
                 f"or choose {SHIPPED_MODEL}, which is always there."
             )
         return spec
+
+    def _refuse_unreadable(self, name: str) -> None:
+        """Raise `UnsupportedModelError` if a model of that name has a format of another program."""
+        wanted = name.replace("\\", "/").casefold()
+        for folder in map(Path, self._folders()):
+            for path in _walk(folder, _FOREIGN):
+                for below in (path.relative_to(folder).as_posix(), path.name):
+                    if wanted in (below.casefold(), below[: -len(path.suffix)].casefold()):
+                        raise UnsupportedModelError(
+                            f"{below} is there, but its format cannot be read; get the model as "
+                            f"{', '.join(EXTENSIONS[:-1])} or {EXTENSIONS[-1]}."
+                        )
 
     def _download(self, name: str, monitor: Monitor, may_download: bool) -> Path:
         spec = self.known(name)
@@ -170,12 +193,23 @@ class Library:
         self._timer.start()
 
 
-def _walk(folder: Path) -> Iterable[Path]:
-    """Yield the weights files below `folder`; links are followed, as hosts do."""
+def _walk(folder: Path, extensions: Sequence[str] = EXTENSIONS) -> Iterable[Path]:
+    """Yield the files of these kinds below `folder`; links are followed, as hosts do."""
     for root, _, names in os.walk(folder, followlinks=True):
         for name in names:
-            if name.lower().endswith(EXTENSIONS):
+            if name.lower().endswith(tuple(extensions)):
                 yield Path(root, name)
+
+
+def _identity(path: Path) -> _Identity:
+    """Return what changes when a file is replaced or written."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise ModelNotFoundError(
+            f"{path.name} cannot be read ({error.strerror}); it has been moved or removed just now."
+        ) from error
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _order(path: Path) -> tuple[str, int]:

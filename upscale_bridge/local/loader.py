@@ -6,6 +6,7 @@ import copy
 import hashlib
 import importlib.util
 import logging
+import re
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +19,8 @@ from torch import Tensor
 from ..errors import EngineError, UnsupportedModelError
 from .halo import Sight, measure_sight
 from .lean import slim
+from .room import Room
+from .weights import read_weights
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -30,6 +33,13 @@ EXTENSIONS = (".safetensors", ".sft", ".pth", ".pt", ".ckpt")
 # Networks that keep no state between calls. Others do: SPAN replaces its weights in every call,
 # and two threads in it crash the process.
 _CONCURRENT = ("Compact", "ESRGAN")
+
+_MOST_SCALE = 32
+
+# Bytes that a network may take while it is built, and how many times those of its weights. The
+# architectures of spandrel 0.4.2 take up to 5 times those of fp32 weights.
+_ROOM = 64 << 20
+_ROOM_SHARE = 16
 
 _CPU = torch.device("cpu")
 _spandrel_lock = threading.Lock()
@@ -60,7 +70,8 @@ class Model:
         """Smallest side of an input that needs no padding, in pixels."""
         self.multiple: int = descriptor.size_requirements.multiple_of
         """Sides that are multiples of this need no padding."""
-        self.widest: int = max(p.shape[0] for p in descriptor.model.parameters() if p.dim() > 1)
+        wide = (p.shape[0] for p in descriptor.model.parameters() if p.dim() > 1)
+        self.widest: int = max(wide, default=1)
         """Most channels that any layer puts out."""
         self._master = descriptor
         self._replicas: dict[tuple[torch.device, torch.dtype], Replica] = {}
@@ -135,26 +146,71 @@ class Replica:
 
 
 def load_model(path: Path, name: str | None = None) -> Model:
-    """Load a weights file with spandrel, or raise `UnsupportedModelError`.
+    """Load a weights file, or raise `UnsupportedModelError`.
 
-    No code in the file is run: pickled files go through spandrel's restricted unpickler.
+    No code in the file is run. What it makes takes a small multiple of its size in memory.
     """
     spandrel = import_spandrel()
-    loader = spandrel.ModelLoader("cpu", _registry(spandrel))
+    weights = read_weights(path, spandrel.canonicalize_state_dict)
     try:
-        descriptor = loader.load_from_state_dict(_read_weights(path, spandrel))
+        _refuse_wild_numbers(weights)
+        descriptor = _build(path.name, weights, spandrel)
+    except UnsupportedModelError:
+        raise
     except spandrel.UnsupportedModelError as error:
         raise UnsupportedModelError(
             f"{path.name} holds no architecture that spandrel knows; "
             "check that it is an upscale model, or install a newer spandrel."
         ) from error
-    except Exception as error:  # a damaged file can fail anywhere inside the readers
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+    except Exception as error:  # shapes that do not fit can fail anywhere in an architecture
         raise UnsupportedModelError(
-            f"{path.name} is damaged or not a weights file, nothing in it was run ({reason}); "
+            f"{path.name} does not fit the network that it seems to be ({_reason(error)}); "
             "download it again from a source that you trust."
         ) from error
     return wrap_descriptor(descriptor, name or path.stem)
+
+
+def _build(name: str, weights: dict[str, Tensor], spandrel: Any) -> Any:
+    """Return spandrel's descriptor; weights that its network does not have are left out."""
+    loader = spandrel.ModelLoader("cpu", _registry(spandrel))
+    room = _ROOM + _ROOM_SHARE * sum(one.numel() * one.element_size() for one in weights.values())
+    try:
+        with Room(room):
+            return loader.load_from_state_dict(dict(weights))
+    except RuntimeError as error:
+        names = _surplus(str(error))
+        if not names:
+            raise
+        some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        if not weights.keys() >= set(names):  # spandrel has renamed them
+            raise UnsupportedModelError(
+                f"{name} has weights beyond those of its network ({some}); get a file that holds "
+                "the network alone."
+            ) from error
+    log.warning("%s: left out what its network does not have (%s).", name, some)
+    rest = {key: value for key, value in weights.items() if key not in names}
+    with Room(room):
+        return loader.load_from_state_dict(rest)
+
+
+def _surplus(message: str) -> list[str]:
+    """Return the names that `load_state_dict` complains of, if it has no other complaint."""
+    if "Missing key(s)" in message or "size mismatch" in message:
+        return []
+    return re.findall(r'"([^"]+)"', message.partition("Unexpected key(s) in state_dict:")[2])
+
+
+def _refuse_wild_numbers(weights: dict[str, Tensor]) -> None:
+    """Refuse names such as body.4000000000.weight: builders make a layer for each number below."""
+    most = 1000 + 4 * len(weights)
+    for name in weights:
+        for part in name.split("."):
+            if part.isdecimal() and (len(part) > 9 or int(part) > most):
+                raise ValueError(f"it has {len(weights)} tensors, and one is number {part[:20]}")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def wrap_descriptor(descriptor: object, name: str) -> Model:
@@ -223,19 +279,16 @@ def _define_torchvision_schemas() -> None:
             log.debug("torchvision::%s is there already: %s", operator, error)
 
 
-def _read_weights(path: Path, spandrel: Any) -> dict[str, Any]:
-    if path.suffix.lower() == ".sft":
-        from safetensors.torch import load_file
-
-        return dict(spandrel.canonicalize_state_dict(load_file(path)))
-    return dict(spandrel.ModelLoader("cpu").load_state_dict_from_file(path))
-
-
 def _refuse_unsuitable(name: str, descriptor: ImageModelDescriptor[Any]) -> None:
     if descriptor.purpose == "FaceSR":
         raise UnsupportedModelError(
             f"{name} restores aligned faces and cannot upscale whole images; "
             "choose an upscale model."
+        )
+    if not 1 <= descriptor.scale <= _MOST_SCALE:
+        raise UnsupportedModelError(
+            f"{name} enlarges {descriptor.scale} times; only models of up to {_MOST_SCALE} times "
+            "can be used."
         )
     channels = (descriptor.input_channels, descriptor.output_channels)
     if channels[0] != channels[1] or channels[0] not in (1, 3, 4):
