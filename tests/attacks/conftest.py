@@ -1,3 +1,6 @@
-"""The server that the attacks are made on, as its own tests have it."""
+"""The server, and the stand-in of the vendors, as their own tests have them."""
 
-from tests.server.conftest import ends, listen, server, service, small_presets  # noqa: F401
+from tests.remote.conftest import remote, vendor
+from tests.server.conftest import ends, listen, server, service, small_presets
+
+__all__ = ["ends", "listen", "remote", "server", "service", "small_presets", "vendor"]

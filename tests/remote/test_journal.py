@@ -22,6 +22,9 @@ class Clock:
     def now(self):
         return self.time
 
+    def monotonic(self):
+        return self.time
+
 
 @pytest.fixture
 def clock():
@@ -82,13 +85,19 @@ def test_task_goes_from_claim_to_result(journal, clock):
     task = journal.get(ONE.request)
     assert (task.state, task.ticket, task.owner) == ("running", "t-1", claimed.owner)
     clock.time += 4
-    journal.finish(ONE.request, "a.png")
-    assert journal.get(ONE.request) == replace(
+    journal.finish(ONE.request, "a.png", "ab" * 32)
+    task = journal.get(ONE.request)
+    assert task.seen_finished - task.seen_submitted == 6
+    assert task == replace(
         claimed,
         owner="",
         state="done",
         ticket="t-1",
         result="a.png",
+        digest="ab" * 32,
+        undelivered=1,
+        seen_submitted=task.seen_submitted,
+        seen_finished=task.seen_finished,
         created=clock.time - 7,
         submitted=clock.time - 6,
         finished=clock.time,

@@ -46,6 +46,9 @@ class Clock:
     def now(self):
         return self.time
 
+    def monotonic(self):
+        return self.time
+
 
 @pytest.fixture
 def clock():
@@ -88,10 +91,12 @@ def running(journal, task=ONE, ticket="t-1"):
     journal.accept(task.request, ticket)
 
 
-def finished(journal, task=ONE, ticket="t-1", name="a.png"):
+def finished(journal, task=ONE, ticket="t-1"):
     running(journal, task, ticket)
+    name = f"{task.request}.png"
     (journal.results / name).write_bytes(b"a picture")
     journal.finish(task.request, name)
+    journal.deliver([task.request])
 
 
 # --- programs that live and die
@@ -155,7 +160,7 @@ def test_result_is_reused_as_long_as_it_is_kept(journal, clock):
     finished(journal)
     assert journal.is_kept(ONE.request, 7)
     task, ours = journal.claim(ONE, 7)
-    assert (task.state, task.result, ours) == ("done", "a.png", False)
+    assert (task.state, task.result, ours) == ("done", "a1b2c3d4e5.png", False)
     clock.time += 7 * DAY
     assert journal.is_kept(ONE.request, 7)
     clock.time += 1
@@ -168,7 +173,7 @@ def test_result_is_reused_as_long_as_it_is_kept(journal, clock):
 
 def test_result_whose_file_is_gone_is_not_kept(journal):
     finished(journal)
-    (journal.results / "a.png").unlink()
+    (journal.results / "a1b2c3d4e5.png").unlink()
     assert not journal.is_kept(ONE.request, 7)
     assert journal.claim(ONE, 7)[1]
     finished(journal, TWO)
@@ -188,25 +193,46 @@ def test_upload_of_a_task_that_failed_is_not_used_again(journal):
 
 
 def test_sweep_removes_what_is_old_with_its_file(journal, clock):
-    finished(journal, ONE, "t-1", "a.png")
+    finished(journal, ONE, "t-1")
     clock.time += 3 * DAY
-    finished(journal, TWO, "t-2", "b.png")
+    finished(journal, TWO, "t-2")
     running(journal, replace(ONE, request="c"), "t-3")
     clock.time += 5 * DAY
     journal.sweep(7)
     assert {task.request for task in journal.all()} == {TWO.request, "c"}
-    assert [path.name for path in journal.results.iterdir()] == ["b.png"]
+    assert [path.name for path in journal.results.iterdir()] == ["a1b2c3ffff.png"]
 
 
-def test_sweep_removes_abandoned_parts_only(journal, clock):
-    journal.claim(ONE, 7)
-    ages = {"old.part": 2, "new.part": 0.1, "old.rejected": 8, "new.rejected": 2}
-    for name, days in ages.items():
-        path = journal.results / name
-        path.touch()
-        os.utime(path, (clock.time - days * DAY,) * 2)
+def test_result_that_nobody_got_never_grows_old(journal, clock):
+    finished(journal, ONE, "t-1")
+    finished(journal, TWO, "t-2")
+    journal.finish(TWO.request, "a1b2c3ffff.png")
+    clock.time += 400 * DAY
     journal.sweep(7)
-    assert {p.name for p in journal.results.iterdir()} == {"new.part", "new.rejected"}
+    assert [task.request for task in journal.all()] == [TWO.request]
+    assert [path.name for path in journal.results.iterdir()] == ["a1b2c3ffff.png"]
+    assert journal.is_kept(TWO.request, 7)
+    assert journal.claim(TWO, 7)[0].state == "done"
+    journal.deliver([TWO.request])
+    assert not journal.is_kept(TWO.request, 7)
+
+
+def test_sweep_removes_the_parts_of_dead_programs_only(journal, program, tmp_path):
+    """Whatever their age: a clock that is wrong makes a file that is being written look old."""
+    mine = journal.new_part(ONE.request)
+    theirs = program("submitting")
+    other = Journal(tmp_path).get(ONE.request).owner
+    names = (mine.name, f"{ONE.request}.{other}.1.part", "x.dead.2.part", "old.part", "x.rejected")
+    for name in names:
+        (journal.results / name).touch()
+        os.utime(journal.results / name, (0, 0))
+    journal.sweep(7)
+    left = {mine.name, f"{ONE.request}.{other}.1.part", "x.rejected"}
+    assert {path.name for path in journal.results.iterdir()} == left
+    kill(theirs)
+    journal.sweep(7)
+    left.remove(f"{ONE.request}.{other}.1.part")
+    assert {path.name for path in journal.results.iterdir()} == left
 
 
 def test_sweep_does_not_remove_a_task_that_began_anew(journal, clock, monkeypatch):

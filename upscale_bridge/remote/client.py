@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -38,6 +39,7 @@ from .wire import Call
 _TYPICAL_SECONDS = 20.0
 _PRIVATE_FIRST_POLL = 0.25
 _MOST_ANSWER = 1 << 20
+_TIDY_SECONDS = 3600.0
 _NO_KEY = "no-key-is-set"  # a host in a private network may not ask for one
 
 
@@ -59,6 +61,7 @@ class Client:
         self._look_up = look_up
         self._lock = threading.Lock()
         self._journals: dict[Path, Journal] = {}
+        self._tidied: float | None = None
 
     @property
     def journal(self) -> Journal:
@@ -67,7 +70,6 @@ class Client:
             folder = home()
             if folder not in self._journals:
                 self._journals[folder] = Journal(folder, self._clock)
-                self._journals[folder].sweep(self.settings().result_days)
             return self._journals[folder]
 
     def request(
@@ -120,7 +122,9 @@ class Client:
         if not left:
             monitor.status("reused")
         rest = iter(self._run_new(left, settings, monitor) if left else ())
-        return [next(rest) if result is None else result for result in found]
+        done = [next(rest) if result is None else result for result in found]
+        self._tidy([outcome.task for outcome in done if isinstance(outcome, Outcome)], bool(left))
+        return done
 
     def resume(
         self,
@@ -145,7 +149,7 @@ class Client:
             raise TaskFailedError(task.reason, ticket=task.ticket)
         if task.state == "ambiguous":
             raise doubt(kind, task.request, task.reason)
-        (outcome,) = self.run([Request(task, kind(), None, accept(task))], monitor)
+        (outcome,) = self.run([Request(task, kind(), None, accept(task), resumes=True)], monitor)
         if isinstance(outcome, UpscaleError):
             raise outcome
         return outcome
@@ -221,6 +225,17 @@ class Client:
         ]
         typical = self.journal.typical_seconds(type(operation).__name__) or _TYPICAL_SECONDS
         return self.pool.run(contexts, monitor, typical)
+
+    def _tidy(self, delivered: Sequence[Task], new: bool) -> None:
+        """Note what was delivered, and remove what is old: seldom, and only when `new` came."""
+        now = self._clock.monotonic()
+        with contextlib.suppress(SettingsError):  # no reason to keep results from the caller
+            fresh = [task.request for task in delivered if task.undelivered]
+            if fresh:
+                self.journal.deliver(fresh)
+            if new and (self._tidied is None or now - self._tidied > _TIDY_SECONDS):
+                self._tidied = now
+                self.journal.sweep(self.settings().result_days)
 
     def _known(self, name: str, operation: type[RemoteOperation] | None) -> Task:
         """Return a task of the journal, or write one down that another machine submitted."""

@@ -41,6 +41,8 @@ class Request:
     accept: Callable[[bytes], Any] = field(repr=False)
     """Decodes a result. Raises `InvalidInputError` when the file is broken, `BadReplyError` when
     it is whole but not what was asked for."""
+    resumes: bool = False
+    """True when the task of that row is wanted, however old, and no new one in its place."""
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import Literal
 
@@ -18,11 +17,12 @@ from ..errors import (
 )
 from .clock import backoff
 from .context import LARGEST_RESULT, TRANSIENT, Context
+from .seen import LONGEST_GAP
 from .wire import Done, Failed, Output, Queued, Running, Status
 
 _GROWTH, _SLOWEST_POLL = 1.4, 5.0
 _EARLY_MISSES = 3  # a service may not know its own new task for a moment
-_SHORTEST_LIFE = 3600  # seconds for which every service keeps its results
+_SHORTEST_LIFE = 3600 + LONGEST_GAP  # every service keeps results for an hour; see SeenTime
 _FETCHES = 6
 
 
@@ -66,7 +66,7 @@ def fetch(context: Context, output: Output, ticket: str) -> Path:
 
     A result that cannot be fetched at its address any more is asked for once more.
     """
-    part = context.journal.results / f"{context.name}.{secrets.token_hex(4)}.part"
+    part = context.journal.new_part(context.name)
     try:
         if output.data:
             part.write_bytes(output.data)
@@ -177,12 +177,10 @@ def _unfetched(context: Context, ticket: str, problem: Exception | None) -> Task
 def _lost(context: Context, ticket: str) -> TaskLostError:
     """Say that the service does not know the task; an old one is given up for good."""
     title = context.operation.provider.title
-    submitted = context.task.submitted
-    age = context.clock.now() - submitted if submitted else 0.0
-    if age > _SHORTEST_LIFE:
+    if context.journal.age(context.task) > _SHORTEST_LIFE:
         text = (
-            f"{title} does not know task {ticket} any more, submitted {age / 3600:.0f} h ago; its "
-            "result is gone. Running again submits it anew, which costs again."
+            f"{title} does not know task {ticket} any more, submitted hours ago; its result is "
+            "gone. Running again submits it anew, which costs again."
         )
         context.journal.fail(context.name, text, expired=True)
         return TaskLostError(text, ticket=ticket)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,13 +25,16 @@ from ..errors import InvalidInputError
 from ..owners import Owners
 from ..settings import make_folder
 from .clock import Clock
+from .results import part_name, remove_files, remove_parts
 from .schema import MIGRATIONS
+from .seen import SeenTime
 
 State = Literal["preparing", "submitting", "running", "done", "failed", "ambiguous", "expired"]
 
 FILE = "journal.sqlite3"
 _DAY = 86_400
 _SHORTEST_NAME = 6
+_DIED = "The program ended while it submitted."
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,14 @@ class Task:
     created: float = 0.0
     submitted: float = 0.0
     finished: float = 0.0
-    """Seconds since 1970, 0 when not yet."""
+    """Seconds since 1970 by the machine's clock, 0 when not yet; to be shown, not to be trusted."""
+    seen_submitted: float = 0.0
+    seen_finished: float = 0.0
+    """The same as `SeenTime` has it, which decides."""
+    undelivered: int = 0
+    """1 for a result that nobody got yet."""
+    digest: str = ""
+    """SHA-256 of the result's file, hexadecimal; empty when it was not noted."""
 
 
 class Journal:
@@ -79,6 +89,7 @@ class Journal:
         self.listeners: list[Callable[[], None]] = []
         """Called after every change that this program makes, from the thread that made it."""
         self._database = Database(folder / FILE, "tasks", Task, MIGRATIONS, ("ticket",), self._tell)
+        self._seen = SeenTime(self._database, self._clock)
         self._active: set[str] = set()
         self._owners = Owners(folder / "owners")
 
@@ -91,17 +102,17 @@ class Journal:
         """Return the task of the same request, and True when it is ours to prepare.
 
         A new row is made when there is none, when the last one failed or expired, and when its
-        result is gone or older than `days`. A dead owner's row is taken over, or becomes
-        ambiguous if its submit may have been sent.
+        result is gone, or was delivered and is older than `days`. A dead owner's row is taken
+        over, or becomes ambiguous if its submit may have been sent.
         """
         with self._lock, self._database.transaction():
-            found = self._get(wanted.request)
-            if found is not None and not self._is_over(found, days):
+            found, seen = self._get(wanted.request), self._seen.now()
+            if found is not None and not self._is_over(found, days, seen):
                 if self._is_worked_on(found):
                     return found, False
                 if found.state not in ("preparing", "submitting"):
                     return replace(found, owner=""), False
-                doubted = self._abandon(found, "The program ended while it submitted.")
+                doubted = self._abandon(found, _DIED)
                 if doubted is not None:
                     return doubted, False
                 wanted = replace(wanted, upload=found.upload)
@@ -110,6 +121,16 @@ class Journal:
             self._database.insert(claimed)
             self._active.add(wanted.request)
             return claimed, True
+
+    def rejoin(self, request: str) -> Task | None:
+        """Return a task for who wants no new one in its place; None when it was not submitted."""
+        with self._lock, self._database.transaction():
+            found = self._get(request)
+            if found is None or self._is_worked_on(found):
+                return found
+            if found.state in ("preparing", "submitting"):
+                return self._abandon(found, _DIED)
+            return replace(found, owner="")
 
     def retake(self, request: str) -> bool:
         """Make an ambiguous task ours to submit again; for hosts that refuse to do it twice."""
@@ -122,8 +143,9 @@ class Journal:
 
     def begin_submit(self, request: str) -> bool:
         """Note that the paid call is about to be sent; False when the task is not ours any more."""
-        now = self._clock.now()
-        return self._change(request, ("preparing",), mine=True, state="submitting", submitted=now)
+        with self._database.transaction():
+            times = {"submitted": self._clock.now(), "seen_submitted": self._seen.now()}
+            return self._note(request, ("preparing",), mine=True, state="submitting", **times)
 
     def end_submit(self, request: str) -> None:
         """Note that the call certainly did not arrive."""
@@ -160,26 +182,42 @@ class Journal:
         """Note where the image was uploaded."""
         self._change(request, ("preparing",), mine=True, upload=url)
 
-    def finish(self, request: str, result: str) -> None:
-        """Note the result's file name."""
-        now = self._clock.now()
-        self._change(request, None, state="done", result=result, finished=now, owner="", reason="")
+    def finish(self, request: str, result: str, digest: str = "") -> None:
+        """Note the result's file name, and the SHA-256 of what is in it."""
+        with self._database.transaction():
+            found: dict[str, Any] = {"result": result, "digest": digest, "undelivered": 1}
+            found |= {"owner": "", "reason": "", **self._ended()}
+            self._note(request, None, state="done", **found)
+
+    def deliver(self, requests: Collection[str]) -> None:
+        """Note that results were handed over; only then they grow old."""
+        with self._database.transaction():
+            for request in requests:
+                self._note(request, ("done",), undelivered=0)
 
     def fail(self, request: str, reason: str, *, expired: bool = False) -> None:
         """Note that a task has no result and never will."""
         state: State = "expired" if expired else "failed"
-        now = self._clock.now()
-        self._change(request, ("running",), state=state, reason=reason, finished=now, owner="")
+        with self._database.transaction():
+            self._note(request, ("running",), state=state, reason=reason, owner="", **self._ended())
 
     def get(self, request: str) -> Task | None:
         """Return a task."""
         with self._database.transaction(reading=True):
             return self._get(request)
 
-    def is_kept(self, request: str, days: int) -> bool:
-        """Tell whether the result of a request is here and not older than `days`."""
-        task = self.get(request)
-        return task is not None and task.state == "done" and not self._is_over(task, days)
+    def is_kept(self, request: str, days: float) -> bool:
+        """Tell whether the result of a request is here and to be used for `days`."""
+        with self._database.transaction(reading=True):
+            task = self._get(request)
+            if task is None or task.state != "done":
+                return False
+            return not self._is_over(task, days, self._seen.now(reading=True))
+
+    def age(self, task: Task) -> float:
+        """Return how many seconds ago a task was submitted, at least."""
+        with self._database.transaction(reading=True):
+            return self._seen.now(reading=True) - task.seen_submitted
 
     def find(self, name: str) -> Task | None:
         """Return the task whose ticket is `name`, or whose request begins with it.
@@ -199,44 +237,49 @@ class Journal:
     def all(self) -> list[Task]:
         """Return all tasks, the newest first."""
         with self._database.transaction(reading=True):
-            return self._database.rows("SELECT * FROM tasks ORDER BY created DESC")
+            return self._database.rows("SELECT * FROM tasks ORDER BY rowid DESC")
 
     def attach(self, task: Task) -> None:
         """Store a running task that was found elsewhere, or the ticket of an ambiguous one."""
         with self._database.transaction():
-            self._database.insert(task)
+            seen = task.seen_submitted or self._seen.now()
+            self._database.insert(replace(task, seen_submitted=seen))
 
     def forget(self, request: str) -> None:
         """Remove a task and its result file."""
         with self._database.transaction():
             task = self._get(request)
             self._database.execute("DELETE FROM tasks WHERE request = ?", request)
-        if task is not None and task.result:
-            (self.results / task.result).unlink(missing_ok=True)
+        if task is not None:
+            remove_files(self.results, request)
+
+    def new_part(self, request: str) -> Path:
+        """Return the path of a new file for a result that is on its way to this program."""
+        return self.results / part_name(request, self._owners.own())
 
     def sweep(self, days: int) -> None:
-        """Remove what finished more than `days` ago, and what dead processes left behind."""
-        now = self._clock.now()
+        """Remove what ended more than `days` ago, and what dead processes left behind.
+
+        A result that nobody got is not removed.
+        """
+        ended = "state IN ('done', 'failed', 'expired') AND undelivered = 0"
         with self._database.transaction():
-            old = (now - days * _DAY,)
-            where = "WHERE finished > 0 AND finished < ?"
-            names = self._database.execute(f"SELECT result FROM tasks {where}", *old).fetchall()
-            self._database.execute(f"DELETE FROM tasks {where}", *old)
+            old = self._seen.now() - days * _DAY
+            where = f"WHERE {ended} AND seen_finished < ?"
+            names = self._database.execute(f"SELECT request FROM tasks {where}", old).fetchall()
+            self._database.execute(f"DELETE FROM tasks {where}", old)
         for (name,) in names:
-            if name:
-                (self.results / name).unlink(missing_ok=True)
-        for pattern, age in (("*.part", 1), ("*.rejected", days)):
-            for file in self.results.glob(pattern):
-                if file.stat().st_mtime < now - age * _DAY:
-                    file.unlink(missing_ok=True)
+            remove_files(self.results, name)
+        remove_parts(self.results, self._owners.lives)
         self._owners.sweep()
 
     def typical_seconds(self, operation: str) -> float | None:
         """Return the median time from submit to result of an operation's last tasks."""
         with self._database.transaction(reading=True):
             rows = self._database.execute(
-                "SELECT finished - submitted FROM tasks WHERE operation = ? AND state = 'done' "
-                "AND submitted > 0 AND finished > submitted ORDER BY finished DESC LIMIT 9",
+                "SELECT seen_finished - seen_submitted FROM tasks WHERE operation = ? "
+                "AND state = 'done' AND seen_submitted > 0 AND seen_finished > seen_submitted "
+                "ORDER BY seen_finished DESC LIMIT 9",
                 operation,
             ).fetchall()
         times = sorted(float(row[0]) for row in rows)
@@ -255,7 +298,7 @@ class Journal:
             self._database.execute("DELETE FROM tasks WHERE request = ?", task.request)
             return None
         doubted = replace(task, state="ambiguous", owner="", reason=task.reason or reason)
-        self._database.insert(doubted)
+        self._update(task.request, state="ambiguous", owner="", reason=doubted.reason)
         return doubted
 
     def _is_worked_on(self, task: Task) -> bool:
@@ -264,25 +307,35 @@ class Journal:
             return task.request in self._active
         return self._owners.lives(task.owner)
 
-    def _is_over(self, task: Task, days: int) -> bool:
+    def _is_over(self, task: Task, days: float, seen: float) -> bool:
         """Tell whether a new request makes a new task of this one."""
         if task.state == "done":
-            old = task.finished < self._clock.now() - days * _DAY
+            old = not task.undelivered and seen - task.seen_finished > days * _DAY
             return old or not (self.results / task.result).exists()
         return task.state in ("failed", "expired")
+
+    def _ended(self) -> dict[str, Any]:
+        """Return the times of an end that is now."""
+        return {"finished": self._clock.now(), "seen_finished": self._seen.now()}
 
     def _change(
         self, request: str, states: tuple[State, ...] | None, mine: bool = False, **values: Any
     ) -> bool:
-        """Update a row if it is in one of `states`, and ours if `mine`; tell whether it was."""
+        """Do what `_note` does, in a transaction of its own."""
         with self._database.transaction():
-            task = self._get(request)
-            if task is None or (states is not None and task.state not in states):
-                return False
-            if mine and task.owner != self._owners.own():
-                return False
-            self._update(request, **values)
-            return True
+            return self._note(request, states, mine, **values)
+
+    def _note(
+        self, request: str, states: tuple[State, ...] | None, mine: bool = False, **values: Any
+    ) -> bool:
+        """Update a row if it is in one of `states`, and ours if `mine`; tell whether it was."""
+        task = self._get(request)
+        if task is None or (states is not None and task.state not in states):
+            return False
+        if mine and task.owner != self._owners.own():
+            return False
+        self._update(request, **values)
+        return True
 
     def _update(self, request: str, **values: Any) -> None:
         columns = ", ".join(f"{name} = ?" for name in values)

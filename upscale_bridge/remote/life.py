@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadReplyError, InvalidInputError, SettingsError, TransportError
+from ..errors import (
+    BadReplyError,
+    InvalidInputError,
+    SettingsError,
+    TaskError,
+    TaskFailedError,
+    TransportError,
+)
 from .clock import backoff
 from .context import Context, Request
 from .follow import fetch, unwritable, wait_for
@@ -60,15 +68,19 @@ def _leave(context: Context) -> None:
 
 def reuse(request: Request, journal: Journal, days: int) -> Outcome | None:
     """Return the kept result of the same request, None when there is none; needs no network."""
-    name = request.task.request
-    return _reuse(request, journal, "reused") if journal.is_kept(name, days) else None
+    name, limit = request.task.request, math.inf if request.resumes else days
+    return _reuse(request, journal, "reused") if journal.is_kept(name, limit) else None
 
 
 def _claim(context: Context) -> tuple[Task, How]:
     """Return the task when it is ours to prepare, or accepted, or done."""
     how: How = "new"
+    days = context.settings.result_days
     while True:
-        task, ours = context.journal.claim(context.request.task, context.settings.result_days)
+        if context.request.resumes:
+            task, ours = _wanted(context), False
+        else:
+            task, ours = context.journal.claim(context.request.task, days)
         if ours:
             return task, "new"
         if task.state == "done":
@@ -81,6 +93,16 @@ def _claim(context: Context) -> tuple[Task, How]:
             return context.task, "resumed"
         how = "joined"  # another node or program is about to submit the same
         context.wait(_OTHERS_SECONDS)
+
+
+def _wanted(context: Context) -> Task:
+    """Return the task that is resumed, as it is by now."""
+    task = context.journal.rejoin(context.name)
+    if task is None:
+        raise TaskError(f"Task {context.name[:12]} was forgotten, or never submitted.")
+    if task.state in ("failed", "expired"):
+        raise TaskFailedError(task.reason, ticket=task.ticket)
+    return task
 
 
 def _refuses_doubles(context: Context) -> bool:
@@ -121,7 +143,7 @@ def _finish(context: Context, done: Done | None, how: How) -> Outcome:
             raise _kept(context.request, error, _keep(context, part)) from error
         except InvalidInputError as error:
             if attempt + 1 == _BROKEN_FILES:
-                rejected = part.replace(part.with_suffix(".rejected"))
+                rejected = part.replace(part.with_name(f"{context.name}.rejected"))
                 raise _kept(context.request, error, rejected) from error
             part.unlink()
             context.wait(backoff(attempt))

@@ -30,4 +30,25 @@ MIGRATIONS = (
         "finished REAL NOT NULL, "
         "PRIMARY KEY (request))",
     ),
+    Migration(
+        "the table of time",
+        "CREATE TABLE seen (seen REAL NOT NULL, calendar REAL NOT NULL)",
+    ),
+    Migration("its only row", "INSERT INTO seen VALUES (1.0, 0.0)"),
+    Migration(
+        "time of the submit",
+        "ALTER TABLE tasks ADD COLUMN seen_submitted REAL NOT NULL DEFAULT 0.0",
+    ),
+    Migration(
+        "time of the result",
+        "ALTER TABLE tasks ADD COLUMN seen_finished REAL NOT NULL DEFAULT 0.0",
+    ),
+    Migration(
+        "results that nobody got yet",
+        "ALTER TABLE tasks ADD COLUMN undelivered INTEGER NOT NULL DEFAULT 0",
+    ),
+    Migration(
+        "what a result's file must hold",
+        "ALTER TABLE tasks ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
+    ),
 )

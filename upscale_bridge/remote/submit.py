@@ -55,7 +55,7 @@ def submit(context: Context, task: Task) -> Done | None:
         else:
             context.journal.end_submit(context.name)
             asked = retry_after(reply.headers, context.clock.now())
-            pause = 0.5 + backoff(attempt) if asked is None else max(asked, 0.5)
+            pause = max(asked or 0.0, 0.5 + backoff(attempt))
             if context.clock.monotonic() + pause > until:
                 return _read_accepted(context, reply)
         context.show("waiting")
