@@ -221,7 +221,7 @@ def test_a_full_disk_when_the_answer_is_the_result(vendor, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
+        patch.setattr(follow, "write", full)
         result = vendor.run("photio")
     assert torch.equal(result.images, enlarged("photio", picture()))
     with pytest.raises(AmbiguousSubmitError, match=r"delivered but not kept.*No space left"):

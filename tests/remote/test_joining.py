@@ -108,13 +108,6 @@ def test_old_results_are_not_reused(vendor):
     check_delivered(vendor, "novita", tasks=2)
 
 
-def test_a_result_file_that_was_removed_is_made_anew(vendor):
-    check_delivered(vendor, "novita")
-    for path in (home() / "results").iterdir():
-        path.unlink()
-    check_delivered(vendor, "novita", tasks=2)
-
-
 @pytest.mark.parametrize("phase", ["submit", "poll", "download"])
 @pytest.mark.parametrize("command", ALL)
 def test_two_threads_share_a_task(vendor, command, phase):

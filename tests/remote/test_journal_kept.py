@@ -171,11 +171,7 @@ def test_result_is_reused_as_long_as_it_is_kept(journal, clock):
     assert (task.ticket, task.result, task.finished) == ("", "", 0.0)
 
 
-def test_result_whose_file_is_gone_is_not_kept(journal):
-    finished(journal)
-    (journal.results / "a1b2c3d4e5.png").unlink()
-    assert not journal.is_kept(ONE.request, 7)
-    assert journal.claim(ONE, 7)[1]
+def test_forgotten_task_leaves_no_file(journal):
     finished(journal, TWO)
     journal.forget(TWO.request)
     assert (journal.get(TWO.request), list(journal.results.iterdir())) == (None, [])

@@ -145,7 +145,9 @@ class Client:
                 f"Task {name} is at {task.base_url}, not at the present host; set "
                 f"{kind.provider.url_variable} to that address."
             )
-        if task.state in ("failed", "expired"):
+        if task.state == "expired" and task.ticket:
+            self.journal.reopen(task.request)  # asking once more costs nothing
+        elif task.state in ("failed", "expired"):
             raise TaskFailedError(task.reason, ticket=task.ticket)
         if task.state == "ambiguous":
             raise doubt(kind, task.request, task.reason)

@@ -17,6 +17,7 @@ from ..errors import (
 )
 from .clock import backoff
 from .context import LARGEST_RESULT, TRANSIENT, Context
+from .results import write
 from .seen import LONGEST_GAP
 from .wire import Done, Failed, Output, Queued, Running, Status
 
@@ -24,6 +25,8 @@ _GROWTH, _SLOWEST_POLL = 1.4, 5.0
 _EARLY_MISSES = 3  # a service may not know its own new task for a moment
 _SHORTEST_LIFE = 3600 + LONGEST_GAP  # every service keeps results for an hour; see SeenTime
 _FETCHES = 6
+_EMPTY_ANSWERS = 10  # a task may be done a moment before its result is named
+_GONE = {403, 404, 410}  # what signed storage says when its time is over
 
 
 def wait_for(context: Context, ticket: str) -> Done:
@@ -36,7 +39,7 @@ def wait_for(context: Context, ticket: str) -> Done:
     spent = {"queued": 0.0, "running": 0.0}
     phase: Literal["queued", "running"] = "running"  # until the service says otherwise
     delay = 0.0 if context.view.how == "resumed" else context.first_poll
-    misses, before = 0, clock.monotonic()
+    misses, empty, before = 0, 0, clock.monotonic()
     context.show("queued")
     while True:
         context.wait(delay)
@@ -47,8 +50,12 @@ def wait_for(context: Context, ticket: str) -> Done:
             if misses >= _EARLY_MISSES:
                 raise _lost(context, ticket)
         delay = max(delay, pause or 0.0)
-        if isinstance(status, Done) and status.outputs:
-            return status
+        if isinstance(status, Done):
+            if status.outputs:
+                return status
+            empty += 1
+            if empty >= _EMPTY_ANSWERS:
+                raise _nameless(context, ticket)
         if isinstance(status, Failed):
             raise _failed(context, ticket, status)
         now = clock.monotonic()
@@ -69,7 +76,7 @@ def fetch(context: Context, output: Output, ticket: str) -> Path:
     part = context.journal.new_part(context.name)
     try:
         if output.data:
-            part.write_bytes(output.data)
+            write(part, output.data)
             return part
         return _fetch(context, output, ticket, part)
     except OSError as error:
@@ -132,6 +139,8 @@ def _fetch(context: Context, output: Output, ticket: str, part: Path) -> Path:
             host = context.operation.provider.title
             problem = TransportError(f"{host} answers HTTP {status} for the result.", sent=True)
             if status not in TRANSIENT:
+                if renewed and status in _GONE and _is_old(context):
+                    raise _gone(context, ticket, f"{host} does not have its result any more")
                 if renewed or not ticket:
                     break
                 output, renewed = wait_for(context, ticket).outputs[0], True
@@ -174,19 +183,46 @@ def _unfetched(context: Context, ticket: str, problem: Exception | None) -> Task
     )
 
 
+def _nameless(context: Context, ticket: str) -> TaskError:
+    title = context.operation.provider.title
+    if _is_old(context):
+        return _gone(context, ticket, f"{title} does not name its result any more")
+    return TaskError(
+        f"{title} says that task {ticket} is done, but its answers name no result that can be "
+        f"read. Nothing is lost yet: {_resume_hint(ticket)}.",
+        ticket=ticket,
+    )
+
+
 def _lost(context: Context, ticket: str) -> TaskLostError:
     """Say that the service does not know the task; an old one is given up for good."""
     title = context.operation.provider.title
-    if context.journal.age(context.task) > _SHORTEST_LIFE:
-        text = (
-            f"{title} does not know task {ticket} any more, submitted hours ago; its result is "
-            "gone. Running again submits it anew, which costs again."
-        )
-        context.journal.fail(context.name, text, expired=True)
-        return TaskLostError(text, ticket=ticket)
+    if _is_old(context):
+        return _gone(context, ticket, f"{title} does not know it any more")
     return TaskLostError(
-        f"{title} does not know task {ticket}. Check that key and base URL are those of its "
-        f"submit; `upscale-bridge tasks forget {context.name[:12]}` gives it up, and running "
-        "again then costs again.",
+        f"{_before(context)}{title} does not know task {ticket}. Check that key and base URL are "
+        f"those of its submit; `upscale-bridge tasks forget {context.name[:12]}` gives it up, and "
+        "running again then costs again.",
         ticket=ticket,
     )
+
+
+def _is_old(context: Context) -> bool:
+    """Tell whether the service may have dropped the result."""
+    return context.journal.age(context.task) > _SHORTEST_LIFE
+
+
+def _gone(context: Context, ticket: str, what: str) -> TaskLostError:
+    """Give a task up for good."""
+    text = (
+        f"{_before(context)}The result of task {ticket} is gone: {what}, hours after the submit. "
+        "Running again submits it anew, which costs again."
+    )
+    context.journal.fail(context.name, text, expired=True)
+    return TaskLostError(text, ticket=ticket)
+
+
+def _before(context: Context) -> str:
+    """Return why the task is asked about once more, with a blank, or nothing."""
+    reason = context.task.reason
+    return f"{reason} " if reason else ""

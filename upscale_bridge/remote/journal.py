@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..database import Database
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, SettingsError
 from ..owners import Owners
 from ..settings import make_folder
 from .clock import Clock
-from .results import part_name, remove_files, remove_parts
+from .results import digest_of, find, part_name, reject, remove_files, remove_parts
 from .schema import MIGRATIONS
 from .seen import SeenTime
 
@@ -64,7 +64,7 @@ class Task:
     result: str = ""
     """Name of the file in the result folder."""
     reason: str = ""
-    """Why it failed, or why it is or was ambiguous, one sentence."""
+    """Why it failed, is or was ambiguous, or has to be fetched once more, one sentence."""
     created: float = 0.0
     submitted: float = 0.0
     finished: float = 0.0
@@ -102,8 +102,8 @@ class Journal:
         """Return the task of the same request, and True when it is ours to prepare.
 
         A new row is made when there is none, when the last one failed or expired, and when its
-        result is gone, or was delivered and is older than `days`. A dead owner's row is taken
-        over, or becomes ambiguous if its submit may have been sent.
+        result was delivered and is older than `days`. A dead owner's row is taken over, or
+        becomes ambiguous if its submit may have been sent.
         """
         with self._lock, self._database.transaction():
             found, seen = self._get(wanted.request), self._seen.now()
@@ -116,6 +116,7 @@ class Journal:
                 if doubted is not None:
                     return doubted, False
                 wanted = replace(wanted, upload=found.upload)
+            self._set_aside(wanted.request)
             own, now = self._owners.own(), self._clock.now()
             claimed = replace(wanted, key=secrets.token_hex(16), owner=own, created=now)
             self._database.insert(claimed)
@@ -185,9 +186,7 @@ class Journal:
     def finish(self, request: str, result: str, digest: str = "") -> None:
         """Note the result's file name, and the SHA-256 of what is in it."""
         with self._database.transaction():
-            found: dict[str, Any] = {"result": result, "digest": digest, "undelivered": 1}
-            found |= {"owner": "", "reason": "", **self._ended()}
-            self._note(request, None, state="done", **found)
+            self._finish(request, result, digest)
 
     def deliver(self, requests: Collection[str]) -> None:
         """Note that results were handed over; only then they grow old."""
@@ -201,13 +200,27 @@ class Journal:
         with self._database.transaction():
             self._note(request, ("running",), state=state, reason=reason, owner="", **self._ended())
 
+    def miss(self, task: Task, reason: str, *, again: bool) -> None:
+        """Note that the file of a task's result is gone or damaged, and why that matters.
+
+        `again` means that the service is asked for it once more; without, the task is over.
+        """
+        state: State = "running" if again else "expired"
+        with self._database.transaction():
+            if self._get(task.request) == task:  # else somebody else has noted more
+                self._update(task.request, state=state, reason=reason)
+
+    def reopen(self, request: str) -> None:
+        """Follow the ticket of a task once more that was given up."""
+        self._change(request, ("expired",), state="running", reason="")
+
     def get(self, request: str) -> Task | None:
         """Return a task."""
         with self._database.transaction(reading=True):
             return self._get(request)
 
     def is_kept(self, request: str, days: float) -> bool:
-        """Tell whether the result of a request is here and to be used for `days`."""
+        """Tell whether a request has a result that is to be used for `days`."""
         with self._database.transaction(reading=True):
             task = self._get(request)
             if task is None or task.state != "done":
@@ -292,14 +305,27 @@ class Journal:
     def _abandon(self, task: Task, reason: str) -> Task | None:
         """Forget a task that was never submitted, or keep it as ambiguous and return it.
 
-        `reason` tells why nobody knows the end of its submit; an older one stays.
+        `reason` tells why nobody knows the end of its submit; an older one stays. A task whose
+        result came, though nobody noted it, is done.
         """
         if task.state == "preparing" and not task.reason:
             self._database.execute("DELETE FROM tasks WHERE request = ?", task.request)
             return None
-        doubted = replace(task, state="ambiguous", owner="", reason=task.reason or reason)
-        self._update(task.request, state="ambiguous", owner="", reason=doubted.reason)
-        return doubted
+        came = find(self.results, task.request)
+        if came is None:
+            self._update(task.request, state="ambiguous", owner="", reason=task.reason or reason)
+        else:
+            self._finish(task.request, came.name, digest_of(came))
+        return self._get(task.request)
+
+    def _set_aside(self, request: str) -> None:
+        """Let no file of an earlier task look like the result of the next one."""
+        path = find(self.results, request)
+        try:
+            if path is not None:
+                reject(path, request)
+        except OSError as error:
+            raise SettingsError(f"Cannot move {path} ({error.strerror}).") from error
 
     def _is_worked_on(self, task: Task) -> bool:
         """Tell whether a thread here, or another living process, is at a task."""
@@ -310,9 +336,13 @@ class Journal:
     def _is_over(self, task: Task, days: float, seen: float) -> bool:
         """Tell whether a new request makes a new task of this one."""
         if task.state == "done":
-            old = not task.undelivered and seen - task.seen_finished > days * _DAY
-            return old or not (self.results / task.result).exists()
+            return not task.undelivered and seen - task.seen_finished > days * _DAY
         return task.state in ("failed", "expired")
+
+    def _finish(self, request: str, result: str, digest: str) -> None:
+        found: dict[str, Any] = {"result": result, "digest": digest, "undelivered": 1}
+        found |= {"owner": "", "reason": "", **self._ended()}
+        self._note(request, None, state="done", **found)
 
     def _ended(self) -> dict[str, Any]:
         """Return the times of an end that is now."""

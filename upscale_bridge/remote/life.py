@@ -14,6 +14,7 @@ from ..errors import (
     SettingsError,
     TaskError,
     TaskFailedError,
+    TaskLostError,
     TransportError,
 )
 from .clock import backoff
@@ -21,12 +22,13 @@ from .context import Context, Request
 from .follow import fetch, unwritable, wait_for
 from .journal import Journal, Task
 from .progress import How
+from .provider import RemoteOperation
+from .results import read, reject, settle
 from .submit import doubt, submit
 from .wire import Call, Done, Output
 
 _OTHERS_SECONDS = 0.2
 _BROKEN_FILES = 3
-_SIGNATURES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp"}
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,12 @@ def live(context: Context) -> Outcome:
     try:
         done = submit(context, task) if task.state == "preparing" else None
         if done is not None and not done.ticket:
-            return _take(context, done.outputs[0], how)
+            return _take(context, done.outputs[0])
         if task.state == "done":
-            return _reuse(context.request, context.journal, how)
+            found = _reuse(context.request, context.journal, how)
+            if found is not None:
+                return found
+            context.view.how = how = "resumed"
         return _finish(context, done, how)
     finally:
         if task.state == "preparing":  # else it is, or was, another's
@@ -67,7 +72,10 @@ def _leave(context: Context) -> None:
 
 
 def reuse(request: Request, journal: Journal, days: int) -> Outcome | None:
-    """Return the kept result of the same request, None when there is none; needs no network."""
+    """Return the kept result of the same request, None when there is none; needs no network.
+
+    Raises `TaskLostError` when its file is lost and the service has no way to fetch it again.
+    """
     name, limit = request.task.request, math.inf if request.resumes else days
     return _reuse(request, journal, "reused") if journal.is_kept(name, limit) else None
 
@@ -119,16 +127,20 @@ def _refuses_doubles(context: Context) -> bool:
         return False
 
 
-def _take(context: Context, output: Output, how: How) -> Outcome:
+def _take(context: Context, output: Output) -> Outcome:
     """Keep and hand over an answer that is all there will ever be."""
     try:
-        _keep(context, fetch(context, output, ""))
+        path = _keep(context, fetch(context, output, ""))
     except SettingsError as error:  # a full disk must not cost the result as well
         value = context.request.accept(output.data)
         with contextlib.suppress(SettingsError):
             context.journal.doubt(context.name, f"Its result was delivered but not kept: {error}")
-        return Outcome(value, context.task, how, output.flagged)
-    return _reuse(context.request, context.journal, how)
+        return Outcome(value, context.task, "new", output.flagged)
+    try:
+        value = context.request.accept(output.data)
+    except (BadReplyError, InvalidInputError) as error:
+        raise _kept(context.request, error, path) from error
+    return Outcome(value, context.task, "new", output.flagged)
 
 
 def _finish(context: Context, done: Done | None, how: How) -> Outcome:
@@ -143,7 +155,7 @@ def _finish(context: Context, done: Done | None, how: How) -> Outcome:
             raise _kept(context.request, error, _keep(context, part)) from error
         except InvalidInputError as error:
             if attempt + 1 == _BROKEN_FILES:
-                rejected = part.replace(part.with_name(f"{context.name}.rejected"))
+                rejected = reject(part, context.name)
                 raise _kept(context.request, error, rejected) from error
             part.unlink()
             context.wait(backoff(attempt))
@@ -154,26 +166,46 @@ def _finish(context: Context, done: Done | None, how: How) -> Outcome:
     raise AssertionError("unreachable")
 
 
-def _reuse(request: Request, journal: Journal, how: How) -> Outcome:
+def _reuse(request: Request, journal: Journal, how: How) -> Outcome | None:
+    """Return a kept result; None when its file is lost, and the service is to be asked again."""
     task = journal.get(request.task.request) or request.task
     path = journal.results / task.result
     try:
-        value = request.accept(path.read_bytes())
-    except (BadReplyError, InvalidInputError) as error:
+        data = read(path, task.digest)
+        if data is not None:
+            return Outcome(request.accept(data), task, how, flagged=False)
+    except OSError as error:
+        raise SettingsError(f"Cannot read {path} ({error.strerror}).") from error
+    except BadReplyError as error:
         raise _kept(request, error, path) from error
-    return Outcome(value, task, how, flagged=False)
+    except InvalidInputError as error:
+        if task.digest:  # it is what the service delivered
+            raise _kept(request, error, path) from error
+    _miss(request.operation, journal, task, path)
+    return None
+
+
+def _miss(operation: RemoteOperation, journal: Journal, task: Task, path: Path) -> None:
+    """Note that the file of a result is lost; raise unless the service can be asked for it."""
+    lost = f"The kept file {path} is {'damaged' if path.exists() else 'gone'}."
+    if operation.wire.has_tickets and task.ticket:
+        journal.miss(task, lost, again=True)
+        return
+    text = (
+        f"{lost} {operation.provider.title} has no way to fetch a result again. Running again "
+        "submits it anew, which costs again."
+    )
+    journal.miss(task, text, again=False)
+    raise TaskLostError(text)
 
 
 def _keep(context: Context, part: Path) -> Path:
     """Give a result its final name and note it; returns the file."""
     try:
-        with part.open("rb") as file:
-            head = file.read(16)
-        suffix = next((end for sign, end in _SIGNATURES.items() if head.startswith(sign)), ".bin")
-        path = part.replace(context.journal.results / (context.name + suffix))
+        path, digest = settle(part, context.name)
     except OSError as error:
         raise unwritable(part, error) from error
-    context.journal.finish(context.name, path.name)
+    context.journal.finish(context.name, path.name, digest)
     return path
 
 

@@ -1,21 +1,92 @@
 """Files of results, which bear the names of their requests.
 
 A file that is on its way is called REQUEST.OWNER.RANDOM.part, so that those of dead programs are
-known without a clock. It gets its final name once all of it is on the disk.
+known without a clock. It gets its final name once all of it is on the disk, so that a power cut
+leaves a whole file or none; what is in it is compared with a digest whenever it is read.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-_PART = ".part"
+_PART, _REJECTED = ".part", ".rejected"
+_BLOCK = 1 << 20
+_SIGNATURES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp"}
 
 
 def part_name(request: str, owner: str) -> str:
     """Return a new name for a file that is on its way to the program `owner`."""
     return f"{request}.{owner}.{secrets.token_hex(4)}{_PART}"
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file and wait until it is on the disk; raises `OSError`."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def settle(part: Path, request: str) -> tuple[Path, str]:
+    """Give a file that is on the disk its final name; return it and the SHA-256 of the content.
+
+    The name is on the disk as well when this returns. Raises `OSError`.
+    """
+    digest = digest_of(part)
+    with part.open("rb") as file:
+        head = file.read(16)
+    suffix = next((end for sign, end in _SIGNATURES.items() if head.startswith(sign)), ".bin")
+    path = part.replace(part.with_name(request + suffix))
+    _sync_folder(path.parent)
+    return path, digest
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal; raises `OSError`."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def reject(path: Path, request: str) -> Path:
+    """Put a file aside that is of no use as a result, in place of an earlier one; return it."""
+    return path.replace(path.with_name(request + _REJECTED))
+
+
+def find(folder: Path, request: str) -> Path | None:
+    """Return the file of a request that has its final name."""
+    found = (p for p in folder.glob(f"{request}.*") if p.suffix not in (_PART, _REJECTED))
+    return next(found, None)
+
+
+def read(path: Path, digest: str) -> bytes | None:
+    """Return a result, None when it is gone or not what was written; raises other `OSError`s.
+
+    Without a digest whatever is there is returned.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    return data if not digest or hashlib.sha256(data).hexdigest() == digest else None
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # others cannot open a folder, and store names with their files
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems cannot do it
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def remove_files(folder: Path, request: str) -> None:
