@@ -50,7 +50,7 @@ def check_free(remote, command="novita"):
     assert len(remote.fake.requests) == before
 
 
-JUMPS = [40 * DAY, 400 * DAY, 3650 * DAY, -40 * DAY, -time.time() + 60, -20_000 * DAY]
+JUMPS = [40 * DAY, 3650 * DAY, -40 * DAY, 60 - time.time()]
 
 
 @pytest.mark.parametrize("jump", JUMPS)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.fakes import faults
-from tests.remote.kit import ALL, POLLED, enlarged, named, picture
+from tests.remote.kit import POLLED, enlarged, named, picture
 from upscale_bridge.errand import ResumeTask
 from upscale_bridge.errors import (
     AmbiguousSubmitError,
@@ -67,8 +67,10 @@ def other_picture():
     OTHER = buffer.getvalue()
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("command", ["novita", "wavespeed"])
+@pytest.mark.parametrize(
+    ("command", "loss"),
+    [(POLLED[number % len(POLLED)], loss) for number, loss in enumerate(LOSSES)],
+)
 def test_lost_file_is_fetched_again_free(vendor, command, loss):
     vendor.run(command)
     LOSSES[loss](only_file())
@@ -79,14 +81,6 @@ def test_lost_file_is_fetched_again_free(vendor, command, loss):
     before = len(vendor.fake.requests)
     assert torch.equal(vendor.run(command).images, enlarged(command, picture()))
     assert len(vendor.fake.requests) == before
-
-
-@pytest.mark.parametrize("command", POLLED)
-def test_lost_file_is_fetched_again_by_every_service_that_can(vendor, command):
-    vendor.run(command)
-    only_file().unlink()
-    assert torch.equal(vendor.run(command).images, enlarged(command, picture()))
-    assert len(vendor.fake.tasks) == 1
 
 
 def test_all_lost_files_of_a_batch_are_fetched_again(vendor):
@@ -244,8 +238,9 @@ def test_result_that_is_not_what_was_asked_for_is_not_fetched_again(vendor):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="folders are synced on POSIX")
-@pytest.mark.parametrize("command", ALL)
-@pytest.mark.parametrize("base64", [False, True])
+@pytest.mark.parametrize(
+    ("command", "base64"), [("novita", False), ("photio", True), ("wavespeed", True)]
+)
 def test_file_and_folder_are_on_the_disk_before_the_row_says_so(
     vendor, monkeypatch, command, base64
 ):

@@ -173,7 +173,7 @@ def states(kind):
     addresses = st.lists(st.just(Output(url=URL)), max_size=2)
     if kind is WaveSpeedUpscale:
         outputs = st.builds(Output, url=st.just(URL), flagged=st.booleans()) | st.builds(
-            Output, data=st.binary(min_size=1), flagged=st.booleans()
+            Output, data=st.binary().map(b"\x89PNG".__add__), flagged=st.booleans()
         )
         addresses, shares = st.lists(outputs, max_size=3), st.none()
     else:

@@ -179,7 +179,7 @@ def test_v2_refuses_in_the_envelope_of_a_good_answer():
         Reply(200, b"{}"),
         Reply(200, b"\xff\xfe\xfa"),
         Reply(200, b"[" * 100_000),
-        Reply(200, b'{"task_id": 5, "data": [], "body": null, "code": 0}'),
+        Reply(200, b'{"task_id": true, "data": [], "body": null, "code": 0}'),
         Reply(204),
         Reply(303, headers={"location": "/"}),
         Reply(408),

@@ -149,7 +149,7 @@ class Client:
             self.journal.reopen(task.request)  # asking once more costs nothing
         elif task.state in ("failed", "expired"):
             raise TaskFailedError(task.reason, ticket=task.ticket)
-        if task.state == "ambiguous":
+        if task.state == "ambiguous" and not task.ticket:
             raise doubt(kind, task.request, task.reason)
         (outcome,) = self.run([Request(task, kind(), None, accept(task), resumes=True)], monitor)
         if isinstance(outcome, UpscaleError):
@@ -159,7 +159,8 @@ class Client:
     def attach(self, name: str, ticket: str) -> None:
         """Give an ambiguous task the ticket that its user found at the service."""
         task = self.journal.find(name)
-        if task is None or task.state != "ambiguous":
+        doubtful = task is not None and task.state == "running" and task.reason
+        if task is None or not (task.state == "ambiguous" or doubtful):
             raise InvalidInputError("ID", f"There is no task {name} whose ticket is unknown.")
         if not _operation(task).wire.has_tickets:
             raise InvalidInputError(

@@ -58,7 +58,7 @@ class Task:
     owner: str = ""
     """The process that claimed it, for as long as it works on it."""
     ticket: str = ""
-    """The service's id of the task."""
+    """The service's id of the task; of an ambiguous one, perhaps."""
     upload: str = ""
     """Address of an uploaded image, to be used again by a second submit."""
     result: str = ""
@@ -157,11 +157,14 @@ class Journal:
         states: tuple[State, ...] = ("submitting", "ambiguous", "running")
         self._change(request, states, state="running", ticket=ticket, reason="")
 
-    def doubt(self, request: str, reason: str) -> None:
-        """Note that nobody knows whether the service accepted."""
-        self._change(
-            request, ("submitting",), mine=True, state="ambiguous", reason=reason, owner=""
-        )
+    def doubt(self, request: str, reason: str, ticket: str = "") -> None:
+        """Note that nobody knows whether the service accepted; `ticket` is an id that it named."""
+        doubted = {"state": "ambiguous", "reason": reason, "ticket": ticket, "owner": ""}
+        self._change(request, ("submitting",), mine=True, **doubted)
+
+    def believe(self, request: str) -> None:
+        """Follow the ticket that an ambiguous task has; its reason stays."""
+        self._change(request, ("ambiguous",), state="running")
 
     def leave(self, request: str) -> None:
         """Note that the thread that claimed a task works on it no more.

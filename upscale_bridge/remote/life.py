@@ -95,6 +95,9 @@ def _claim(context: Context) -> tuple[Task, How]:
             return task, "joined" if how == "joined" else "reused"
         if task.state == "running":
             return task, "joined" if how == "joined" or task.owner else "resumed"
+        if task.state == "ambiguous" and task.ticket:
+            context.journal.believe(context.name)
+            return context.task, "resumed"
         if task.state == "ambiguous":
             if not _refuses_doubles(context) or not context.journal.retake(context.name):
                 raise doubt(context.operation, context.name, task.reason)

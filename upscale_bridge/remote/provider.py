@@ -11,7 +11,7 @@ from ..params import Operation
 from ..pictures import Picture
 from ..texts import Text
 from .choices import SHARED
-from .wire import Call, Done, Json, Reply, Source, Status, Ticket
+from .wire import Call, Done, Json, Reply, Source, Status, Ticket, as_id
 
 Way = Literal["base64", "data_uri", "url", "upload"]
 
@@ -78,12 +78,12 @@ class Provider:
             raise ProviderError(f"{text}.", provider=name, status=status)
         raise BadReplyError(f"{text}.", provider=name, status=status)
 
-    def required(self, answer: Json, name: str) -> str:
-        """Return a text that an answer must hold, or raise `BadReplyError`."""
-        value = answer.get(name)
-        if not isinstance(value, str) or not value:
+    def required_id(self, answer: Json, name: str) -> str:
+        """Return the id that an answer must hold, or raise `BadReplyError`."""
+        found = as_id(answer.get(name))
+        if not found:
             raise BadReplyError(f"{self.title}'s answer names no {name}.", provider=self.name)
-        return value
+        return found
 
 
 @dataclass(frozen=True)
@@ -201,6 +201,8 @@ class Wire(ABC):
 
     has_tickets: ClassVar[bool] = True
     """False where the answer to a submit is all that there ever is."""
+    ticket_path: ClassVar[tuple[str, ...]] = ()
+    """The names that lead to the task's id in the answer to a submit."""
 
     # The client's half.
 
@@ -212,8 +214,9 @@ class Wire(ABC):
     def read_submit(self, reply: Reply) -> Ticket | Done:
         """Return what was accepted.
 
-        Raises `BadReplyError` when it is unknown what the service did, another `ProviderError`
-        when it certainly accepted nothing.
+        What cannot be read of a result does not matter when there is an id. Raises
+        `BadReplyError` when it is unknown what the service did, another `ProviderError` when it
+        certainly accepted nothing.
         """
 
     @abstractmethod

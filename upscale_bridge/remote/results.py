@@ -55,9 +55,14 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def rejected(folder: Path, request: str) -> Path:
+    """Return the path of what came for a request and is of no use as a result."""
+    return folder / (request + _REJECTED)
+
+
 def reject(path: Path, request: str) -> Path:
     """Put a file aside that is of no use as a result, in place of an earlier one; return it."""
-    return path.replace(path.with_name(request + _REJECTED))
+    return path.replace(rejected(path.parent, request))
 
 
 def find(folder: Path, request: str) -> Path | None:

@@ -25,7 +25,8 @@ from .clock import backoff, retry_after
 from .context import LARGEST_REPLY, TRIES, Context
 from .journal import Task
 from .provider import RemoteOperation
-from .wire import Call, Done, Reply, Source
+from .results import rejected, write
+from .wire import Call, Done, Reply, Source, Ticket, spot_id
 
 _READ_SECONDS = 300.0  # synchronous APIs answer when the image is done
 
@@ -50,7 +51,7 @@ def submit(context: Context, task: Task) -> Done | None:
         reply = _send_paid(context, call, last=attempt + 1 >= TRIES)
         if reply is None:
             pause = backoff(attempt)
-        elif reply.status != 429:
+        elif reply.status != 429 or spot_id(reply.body, context.operation.wire.ticket_path):
             return _read_accepted(context, reply)
         else:
             context.journal.end_submit(context.name)
@@ -64,19 +65,31 @@ def submit(context: Context, task: Task) -> Done | None:
 
 
 def doubt(
-    operation: RemoteOperation | type[RemoteOperation], request: str, reason: str
+    operation: RemoteOperation | type[RemoteOperation], request: str, reason: str, ticket: str = ""
 ) -> AmbiguousSubmitError:
-    """Return what the user has to know about a task that may have been accepted."""
+    """Return what the user has to know about a task that may have been accepted.
+
+    `ticket` is an id that the answer named, though it was no clear one.
+    """
     title, name = operation.provider.title, request[:12]
-    fetch = (
-        f"If it is there, `upscale-bridge tasks resume {name} --ticket ITS_ID` fetches it; if not, "
-        if operation.wire.has_tickets
-        else "This API has no way to fetch a result later; "
-    )
+    look = f"Look for it in your account at {title}. "
+    if ticket:
+        fetch = (
+            f"The answer names task {ticket}: running again, or `upscale-bridge tasks resume "
+            f"{name}`, looks for that one, free of cost. If it is not there, "
+        )
+    elif operation.wire.has_tickets:
+        fetch = (
+            f"{look}If it is there, `upscale-bridge tasks resume {name} --ticket ITS_ID` fetches "
+            "it; if not, "
+        )
+    else:
+        fetch = f"{look}This API has no way to fetch a result later; "
     return AmbiguousSubmitError(
         f"{reason} Nobody knows whether {title} accepted (and bills) this task, so it is not "
-        f"submitted again. Look for it in your account at {title}. {fetch}`upscale-bridge tasks "
-        f"forget {name}`, or a higher attempt, submits it anew."
+        f"submitted again. {fetch}`upscale-bridge tasks forget {name}`, or a higher attempt, "
+        "submits it anew.",
+        ticket=ticket,
     )
 
 
@@ -161,18 +174,42 @@ def _unsent(context: Context, error: TransportError) -> TransportError:
 
 
 def _read_accepted(context: Context, reply: Reply) -> Done | None:
-    """Store what the service accepted, or raise why it did not."""
+    """Store what the service accepted, or raise why it did not.
+
+    An id is kept whatever else is wrong with the answer: with a good status the task is followed,
+    with another one it may have been accepted all the same.
+    """
+    wire = context.operation.wire
     try:
-        accepted = context.operation.wire.read_submit(reply)
-    except BadReplyError as error:
-        raise _ambiguous(context, str(error)) from error
+        accepted = wire.read_submit(reply)
     except ProviderError as error:
-        context.journal.end_submit(context.name)
-        raise _explained(context, error) from error
+        ticket = spot_id(reply.body, wire.ticket_path)
+        good = 200 <= reply.status < 300 and error.status in (0, reply.status)
+        if ticket and good and isinstance(error, BadReplyError):
+            accepted = Ticket(ticket)
+        elif ticket:
+            raise _ambiguous(context, str(error), ticket) from error
+        elif isinstance(error, BadReplyError):
+            raise _ambiguous(context, str(error) + _put_aside(context, reply)) from error
+        else:
+            context.journal.end_submit(context.name)
+            raise _explained(context, error) from error
     ticket = accepted.ticket if isinstance(accepted, Done) else accepted.id
     if ticket:
         _note(context, ticket)
     return accepted if isinstance(accepted, Done) else None
+
+
+def _put_aside(context: Context, reply: Reply) -> str:
+    """Keep an answer that may hold a result which cannot be fetched again; say where."""
+    if context.operation.wire.has_tickets or reply.status != 200 or not reply.body:
+        return ""
+    path = rejected(context.journal.results, context.name)
+    try:
+        write(path, reply.body)
+    except OSError:
+        return ""
+    return f" What it sent is kept in {path}."
 
 
 def _note(context: Context, ticket: str) -> None:
@@ -189,9 +226,9 @@ def _note(context: Context, ticket: str) -> None:
         ) from error
 
 
-def _ambiguous(context: Context, reason: str) -> AmbiguousSubmitError:
-    context.journal.doubt(context.name, reason)
-    return doubt(context.operation, context.name, reason)
+def _ambiguous(context: Context, reason: str, ticket: str = "") -> AmbiguousSubmitError:
+    context.journal.doubt(context.name, reason, ticket)
+    return doubt(context.operation, context.name, reason, ticket)
 
 
 def _explained(context: Context, error: ProviderError) -> ProviderError:

@@ -58,11 +58,12 @@ class NovitaWire(Wire):
     """What all v3 endpoints share: tickets, polls and errors."""
 
     path: str
+    ticket_path = ("task_id",)
 
     def read_submit(self, reply: Reply) -> Ticket | Done:
         if not 200 <= reply.status < 300:
             _refuse(reply)
-        return Ticket(NOVITA.required(reply.json(), "task_id"))
+        return Ticket(NOVITA.required_id(reply.json(), "task_id"))
 
     def poll(self, ticket: str) -> Call:
         return Call("GET", f"{_RESULT}?task_id={quote(ticket, safe='')}")
@@ -220,7 +221,8 @@ def _output(item: object) -> Output:
     fields = table(item)
     found = fields.get("nsfw_detection_result")
     flagged = bool(table(found).get("valid")) if isinstance(found, dict) else found is True
-    return Output(url=str(fields.get("image_url") or ""), flagged=flagged)
+    url = fields.get("image_url")
+    return Output(url=url if isinstance(url, str) else "", flagged=flagged)
 
 
 def _image(output: Output) -> Json:

@@ -54,6 +54,8 @@ _LOCAL_MODELS = {  # the WebUI's names of models that we know under their files'
 class V2Wire(Wire):
     """POST /v2/upscale and GET /v2/progress."""
 
+    ticket_path = ("data", "task_id")
+
     def submit(self, operation: NovitaUpscaleV2, source: Source) -> Call:
         by_factor = operation.resize_mode == _MODES[0]
         body: Json = {
@@ -74,7 +76,7 @@ class V2Wire(Wire):
         return post(_SUBMIT, body)
 
     def read_submit(self, reply: Reply) -> Ticket | Done:
-        return Ticket(NOVITA.required(_data(reply), "task_id"))
+        return Ticket(NOVITA.required_id(_data(reply), "task_id"))
 
     def poll(self, ticket: str) -> Call:
         return Call("GET", f"{_PROGRESS}?task_id={quote(ticket, safe='')}")
@@ -85,7 +87,8 @@ class V2Wire(Wire):
             case 0:
                 return Queued()
             case 2:
-                return Done(tuple(Output(url=str(url)) for url in listed(data.get("imgs")) if url))
+                named = (url for url in listed(data.get("imgs")) if url and isinstance(url, str))
+                return Done(tuple(Output(url=url) for url in named))
             case 3:
                 return Failed(str(data.get("failed_reason") or "no reason given"))
             case 4:

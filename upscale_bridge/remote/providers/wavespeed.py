@@ -36,7 +36,7 @@ from ..wire import (
     listed,
     post,
     post_file,
-    read_base64,
+    read_output,
     table,
     whole,
 )
@@ -65,6 +65,8 @@ _STILL_RUNNING = 5004  # sync mode's patience ended; the task goes on (docs/sync
 class WaveSpeedWire(Wire):
     """POST /api/v3/{model} and GET /api/v3/predictions/{id}/result."""
 
+    ticket_path = ("data", "id")
+
     def submit(self, operation: WaveSpeedUpscale, source: Source) -> Call:
         body: Json = {
             "image": source.text,
@@ -79,7 +81,7 @@ class WaveSpeedWire(Wire):
 
     def read_submit(self, reply: Reply) -> Ticket | Done:
         data = _data(reply)
-        ticket = WAVESPEED.required(data, "id")
+        ticket = WAVESPEED.required_id(data, "id")
         status = _status(data)
         if isinstance(status, Done) and status.outputs:
             return replace(status, ticket=ticket)
@@ -270,7 +272,7 @@ def _status(data: Json) -> Status:
     code = whole(data.get("code"))
     if word in _DONE:
         flags = listed(data.get("has_nsfw_contents"))
-        outputs = [_output(item) for item in listed(data.get("outputs"))]
+        outputs = [read_output(item) for item in listed(data.get("outputs"))]
         return Done(
             tuple(
                 Output(o.url, o.data, flagged=index < len(flags) and flags[index] is True)
@@ -281,17 +283,6 @@ def _status(data: Json) -> Status:
     if word in _FAILED and code != _STILL_RUNNING:
         return Failed(str(data.get("error") or "no reason given"), str(code or ""))
     return Queued() if word in ("created", "queued", "pending") else Running()
-
-
-def _output(item: object) -> Output:
-    """Read a URL, an object that holds one, or naked base64."""
-    if isinstance(item, dict):
-        item = item.get("url") or item.get("download_url") or ""
-    if not isinstance(item, str):
-        return Output()
-    if item.startswith(("http://", "https://")):
-        return Output(url=item)
-    return Output(data=read_base64(item))
 
 
 def _file_name(picture: Picture) -> str:
