@@ -19,7 +19,7 @@ from .clock import backoff
 from .context import LARGEST_RESULT, TRANSIENT, Context
 from .results import write
 from .seen import LONGEST_GAP
-from .wire import Done, Failed, Output, Queued, Running, Status
+from .wire import Done, Failed, Output, Queued, Running, Status, complete_url
 
 _GROWTH, _SLOWEST_POLL = 1.4, 5.0
 _EARLY_MISSES = 3  # a service may not know its own new task for a moment
@@ -126,8 +126,9 @@ def _fetch(context: Context, output: Output, ticket: str, part: Path) -> Path:
         context.view.received = context.view.total = 0
         context.show("downloading")
         try:
+            url = complete_url(output.url, context.line.base_url)
             status = context.line.fetch(
-                output.url, part, stop=context.check, progress=progress, limit=LARGEST_RESULT
+                url, part, stop=context.check, progress=progress, limit=LARGEST_RESULT
             )
         except BadReplyError as error:
             raise _unfetched(context, ticket, error) from error

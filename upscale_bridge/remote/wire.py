@@ -13,6 +13,7 @@ from binascii import Error as Base64Error
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import quote, urljoin, urlsplit
 from uuid import uuid4
 
 from ..errors import BadReplyError
@@ -20,6 +21,8 @@ from ..pictures import Picture
 
 Json = dict[str, Any]
 
+_UNTOUCHED = "%/?:@!$&'()*+,;=~-._[]"  # RFC 3986: reserved characters, and what escapes begin with
+_WHOLE = re.compile(r"https?://[!#-;=?-\[\]_a-z~]+", re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*([a-z][a-z0-9+.-]*:|/|\.{1,2}/|[^\s/]+/.*\.)", re.IGNORECASE | re.DOTALL)
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM")
 
@@ -238,6 +241,22 @@ def read_output(item: object) -> Output:
     if _ADDRESS.match(item):
         return Output(url=item)
     return Output(data=data)
+
+
+def complete_url(url: str, base_url: str) -> str:
+    """Return the whole address that a service means; a good one stays as it is, byte for byte.
+
+    One without scheme or host belongs to `base_url`. Blanks, umlauts and the like in path and
+    query are escaped, what is escaped already is not. What cannot be an address is left alone.
+    """
+    if _WHOLE.fullmatch(url):
+        return url
+    try:
+        parts = urlsplit(urljoin(base_url + "/", url.strip()))
+        path, query = quote(parts.path, _UNTOUCHED), quote(parts.query, _UNTOUCHED)
+        return parts._replace(path=path, query=query, fragment="").geturl()
+    except ValueError:
+        return url
 
 
 def read_base64(text: str) -> bytes:
