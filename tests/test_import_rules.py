@@ -17,7 +17,7 @@ OWNERS = {  # who may import a third-party package
     "PIL": {"codecs", "deep"},
     "numpy": {"codecs", "deep", "local"},
     "torch": {"codecs", "exchange", "local"},
-    "sqlite3": {"database", "owners"},
+    "sqlite3": {"database", "owners", "salvage"},
     "starlette": {"server.http", "server.bodies", "server.endpoint"},
     "uvicorn": {"server.http", "server.protocol"},
     "prometheus_client": {"server.metrics"},

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from .errors import SettingsError
+from .salvage import rescue, set_aside
 from .settings import make_folder
 
 _PATIENCE = 30.0  # seconds for other programs to end their transactions
@@ -52,15 +53,18 @@ class Database(Generic[Row]):
         migrations: Sequence[Migration],
         indexes: tuple[str, ...] = (),
         written: Callable[[], None] | None = None,
+        damaged: str = "Move it away and keep it.",
     ) -> None:
         """`indexes` are column lists; `written` is called after each change by this program.
+
+        `damaged` says what to do about a file that is damaged; nothing is changed in such a one.
 
         The file is made, or brought to the newest version, when first needed. Before that a copy
         of the older version is put beside it, in place of an earlier copy.
         """
         self._path, self._table, self._row = path, table, row
         self._migrations, self._indexes = migrations, indexes
-        self._written = written
+        self._written, self._damaged = written, damaged
         self._names = [field.name for field in fields(row)]  # type: ignore[arg-type]
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
@@ -150,14 +154,47 @@ class Database(Generic[Row]):
     def _version_outside(self) -> int:
         """Return the file's version without changing a byte in it or in a side file.
 
-        sqlite alone may open the file: closing it in any other way drops the locks that other
-        connections of this program hold (https://sqlite.org/howtocorrupt.html, 2.2).
+        Raises `sqlite3.DatabaseError` when it is damaged. sqlite alone may open the file: closing
+        it in any other way drops the locks that other connections of this program hold
+        (https://sqlite.org/howtocorrupt.html, 2.2).
         """
         if not self._path.stat().st_size:
             raise sqlite3.DatabaseError("file is empty")
         address = f"{self._path.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, timeout=_PATIENCE, uri=True)) as connection:
-            return _version(connection)
+            version = _version(connection)
+            if version <= len(self._migrations):
+                (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                if found != "ok":
+                    raise sqlite3.DatabaseError(" ".join(str(found).split()))
+            return version
+
+    def is_damaged(self) -> bool:
+        """Tell whether the file is there and damaged."""
+        try:
+            return self._path.exists() and self._version_outside() < 0
+        except sqlite3.OperationalError:
+            return False
+        except sqlite3.DatabaseError:
+            return True
+
+    def repair(self) -> tuple[int, Path]:
+        """Replace a damaged file by a new one with all rows that can be read.
+
+        Returns how many these are, and where the damaged file is kept. No other program may use
+        it meanwhile. Raises `SettingsError`.
+        """
+        with self._lock:
+            try:
+                found = rescue(self._path, self._table)
+                kept = set_aside(self._path)
+            except OSError as error:
+                raise SettingsError(f"Cannot repair {self._path} ({error.strerror}).") from error
+            self._connection = None
+            with self.transaction():
+                for row in found:
+                    self.insert(self._row(**{n: row[n] for n in self._names if n in row}))
+            return len(found), kept
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         """Bring the file to the newest version, inside the transaction that nobody else is in."""
@@ -203,9 +240,15 @@ class Database(Generic[Row]):
         )
 
     def _unusable(self, error: sqlite3.Error) -> SettingsError:
+        where = f"The {self._table} in {self._path}"
+        if isinstance(error, sqlite3.OperationalError):
+            return SettingsError(
+                f"{where} cannot be used ({error}); make room, and see to it that the folder may "
+                "be written to. Nothing is lost."
+            )
         return SettingsError(
-            f"The {self._table} in {self._path} cannot be used ({error}); make room, or move it "
-            "away if it is damaged."
+            f"{where} cannot be used: the file is damaged ({error}). It was left as it is. "
+            f"{self._damaged}"
         )
 
 

@@ -56,6 +56,11 @@ class Owners:
             connection.close()
         return False
 
+    def others(self) -> bool:
+        """Tell whether another process lives."""
+        names = [path.name for path in make_folder(self._folder, private=True).iterdir()]
+        return any(name != self._token and self.lives(name) for name in names if name.isalnum())
+
     def sweep(self) -> None:
         """Remove the files of all dead processes."""
         for path in make_folder(self._folder, private=True).iterdir():

@@ -196,7 +196,7 @@ def test_result_of_an_api_without_ids_is_said_before_it_is_paid_again(vendor, lo
     vendor.run("photio")
     LOSSES[loss](only_file())
     word = "gone" if loss == "gone" else "damaged"
-    with pytest.raises(TaskLostError, match=f"is {word}. Photio has no way .* costs again"):
+    with pytest.raises(TaskLostError, match=rf"is {word}\. There is no task id .* costs again"):
         vendor.run("photio")
     assert len(vendor.fake.tasks) == 1
     assert torch.equal(vendor.run("photio").images, enlarged("photio", picture()))

@@ -298,7 +298,10 @@ def test_files_are_for_their_owner_only(journal, tmp_path):
 def test_damaged_file_is_a_clear_error(journal, tmp_path):
     (tmp_path / FILE).write_bytes(b"This is no database. " * 300)
     for _ in range(2):
-        with pytest.raises(SettingsError, match=r"journal\.sqlite3 cannot be used .* move it away"):
+        with pytest.raises(
+            SettingsError,
+            match=r"journal\.sqlite3 cannot be used: the file is damaged",
+        ):
             journal.claim(ONE, 7)
 
 

@@ -23,7 +23,7 @@ def add_commands(commands: Any) -> None:
     tasks = commands.add_parser("tasks", help="list, resume or forget remote tasks")
     tasks.set_defaults(command=_list)
     add_common(tasks)
-    verbs = tasks.add_subparsers(metavar="list|resume|forget")
+    verbs = tasks.add_subparsers(metavar="list|resume|forget|repair")
     unset = argparse.SUPPRESS  # a verb that set defaults would undo the flags before it
     listing = verbs.add_parser("list", help="all tasks, the newest first", argument_default=unset)
     listing.set_defaults(command=_list)
@@ -42,6 +42,9 @@ def add_commands(commands: Any) -> None:
     forget.set_defaults(command=_forget)
     forget.add_argument("task_id", metavar="ID")
     add_common(forget)
+    repair = verbs.add_parser("repair", help="save what can be read of a damaged list of tasks")
+    repair.set_defaults(command=_repair)
+    add_common(repair)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -88,6 +91,21 @@ def _forget(args: argparse.Namespace) -> int:
         raise InvalidInputError("ID", f"There is no task {args.task_id}; see `tasks list`.")
     journal.forget(task.request)
     note(f"Task {task.request[:12]} is forgotten; the same request makes, and pays, a new one.")
+    return 0
+
+
+def _repair(args: argparse.Namespace) -> int:
+    journal = Service().client.journal
+    repaired = journal.repair()
+    if repaired is None:
+        note(f"Nothing is damaged; there are {len(journal.all())} tasks.")
+        return 0
+    count, kept = repaired
+    note(
+        f"{count} tasks could be read and are kept; the damaged file is {kept}. A task that is "
+        "missing here is submitted, and paid, again by the same request; look into your account "
+        "first."
+    )
     return 0
 
 

@@ -34,6 +34,10 @@ State = Literal["preparing", "submitting", "running", "done", "failed", "ambiguo
 FILE = "journal.sqlite3"
 _DAY = 86_400
 _SHORTEST_NAME = 6
+_DAMAGED = (
+    "End ComfyUI, the WebUI and other programs that use it and run `upscale-bridge tasks repair`: "
+    "it keeps the damaged file and all tasks that can be read. Until then nothing is submitted."
+)
 _DIED = "The program ended while it submitted."
 
 
@@ -88,7 +92,9 @@ class Journal:
         self._lock = threading.RLock()
         self.listeners: list[Callable[[], None]] = []
         """Called after every change that this program makes, from the thread that made it."""
-        self._database = Database(folder / FILE, "tasks", Task, MIGRATIONS, ("ticket",), self._tell)
+        self._database = Database(
+            folder / FILE, "tasks", Task, MIGRATIONS, ("ticket",), self._tell, _DAMAGED
+        )
         self._seen = SeenTime(self._database, self._clock)
         self._active: set[str] = set()
         self._owners = Owners(folder / "owners")
@@ -116,6 +122,11 @@ class Journal:
                 if doubted is not None:
                     return doubted, False
                 wanted = replace(wanted, upload=found.upload)
+            found_file = None if found is not None else find(self.results, wanted.request)
+            if found_file is not None:  # the journal was lost, its results were not
+                self._database.insert(wanted)
+                self._finish(wanted.request, found_file.name, "")
+                return self._get(wanted.request) or wanted, False
             self._set_aside(wanted.request)
             own, now = self._owners.own(), self._clock.now()
             claimed = replace(wanted, key=secrets.token_hex(16), owner=own, created=now)
@@ -288,6 +299,14 @@ class Journal:
             remove_files(self.results, name)
         remove_parts(self.results, self._owners.lives)
         self._owners.sweep()
+
+    def repair(self) -> tuple[int, Path] | None:
+        """Do what `Database.repair` does, None when nothing is damaged; raises `SettingsError`."""
+        if not self._database.is_damaged():
+            return None
+        if self._owners.others():
+            raise SettingsError("Other programs use the journal; end them first.")
+        return self._database.repair()
 
     def typical_seconds(self, operation: str) -> float | None:
         """Return the median time from submit to result of an operation's last tasks."""

@@ -195,8 +195,8 @@ def _miss(operation: RemoteOperation, journal: Journal, task: Task, path: Path) 
         journal.miss(task, lost, again=True)
         return
     text = (
-        f"{lost} {operation.provider.title} has no way to fetch a result again. Running again "
-        "submits it anew, which costs again."
+        f"{lost} There is no task id by which {operation.provider.title} could deliver it once "
+        "more. Running again submits it anew, which costs again."
     )
     journal.miss(task, text, again=False)
     raise TaskLostError(text)

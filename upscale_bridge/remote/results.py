@@ -17,6 +17,8 @@ from pathlib import Path
 _PART, _REJECTED = ".part", ".rejected"
 _BLOCK = 1 << 20
 _SIGNATURES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp"}
+_UNKNOWN = ".bin"
+_SUFFIXES = (*_SIGNATURES.values(), _UNKNOWN)
 
 
 def part_name(request: str, owner: str) -> str:
@@ -40,7 +42,7 @@ def settle(part: Path, request: str) -> tuple[Path, str]:
     digest = digest_of(part)
     with part.open("rb") as file:
         head = file.read(16)
-    suffix = next((end for sign, end in _SIGNATURES.items() if head.startswith(sign)), ".bin")
+    suffix = next((end for sign, end in _SIGNATURES.items() if head.startswith(sign)), _UNKNOWN)
     path = part.replace(part.with_name(request + suffix))
     _sync_folder(path.parent)
     return path, digest
@@ -67,8 +69,8 @@ def reject(path: Path, request: str) -> Path:
 
 def find(folder: Path, request: str) -> Path | None:
     """Return the file of a request that has its final name."""
-    found = (p for p in folder.glob(f"{request}.*") if p.suffix not in (_PART, _REJECTED))
-    return next(found, None)
+    paths = (folder / (request + suffix) for suffix in _SUFFIXES)
+    return next((path for path in paths if path.exists()), None)
 
 
 def read(path: Path, digest: str) -> bytes | None:
@@ -96,9 +98,8 @@ def _sync_folder(folder: Path) -> None:
 
 def remove_files(folder: Path, request: str) -> None:
     """Remove all files of a request but those that are on their way."""
-    for path in folder.glob(f"{request}.*"):
-        if path.suffix != _PART:
-            path.unlink(missing_ok=True)
+    for suffix in (*_SUFFIXES, _REJECTED):
+        (folder / (request + suffix)).unlink(missing_ok=True)
 
 
 def remove_parts(folder: Path, lives: Callable[[str], bool]) -> None:
