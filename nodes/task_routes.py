@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..upscale_bridge.errand import ResumeTask
 from ..upscale_bridge.errors import InvalidInputError, UpscaleError
-from ..upscale_bridge.remote.journal import Journal, Task
+from ..upscale_bridge.remote.journal import Journal
 from ..upscale_bridge.remote.provider import RemoteOperation
 from ..upscale_bridge.remote.providers import OPERATIONS
+from ..upscale_bridge.remote.task import Task
 from . import host
 from .http import PREFIX, Json, answer, asking, telling
 

@@ -29,7 +29,7 @@ from .service import Result
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .remote.journal import Task
+    from .remote.task import Task
     from .service import Service
 
 Found = Outcome | UpscaleError

@@ -18,7 +18,7 @@ import pytest
 from tests.stored import DATA, FILES
 from upscale_bridge.database import Database, Migration
 from upscale_bridge.errors import SettingsError
-from upscale_bridge.remote import schema
+from upscale_bridge.remote import task
 from upscale_bridge.remote.journal import Task
 from upscale_bridge.server import sqlite_queue
 from upscale_bridge.server.queue import Job
@@ -38,7 +38,7 @@ class NewJob(Job):
     weight: float = 2.5
 
 
-OLD = {"journal": (Task, schema.MIGRATIONS), "queue": (Job, sqlite_queue.MIGRATIONS)}
+OLD = {"journal": (Task, task.MIGRATIONS), "queue": (Job, sqlite_queue.MIGRATIONS)}
 NEW = {"journal": NewTask, "queue": NewJob}
 
 

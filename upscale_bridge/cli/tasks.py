@@ -12,7 +12,7 @@ from typing import Any
 from .. import batch, codecs
 from ..errand import ResumeTask
 from ..errors import InvalidInputError
-from ..remote.journal import Task
+from ..remote.task import Task
 from ..service import Service
 from .common import add_common, add_params, values
 from .terminal import Terminal, interruptible, note, report_stream

@@ -27,13 +27,14 @@ from ..settings import Settings, home, load_settings
 from ..transport import Line
 from .clock import Clock
 from .context import Context, Request
-from .journal import Journal, Task
+from .journal import Journal
 from .life import Outcome, reuse
 from .pool import Pool
 from .progress import View
 from .provider import Provider, RemoteOperation
 from .providers import OPERATIONS
 from .submit import doubt, retired
+from .task import Task
 from .wire import Call
 
 _TYPICAL_SECONDS = 20.0

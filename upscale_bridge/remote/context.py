@@ -12,9 +12,10 @@ from ..pictures import Picture
 from ..settings import Settings
 from ..transport import Line
 from .clock import Clock, backoff, retry_after
-from .journal import Journal, Task
+from .journal import Journal
 from .progress import Phase, View
 from .provider import RemoteOperation
+from .task import Task
 from .wire import Call, Reply
 
 LARGEST_RESULT = 256 << 20

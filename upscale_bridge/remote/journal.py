@@ -3,10 +3,11 @@
 A task is stored before its submit, its ticket before the first poll, its result file after the
 download, so that a crash at any moment neither loses a result nor pays twice.
 
-    (none) -> preparing -> submitting -> running -> done
-                 |             |            |-> failed, expired
-              (none)           |-> ambiguous
+    (none) -> preparing -> submitting -> running <-> done, expired
+                 |             |            |-> failed
+              (none)           |-> ambiguous -> running
 
+A done task whose file is lost runs once more, and so does an expired one that the user resumes.
 One sqlite file serves all processes of the user. A process that prepares or submits a task owns
 it.
 """
@@ -16,9 +17,9 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..database import Database
 from ..errors import InvalidInputError, SettingsError
@@ -26,10 +27,8 @@ from ..owners import Owners
 from ..settings import make_folder
 from .clock import Clock
 from .results import digest_of, find, part_name, reject, remove_files, remove_parts
-from .schema import MIGRATIONS
 from .seen import SeenTime
-
-State = Literal["preparing", "submitting", "running", "done", "failed", "ambiguous", "expired"]
+from .task import MIGRATIONS, State, Task
 
 FILE = "journal.sqlite3"
 _DAY = 86_400
@@ -39,47 +38,6 @@ _DAMAGED = (
     "it keeps the damaged file and all tasks that can be read. Until then nothing is submitted."
 )
 _DIED = "The program ended while it submitted."
-
-
-@dataclass(frozen=True)
-class Task:
-    """One row."""
-
-    request: str
-    """Hash of provider, base URL, operation, parameters and pixels; the row's name."""
-    provider: str
-    base_url: str
-    operation: str
-    """Name of the operation's class."""
-    parameters: str
-    """JSON of what the service was told, the image left out."""
-    width: int = 0
-    height: int = 0
-    """Size of the image that was sent, pixels."""
-    state: State = "preparing"
-    key: str = ""
-    """The Idempotency-Key of the submit; a new row of the same request has a new one."""
-    owner: str = ""
-    """The process that claimed it, for as long as it works on it."""
-    ticket: str = ""
-    """The service's id of the task; of an ambiguous one, perhaps."""
-    upload: str = ""
-    """Address of an uploaded image, to be used again by a second submit."""
-    result: str = ""
-    """Name of the file in the result folder."""
-    reason: str = ""
-    """Why it failed, is or was ambiguous, or has to be fetched once more, one sentence."""
-    created: float = 0.0
-    submitted: float = 0.0
-    finished: float = 0.0
-    """Seconds since 1970 by the machine's clock, 0 when not yet; to be shown, not to be trusted."""
-    seen_submitted: float = 0.0
-    seen_finished: float = 0.0
-    """The same as `SeenTime` has it, which decides."""
-    undelivered: int = 0
-    """1 for a result that nobody got yet."""
-    digest: str = ""
-    """SHA-256 of the result's file, hexadecimal; empty when it was not noted."""
 
 
 class Journal:

@@ -20,11 +20,12 @@ from ..errors import (
 from .clock import backoff
 from .context import Context, Request
 from .follow import fetch, unwritable, wait_for
-from .journal import Journal, Task
+from .journal import Journal
 from .progress import How
 from .provider import RemoteOperation
 from .results import read, reject, settle
 from .submit import doubt, submit
+from .task import Task
 from .wire import Call, Done, Output
 
 _OTHERS_SECONDS = 0.2

@@ -23,9 +23,9 @@ from ..errors import (
 from ..pictures import Picture
 from .clock import backoff, retry_after
 from .context import LARGEST_REPLY, TRIES, Context
-from .journal import Task
 from .provider import RemoteOperation
 from .results import rejected, write
+from .task import Task
 from .wire import Call, Done, Reply, Source, Ticket, spot_id
 
 _READ_SECONDS = 300.0  # synchronous APIs answer when the image is done
