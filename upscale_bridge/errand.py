@@ -88,6 +88,7 @@ def run_remote(
     batch = exchange.join_batch([image for image in pixels if image is not None])
     info["size"] = (batch.shape[2], batch.shape[1])
     info["seconds"] = round(time.monotonic() - started, 3)
+    client.deliver([outcome for outcome in found if isinstance(outcome, Outcome)])
     return Result(batch, info, _summary(info))
 
 
@@ -110,6 +111,7 @@ def resume(service: Service, operation: ResumeTask, monitor: Monitor) -> Result:
         "size": (pixels.shape[1], pixels.shape[0]),
         "seconds": round(time.monotonic() - started, 3),
     }
+    service.client.deliver([outcome])
     return Result(pixels[None], info, _summary(info))
 
 

@@ -14,7 +14,7 @@ import torch
 
 from tests.fakes import faults
 from tests.remote.kit import FakeClock, enlarged, picture
-from upscale_bridge.errors import QuotaError, TaskLostError
+from upscale_bridge.errors import QuotaError, TaskFailedError, TaskLostError
 from upscale_bridge.remote import seen
 from upscale_bridge.remote.clock import retry_after
 from upscale_bridge.remote.journal import Journal, Task
@@ -113,6 +113,21 @@ def test_result_that_nobody_got_outlives_everything(vendor):
     assert len(vendor.rows) == 3
     journal.deliver = deliver
     check_free(vendor)
+
+
+def test_results_of_a_batch_that_failed_do_not_grow_old(vendor):
+    """The user got an error, and was promised that the others are kept."""
+    clock = started(vendor)
+    vendor.fake.faults["submit"].append(faults.failed())
+    with pytest.raises(TaskFailedError, match="The other 2 results are kept"):
+        vendor.run("novita", picture(1, 2, 3))
+    for number in range(4, 7):
+        clock.ahead += 30 * DAY
+        vendor.run("novita", picture(number))
+    assert torch.equal(
+        vendor.run("novita", picture(1, 2, 3)).images, enlarged("novita", picture(1, 2, 3))
+    )
+    assert len(vendor.fake.tasks) == 3 + 3 + 1
 
 
 def test_old_results_are_removed_all_the_same(vendor):

@@ -3,6 +3,7 @@
 Only when it says that they are gone does the user hear so, and only a run after that pays.
 """
 
+import io
 import os
 import sqlite3
 import stat
@@ -11,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.fakes import faults
 from tests.remote.kit import POLLED, enlarged, named, picture
@@ -57,10 +59,6 @@ OTHER = b""
 
 @pytest.fixture(autouse=True)
 def other_picture():
-    import io
-
-    from PIL import Image
-
     buffer = io.BytesIO()
     Image.new("RGB", (48, 32), "red").save(buffer, "png")
     global OTHER
@@ -277,6 +275,17 @@ def test_digest_is_that_of_the_file(tmp_path):
     assert results.read(path, digest) == path.read_bytes()
     assert results.read(path, digest[::-1]) is None
     assert results.read(tmp_path / "none", "") is None
+
+
+def test_file_of_another_format_takes_the_place_of_a_damaged_one(vendor):
+    vendor.run("wavespeed", output_format="png")
+    path = only_file()
+    flip(path, -1)
+    jpeg = io.BytesIO()
+    Image.open(io.BytesIO(vendor.fake.tasks[0].picture()[0])).save(jpeg, "jpeg")
+    vendor.fake.tasks[0].alter = lambda task, data: (jpeg.getvalue(), "image/jpeg")
+    vendor.run("wavespeed", output_format="png")
+    assert only_file() == path.with_suffix(".jpg")
 
 
 def test_old_row_with_a_lost_file_names_its_task(vendor):

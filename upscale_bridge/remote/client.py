@@ -106,7 +106,7 @@ class Client:
         return Request(task, operation, picture, accept)
 
     def run(self, requests: Sequence[Request], monitor: Monitor) -> list[Outcome | UpscaleError]:
-        """Return what came of each request of one operation, in their order.
+        """Return what came of each request of one operation, in their order; see `deliver`.
 
         Kept results need neither key nor network. Raises what `monitor.check` raises; nothing
         that was accepted is lost then.
@@ -123,9 +123,22 @@ class Client:
         if not left:
             monitor.status("reused")
         rest = iter(self._run_new(left, settings, monitor) if left else ())
-        done = [next(rest) if result is None else result for result in found]
-        self._tidy([outcome.task for outcome in done if isinstance(outcome, Outcome)], bool(left))
-        return done
+        return [next(rest) if result is None else result for result in found]
+
+    def deliver(self, outcomes: Sequence[Outcome]) -> None:
+        """Note that outcomes reach the user now; only then they grow old.
+
+        After new ones, though seldom, what is old is removed.
+        """
+        now = self._clock.monotonic()
+        with contextlib.suppress(SettingsError):  # no reason to keep them from the user
+            fresh = [outcome.task.request for outcome in outcomes if outcome.task.undelivered]
+            if not fresh:
+                return
+            self.journal.deliver(fresh)
+            if self._tidied is None or now - self._tidied > _TIDY_SECONDS:
+                self._tidied = now
+                self.journal.sweep(self.settings().result_days)
 
     def resume(
         self,
@@ -229,17 +242,6 @@ class Client:
         ]
         typical = self.journal.typical_seconds(type(operation).__name__) or _TYPICAL_SECONDS
         return self.pool.run(contexts, monitor, typical)
-
-    def _tidy(self, delivered: Sequence[Task], new: bool) -> None:
-        """Note what was delivered, and remove what is old: seldom, and only when `new` came."""
-        now = self._clock.monotonic()
-        with contextlib.suppress(SettingsError):  # no reason to keep results from the caller
-            fresh = [task.request for task in delivered if task.undelivered]
-            if fresh:
-                self.journal.deliver(fresh)
-            if new and (self._tidied is None or now - self._tidied > _TIDY_SECONDS):
-                self._tidied = now
-                self.journal.sweep(self.settings().result_days)
 
     def _known(self, name: str, operation: type[RemoteOperation] | None) -> Task:
         """Return a task of the journal, or write one down that another machine submitted."""

@@ -180,7 +180,7 @@ class Journal:
         state: State = "running" if again else "expired"
         with self._database.transaction():
             if self._get(task.request) == task:  # else somebody else has noted more
-                self._update(task.request, state=state, reason=reason)
+                self._update(task.request, state=state, reason=reason, undelivered=0)
 
     def reopen(self, request: str) -> None:
         """Follow the ticket of a task once more that was given up."""

@@ -44,6 +44,9 @@ def settle(part: Path, request: str) -> tuple[Path, str]:
         head = file.read(16)
     suffix = next((end for sign, end in _SIGNATURES.items() if head.startswith(sign)), _UNKNOWN)
     path = part.replace(part.with_name(request + suffix))
+    for other in _SUFFIXES:
+        if other != suffix:  # what was damaged may have been of another format
+            path.with_suffix(other).unlink(missing_ok=True)
     _sync_folder(path.parent)
     return path, digest
 

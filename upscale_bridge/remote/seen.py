@@ -19,6 +19,7 @@ LONGEST_GAP = 6 * 3600.0
 """Seconds for which the calendar is believed between two programs."""
 
 _WORTH_SAYING = 86_400.0
+_STORED_EVERY = 60.0
 
 log = logging.getLogger("upscale_bridge.remote")
 
@@ -32,16 +33,17 @@ class SeenTime:
         self._began: float | None = None
 
     def now(self, *, reading: bool = False) -> float:
-        """Return the seconds, inside a transaction; without `reading` they are stored as well."""
+        """Return the seconds, inside a transaction; without `reading` they are stored now
+        and then."""
         ((seen, calendar),) = self._database.execute("SELECT seen, calendar FROM seen").fetchall()
         if self._began is None:
             self._began = seen + self._gap(calendar) - self._clock.monotonic()
         # Another program may have been here for longer than this one.
         found = max(float(seen), self._began + self._clock.monotonic())
-        if not reading:
-            self._database.execute(
-                "UPDATE seen SET seen = ?, calendar = ?", found, self._clock.now()
-            )
+        today = self._clock.now()
+        moved = max(found - seen, abs(today - calendar))
+        if not reading and moved > _STORED_EVERY:
+            self._database.execute("UPDATE seen SET seen = ?, calendar = ?", found, today)
         return found
 
     def _gap(self, calendar: float) -> float:
