@@ -65,6 +65,8 @@ class TransportError(UpscaleError):
         super().__init__(message)
         self.sent = sent
         """False when it is certain that the other side received nothing."""
+        self.received = b""
+        """What came of an answer before it broke off."""
 
 
 class ProviderError(UpscaleError):

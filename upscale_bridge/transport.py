@@ -122,14 +122,19 @@ class Line:
         if not call.url.startswith("/"):
             url = call.url
             check_named_url(url, self.base_url, self._look_up)
+        data = bytearray()
         try:
             with (
                 _translated(url, lambda: body.complete),
                 self._open(session, call, url, body, read_seconds) as reply,
             ):
-                data = b"".join(_blocks(reply, _never if once else stop, limit, read_seconds))
+                for block in _blocks(reply, _never if once else stop, limit, read_seconds):
+                    data += block
                 headers = {name.lower(): value for name, value in reply.headers.items()}
-                return Reply(reply.status_code, self._key.scrub(data), headers)
+                return Reply(reply.status_code, self._key.scrub(bytes(data)), headers)
+        except TransportError as error:
+            error.received = self._key.scrub(bytes(data))
+            raise
         finally:
             if once:
                 session.close()

@@ -280,6 +280,40 @@ def test_id_is_spotted(body, path, id):
     assert spot_id(body, path) == id
 
 
+def cut(kept):
+    """Promise the whole answer, send it up to and with `kept`, and end or reset the connection."""
+
+    def act(x):
+        found = x.behave()
+        end = found.body.index(x.service.tasks[-1].id.encode()) + len(x.service.tasks[-1].id) + kept
+        x.send_head(found, len(found.body))
+        x.write(found.body[:end])
+        x.handler.wfile.flush()
+        x.service.rest(0.05)
+        x.close()
+
+    return Fault("cut", act)
+
+
+@pytest.mark.parametrize("command", POLLED)
+def test_id_of_an_answer_that_broke_off_behind_it_is_kept(vendor, command):
+    vendor.fake.faults["submit"].append(cut(1))
+    with pytest.raises(AmbiguousSubmitError, match=r"broke off|Cannot reach") as caught:
+        vendor.run(command)
+    assert caught.value.ticket == vendor.fake.tasks[0].id
+    assert torch.equal(vendor.run(command).images, enlarged(command, picture()))
+    assert len(vendor.fake.tasks) == vendor.submits() == 1
+
+
+@pytest.mark.parametrize("missing", [0, -5])
+def test_half_an_id_is_none(vendor, missing):
+    """It would lead to no task, or to another one."""
+    vendor.fake.faults["submit"].append(cut(missing))
+    with pytest.raises(AmbiguousSubmitError, match="--ticket ITS_ID"):
+        vendor.run("novita")
+    assert vendor.rows[0].ticket == ""
+
+
 # --- the API that has none
 
 

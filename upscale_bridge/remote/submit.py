@@ -151,18 +151,19 @@ def _send_paid(context: Context, call: Call, *, last: bool) -> Reply | None:
         )
     except TransportError as error:
         if error.sent:
-            raise _ambiguous(context, str(error)) from error
+            ticket = spot_id(error.received, context.operation.wire.ticket_path)
+            raise leave_in_doubt(context, str(error), ticket) from error
         context.journal.end_submit(context.name)
         if last:
             raise _unsent(context, error) from error
         return None
     except BadReplyError as error:
-        raise _ambiguous(context, str(error)) from error
+        raise leave_in_doubt(context, str(error)) from error
     except StoppedError:  # raised only while the body is on its way
         context.journal.end_submit(context.name)
         raise
     except BaseException as error:
-        raise _ambiguous(context, f"{type(error).__name__} during the submit.") from error
+        raise leave_in_doubt(context, f"{type(error).__name__} during the submit.") from error
 
 
 def _unsent(context: Context, error: TransportError) -> TransportError:
@@ -188,9 +189,9 @@ def _read_accepted(context: Context, reply: Reply) -> Done | None:
         if ticket and good and isinstance(error, BadReplyError):
             accepted = Ticket(ticket)
         elif ticket:
-            raise _ambiguous(context, str(error), ticket) from error
+            raise leave_in_doubt(context, str(error), ticket) from error
         elif isinstance(error, BadReplyError):
-            raise _ambiguous(context, str(error) + _put_aside(context, reply)) from error
+            raise leave_in_doubt(context, str(error) + _put_aside(context, reply)) from error
         else:
             context.journal.end_submit(context.name)
             raise _explained(context, error) from error
@@ -226,7 +227,8 @@ def _note(context: Context, ticket: str) -> None:
         ) from error
 
 
-def _ambiguous(context: Context, reason: str, ticket: str = "") -> AmbiguousSubmitError:
+def leave_in_doubt(context: Context, reason: str, ticket: str = "") -> AmbiguousSubmitError:
+    """Note that nobody knows the end of a submit, and return what the user has to know."""
     context.journal.doubt(context.name, reason, ticket)
     return doubt(context.operation, context.name, reason, ticket)
 
