@@ -1,6 +1,7 @@
 """Images in and out of files without loss."""
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -265,3 +266,18 @@ def test_webp_beyond_its_limit_is_refused():
 def test_unknown_format_is_refused():
     with pytest.raises(InvalidInputError, match="one of png, jpeg, webp, tiff; got bmp"):
         encode(pixels(3), "bmp")
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_decoding_takes_little_more_than_the_result(bits, orientation):
+    """Pillow's own memory is not counted: a byte for each value, two of 16 bits."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(torch.zeros(1000, 800, 3), bits=bits, exif=exif.tobytes()).data
+    tracemalloc.start()
+    decoded = decode(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert decoded.pixels.shape == ((1000, 800, 3) if orientation == 1 else (800, 1000, 3))
+    assert peak < 2 * decoded.pixels.numel() * 4

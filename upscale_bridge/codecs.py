@@ -214,6 +214,7 @@ def _too_large(name: str, most_pixels: int) -> str:
 
 
 def _from_pillow(image: Image.Image, data: bytes, format: str, head: Head) -> Decoded:
+    import numpy as np
     import torch
 
     icc = image.info.get("icc_profile")
@@ -223,16 +224,15 @@ def _from_pillow(image: Image.Image, data: bytes, format: str, head: Head) -> De
     if format == "tiff":  # its tags also say how the pixels lie in the file
         for tag in set(exif) - _DESCRIPTIVE:
             del exif[tag]
-    array = read_deep(image, data)
-    bits = 8 if array is None else 16
+    array, top = read_deep(image, data), 65535
     if array is None:
         image, icc = _to_plain_mode(image, icc)
-        array = _to_array(image)
-    pixels = torch.from_numpy(array)
+        array, top = np.asarray(image), 1 if image.mode == "F" else 255
+    pixels = _to_floats(_turn(array, orientation), top)
     return Decoded(
-        pixels=_turn(pixels, orientation).contiguous(),
+        pixels=torch.from_numpy(pixels),
         format=format,
-        bits=bits,
+        bits=16 if top == 65535 else 8,
         icc=icc,
         exif=exif.tobytes() if len(exif) else None,
     )
@@ -266,26 +266,28 @@ def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     return image.convert("RGB")
 
 
-def _to_array(image: Image.Image) -> Any:
-    """Return float32 [height, width, channels] in 0..1."""
+def _to_floats(array: NDArray[Any], top: int) -> NDArray[np.float32]:
+    """Return float32 [height, width, channels] in 0..1 of values in 0..`top`, in new memory."""
     import numpy as np
 
-    array = np.asarray(image).astype(np.float32)
-    if image.mode != "F":
-        array = array / np.float32(255)
-    array = np.clip(np.nan_to_num(array), 0.0, 1.0)
-    return array[..., None] if array.ndim == 2 else array
+    array = array[..., None] if array.ndim == 2 else array
+    floats = np.empty(array.shape, np.float32)
+    for start in range(0, len(array), 64):  # what lies between takes a block's memory only
+        block = array[start : start + 64].astype(np.float32)
+        block /= np.float32(top)
+        floats[start : start + 64] = np.nan_to_num(block, copy=False).clip(0.0, 1.0)
+    return floats
 
 
-def _turn(pixels: Tensor, orientation: int) -> Tensor:
-    """Apply an EXIF orientation, 1 to 8 (CIPA DC-008, tag 274), to [height, width, channels]."""
+def _turn(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Apply an EXIF orientation, 1 to 8 (CIPA DC-008, tag 274), to a view [height, width, ...]."""
     if orientation in (5, 6, 7, 8):
-        pixels = pixels.transpose(0, 1)
+        array = array.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
-        pixels = pixels.flip(0)
+        array = array[::-1]
     if orientation in (2, 3, 6, 7):
-        pixels = pixels.flip(1)
-    return pixels
+        array = array[:, ::-1]
+    return array
 
 
 def _encode_pillow(

@@ -20,7 +20,7 @@ _OPPOSITE = {
 
 
 def read_deep(image: Image.Image, data: bytes) -> Any:
-    """Return float32 [height, width, channels] in 0..1, or None if the file has fewer bits.
+    """Return uint16 [height, width, channels], or None if the file has fewer bits.
 
     `image` is what Pillow made of the file `data`. A colour that the file declares transparent
     (PNG's tRNS) becomes an alpha channel.
@@ -28,12 +28,10 @@ def read_deep(image: Image.Image, data: bytes) -> Any:
     import numpy as np
 
     values = _gray(image) if image.mode.startswith("I") else _colour(image, data)
-    if values is None:
-        return None
-    if "transparency" in image.info:
+    if values is not None and "transparency" in image.info:
         visible = (values != np.asarray(image.info["transparency"])).any(axis=-1, keepdims=True)
-        values = np.concatenate([values, visible * np.int32(65535)], axis=-1)
-    return values.astype(np.float32) / np.float32(65535)
+        values = np.concatenate([values, visible * np.uint16(65535)], axis=-1)
+    return values
 
 
 def write_deep_png(array: NDArray[Any], icc: bytes | None, exif: bytes | None) -> bytes:
@@ -59,11 +57,11 @@ def write_deep_png(array: NDArray[Any], icc: bytes | None, exif: bytes | None) -
 def _gray(image: Image.Image) -> Any:
     import numpy as np
 
-    return np.asarray(image).astype(np.int32).clip(0, 65535)[..., None]
+    return np.asarray(image).clip(0, 65535).astype(np.uint16)[..., None]
 
 
 def _colour(image: Image.Image, data: bytes) -> Any:
-    """Return int32 [height, width, 3 or 4], or None if the file has fewer bits.
+    """Return uint16 [height, width, 3 or 4], or None if the file has fewer bits.
 
     Pillow keeps only the high byte of such pixels. Telling its decoder the opposite byte order
     makes it keep the low byte: two decodes give all 16 bits.
@@ -84,8 +82,10 @@ def _colour(image: Image.Image, data: bytes) -> Any:
                 type(tile)(*tile[:3], swapped) if hasattr(tile, "_fields") else (*tile[:3], swapped)
             )
         again.load()
-        high = np.asarray(image, dtype=np.int32)
-        return high * 256 + np.asarray(again, dtype=np.int32)
+        values = np.asarray(image).astype(np.uint16)
+        values <<= 8
+        values |= np.asarray(again)
+        return values
 
 
 def _raw_mode(tile: Any) -> str:
