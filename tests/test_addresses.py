@@ -5,8 +5,16 @@ import socket
 import pytest
 
 from upscale_bridge import addresses
-from upscale_bridge.addresses import check_base_url, check_named_url, is_private, origin, resolve
-from upscale_bridge.errors import BadReplyError, SettingsError
+from upscale_bridge.addresses import (
+    base_target,
+    check_base_url,
+    check_named_url,
+    is_public,
+    origin,
+    place_of,
+    resolve,
+)
+from upscale_bridge.errors import BadReplyError, SettingsError, TransportError
 
 NAMES = {
     "public.example": ["93.184.216.34", "2606:2800:220:1::1"],
@@ -117,13 +125,20 @@ def test_bad_base_urls_are_refused_by_their_variable(url):
         "http://[2606:2800:220:1::1]",
         "http://[::ffff:8.8.8.8]",
         "http://both.example",
-        "http://nobody.knows",
         "http://134744072",  # 8.8.8.8
     ],
 )
 def test_keys_do_not_travel_in_the_clear(url):
     with pytest.raises(SettingsError, match=r"begins with http: and .* use https"):
         base(url.replace("PUBLIC", "public"))
+
+
+def test_private_host_whose_name_is_unknown_now_is_a_matter_of_the_network():
+    with pytest.raises(TransportError, match=r"Cannot look up nobody.knows, .* NOVITA_BASE_URL"):
+        base("http://nobody.knows:8000")
+    with pytest.raises(TransportError) as caught:
+        base("http://nobody.knows")
+    assert not caught.value.sent
 
 
 # --- what a service names
@@ -228,7 +243,7 @@ def test_hosts_that_cannot_be_looked_up_are_no_surprise(host, monkeypatch):
         check_named_url(f"https://{host}/a.png", PUBLIC)
     except BadReplyError:
         return
-    with pytest.raises(SettingsError):
+    with pytest.raises((SettingsError, TransportError)):
         check_base_url(f"http://{host}", "NOVITA_BASE_URL")
 
 
@@ -265,24 +280,69 @@ def test_refusals_show_no_signature():
 
 
 @pytest.mark.parametrize(
-    ("host", "private"),
+    ("host", "place"),
     [
-        ("localhost", True),
-        ("lan.example", True),
-        ("both.example", False),
-        ("public.example", False),
-        ("nobody.knows", False),
-        ("", False),
-        ("mapped.example", True),
-        ("scoped.example", True),
+        ("localhost", "private"),
+        ("lan.example", "private"),
+        ("both.example", "public"),
+        ("public.example", "public"),
+        ("nobody.knows", "unknown"),
+        ("", "unknown"),
+        ("mapped.example", "private"),
+        ("scoped.example", "private"),
     ],
 )
-def test_private_means_every_address(host, private):
-    assert is_private(host, look_up) is private
+def test_private_means_every_address(host, place):
+    assert place_of(host, look_up) == place
 
 
-def test_host_without_addresses_is_not_private():
-    assert not is_private("a", lambda host: [])
+def test_host_without_addresses_is_unknown():
+    assert place_of("a", lambda host: []) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2606:2800:220:1::1", True),
+        ("64:ff9b::808:808", True),
+        ("2002:808:808::1", True),
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b:1::808:808", False),
+        ("2002:7f00:1::1", False),
+        ("2001:0:7f00:1::1", False),
+        ("::7f00:1", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("fec0::1", False),
+        ("224.0.0.1", False),
+        ("ff0e::1", False),
+        ("100.64.0.1", False),
+        ("198.18.0.1", False),
+        ("fe80::1%eth0", False),
+    ],
+)
+def test_addresses_in_other_forms(address, public):
+    assert is_public(address) is public
+
+
+def test_host_is_looked_up_once_for_one_request():
+    asked = []
+    target = base_target("http://lan.example", lambda host: asked.append(host) or ["10.0.0.1"])
+    assert asked == []
+    assert (target.place, list(target.check()), target.place) == (
+        "private",
+        ["10.0.0.1"],
+        "private",
+    )
+    assert asked == ["lan.example"]
+
+
+def test_plain_http_does_not_leave_the_private_network():
+    for found in (["8.8.8.8"], ["10.0.0.1", "8.8.8.8"], []):
+        with pytest.raises(TransportError) as caught:
+            base_target("http://lan.example", lambda host, found=found: found).check()
+        assert not caught.value.sent
+    assert base_target("https://lan.example", lambda host: ["8.8.8.8"]).check() == ("8.8.8.8",)
 
 
 def test_origin_knows_the_standard_ports():

@@ -147,23 +147,12 @@ def test_echoed_key_is_scrubbed(service):
 # --- the environment
 
 
-def test_proxy_of_the_environment_is_used(monkeypatch, target):
-    with RawServer(answered(b"abc")) as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url)
-        line = line_to("http://host.example", look_up=lambda host: ["10.0.0.1"])
-        assert send(line, SUBMIT, once=True).body == b"abc"
-        assert fetch(line, "http://host.example/a%2Fb?c=%3D", target) == 200
-        assert [head.split("\r\n")[0] for head in proxy.heads] == [
-            "POST http://host.example/v3/async/upscale HTTP/1.1",
-            "GET http://host.example/a%2Fb?c=%3D HTTP/1.1",
-        ]
-
-
 def test_proxy_that_refuses_gets_neither_key_nor_image(monkeypatch):
     with RawServer(answered(b"no", "403 Forbidden")) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         with pytest.raises(TransportError) as caught:
-            send(line_to("https://host.example", look_up=public), SUBMIT, once=True)
+            line = line_to("https://host.example", look_up=lambda host: ["93.184.216.34"])
+            send(line, SUBMIT, once=True)
         assert not caught.value.sent
         assert proxy.heads[0].startswith("CONNECT host.example:443 ")
         assert KEY not in "".join(proxy.heads)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
-from .errors import DownloadError, TransportError
+from .errors import BadReplyError, DownloadError, TransportError
 from .monitor import Monitor
 from .transport import get, host_of
 
@@ -42,7 +42,7 @@ def download(
                     raise
         _verify(part, size, sha256)
         part.replace(target)
-    except TransportError as error:
+    except (BadReplyError, TransportError) as error:
         raise DownloadError(
             f"{error} Check the connection or the proxy, or fetch {_public(url)} by other means "
             f"and put the file into {target.parent}."
@@ -61,7 +61,7 @@ def _fetch(url: str, part: Path, monitor: Monitor, limit: int) -> None:
     headers = {"Accept-Encoding": "identity"}  # lengths and ranges are those of the file itself
     if done:
         headers["Range"] = f"bytes={done}-"
-    with get(url, headers) as reply:
+    with get(url, headers, monitor.check, limit) as reply:
         if done and reply.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             part.unlink()  # it is longer than the file; begin again
             _fetch(url, part, monitor, limit)

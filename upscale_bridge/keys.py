@@ -44,12 +44,28 @@ class Secret:
         return f"..{self._text[-_SHOWN:]}" if len(self._text) >= 4 * _SHOWN else "set"
 
     def reveal(self) -> str:
-        """Return the key itself, for the header of a request."""
+        """Return the key itself."""
         return self._text
+
+    def header(self, scheme: str) -> str:
+        """Return the value of the header that carries the key."""
+        return _Header(scheme + self._text)
 
     def scrub(self, data: bytes) -> bytes:
         """Return `data` without the key, should a service echo it."""
         return data.replace(self._text.encode(), b"***")
+
+
+class _Header(str):
+    """A header's value that dumps of headers and of local variables do not show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is never stored")
 
 
 @dataclass(frozen=True)

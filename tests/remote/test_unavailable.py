@@ -72,14 +72,30 @@ def no_network(vendor, command, monkeypatch):
     vendor.fake.__exit__(None)
 
 
+def no_names(vendor, command, monkeypatch):
+    """A server in the local network, known by name, while nobody answers for names."""
+
+    def unknown(host):
+        raise OSError("Temporary failure in name resolution")
+
+    provider = KINDS[command].provider
+    monkeypatch.setenv(provider.url_variable, "http://upscaler.lan:8190")
+    vendor.host = vendor.another(look_up=unknown)
+
+
+def no_names_and_no_key(vendor, command, monkeypatch):
+    no_names(vendor, command, monkeypatch)
+    monkeypatch.delenv(KINDS[command].provider.key_variable)
+
+
 def retired(vendor, command, monkeypatch):
     kind = KINDS[command]
     monkeypatch.setattr(kind, "provider", replace(kind.provider, base_url=vendor.fake.base_url))
     vendor.fake.faults["submit"].append(faults.not_found())
 
 
-CAUSES = (missing_key, no_balance, no_network, retired)
-NAMES = ("MissingKeyError", "QuotaError", "TransportError", "RetiredError")
+CAUSES = (missing_key, no_balance, no_network, no_names, no_names_and_no_key, retired)
+NAMES = ("MissingKeyError", "QuotaError", *3 * ["TransportError"], "RetiredError")
 ENDED = ("novita", "novita-resolution")  # nobody gives keys for them any more
 CASES = [
     pytest.param(

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..addresses import Resolve, check_base_url, is_private, resolve
+from ..addresses import Place, Resolve, check_base_url, place_of, resolve
 from ..errors import (
     InvalidInputError,
     MissingKeyError,
     SettingsError,
     TaskFailedError,
+    TransportError,
     UpscaleError,
 )
 from ..keys import Keys, Secret
@@ -192,7 +193,7 @@ class Client:
         """Tell whether a run would fail for want of a key."""
         if self.keys.find(provider.name) is not None:
             return False
-        return self.is_vendor(provider) or not self._is_private(self._host(provider))
+        return self.is_vendor(provider) or self._place(self._host(provider)) == "public"
 
     def try_key(self, provider: Provider) -> str:
         """Ask a service about the key that is set, free of cost; return one sentence.
@@ -222,8 +223,10 @@ class Client:
             if ended and self.is_vendor(operation.provider):  # nobody gives keys for it any more
                 return [retired(operation)] * len(requests)
             return [error] * len(requests)
+        except TransportError as error:
+            return [error] * len(requests)
         first_poll = operation.provider.first_poll
-        if line.base_url != operation.provider.base_url and self._is_private(line.base_url):
+        if line.base_url != operation.provider.base_url and self._place(line.base_url) == "private":
             first_poll = min(first_poll, _PRIVATE_FIRST_POLL)
         halt = threading.Event()
         contexts = [
@@ -273,16 +276,26 @@ class Client:
         """Return the base URL that was chosen; it is checked before anything is sent to it."""
         return (self.settings().base_url(provider.name) or provider.base_url).rstrip("/")
 
-    def _is_private(self, base_url: str) -> bool:
-        return is_private(urlsplit(base_url).hostname or "", self._look_up)
+    def _place(self, base_url: str) -> Place:
+        return place_of(urlsplit(base_url).hostname or "", self._look_up)
 
     def _line(self, provider: Provider) -> Line:
-        """Return a line to the provider's host, or raise `MissingKeyError`."""
+        """Return a line to the provider's host.
+
+        Raises `MissingKeyError`, or `TransportError` when the host cannot be looked up and that
+        decides whether it needs a key.
+        """
         base_url = check_base_url(self._host(provider), provider.url_variable, self._look_up)
         found = self.keys.find(provider.name)
         if found is not None:
             secret = found.secret
-        elif base_url != provider.base_url and self._is_private(base_url):
+        elif base_url != provider.base_url and (place := self._place(base_url)) != "public":
+            if place == "unknown":
+                raise TransportError(
+                    f"Cannot look up the host of {provider.url_variable}, so nothing was sent; "
+                    "check the network, or the name.",
+                    sent=False,
+                )
             secret = Secret(_NO_KEY)
         else:
             raise MissingKeyError(
