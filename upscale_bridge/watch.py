@@ -8,7 +8,7 @@ from .errors import BadReplyError, StoppedError, TransportError
 
 _BLOCK = 1 << 18
 _SLOWEST_DOWNLOAD = 5_000  # bytes per second
-_LARGEST_HEAD = 1 << 20
+_LARGEST_HEAD = 1 << 18
 _GRACE_SECONDS = 15.0
 
 

@@ -263,8 +263,8 @@ def test_interrupt_stops_and_keeps_what_is_finished(run, monkeypatch):
 def test_second_interrupt_ends_at_once(run, monkeypatch):
     send_after_first(monkeypatch, signals=2)
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        run("local", "in", "-o", "out", "--scale", 2)
+    status, _, err = run("local", "in", "-o", "out", "--scale", 2)
+    assert (status, err.splitlines()[-1]) == (130, "StoppedError: Stopped on request.")
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import UpscaleError
+from ..errors import StoppedError, UpscaleError
 from . import keys, models, serve, tasks, upscale
 from .common import fail
 
@@ -18,10 +18,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, or the `exit_code` of what went wrong."""
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO if args.verbose else logging.ERROR, format="%(message)s")
+    ours = logging.getLogger(__package__.rpartition(".")[0])
+    ours.setLevel(logging.INFO if args.verbose else logging.WARNING)
     try:
         status: int = args.command(args)
     except UpscaleError as error:
         return fail(error, args)
+    except KeyboardInterrupt:
+        return fail(StoppedError(), args)
     except BrokenPipeError:  # whoever read our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     else:

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from ..errors import StoppedError
 from ..monitor import Monitor
@@ -63,17 +63,23 @@ class _Lane(Monitor):
 
 @contextlib.contextmanager
 def interruptible(shown: Terminal) -> Iterator[None]:
-    """Turn Ctrl-C into a stop after the tile in progress; a second one kills as usual."""
+    """Turn Ctrl-C and SIGTERM into a stop after the tile in progress; a second one kills."""
+    usual: dict[signal.Signals, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
 
     def stop(_number: int, _frame: object) -> None:
         shown.stopped = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in usual.items():
+            signal.signal(number, handler)
 
-    before = signal.signal(signal.SIGINT, stop)
+    before = {number: signal.signal(number, stop) for number in usual}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def note(text: str) -> None:

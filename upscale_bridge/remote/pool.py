@@ -2,20 +2,23 @@
 
 The calling thread only waits and watches: it asks the monitor several times a second, so that a
 stop is answered at once in every phase. A paid call that is on its way then still ends in its
-thread, and its ticket is stored.
+thread, in 15 s at most, and its ticket is stored or the task left in doubt.
 """
 
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 from collections.abc import Sequence
 
 from ..errors import (
+    AmbiguousSubmitError,
     AuthError,
     MissingKeyError,
     QuotaError,
     RetiredError,
+    SettingsError,
     StoppedError,
     UpscaleError,
 )
@@ -23,8 +26,12 @@ from ..monitor import Monitor
 from .context import Context
 from .life import Outcome, live
 from .progress import describe, fraction
+from .submit import leave_in_doubt
+
+log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.1
+_LAST_SECONDS = 20.0  # a little longer than a stop leaves to a paid call's answer
 _HALTING = (AuthError, QuotaError, RetiredError, MissingKeyError)
 
 
@@ -68,14 +75,29 @@ class Pool:
         return batch.results()
 
     def close(self) -> None:
-        """Stop all waiting, but let paid calls that are on their way end: they bring tickets."""
+        """Stop all waiting, but let paid calls that are on their way end: they bring tickets.
+
+        What has not ended in 20 s, or when the user stops a second time, is left in doubt.
+        """
         with self._lock:
             living = dict(self._living)
         for context in living.values():
             context.stop.set()
-        for thread, context in living.items():
-            while thread.is_alive() and context.view.phase == "submitting":
-                thread.join(_LOOK_SECONDS)
+        paying = {thread: context for thread, context in living.items() if _is_paying(context)}
+        if not paying:
+            return
+        log.warning("A paid call is on its way; its answer is waited for, at most 15 s.")
+        clock = next(iter(paying.values())).clock
+        until = clock.monotonic() + _LAST_SECONDS
+        try:
+            for thread, context in paying.items():
+                while thread.is_alive() and _is_paying(context) and clock.monotonic() < until:
+                    thread.join(_LOOK_SECONDS)
+        except KeyboardInterrupt:
+            log.warning("Stopped a second time.")
+        for thread, context in paying.items():
+            if thread.is_alive() and _is_paying(context):
+                _give_up(context)
 
     def _work(self, batch: _Batch) -> None:
         for index in batch:
@@ -87,6 +109,8 @@ class Pool:
                 context.show("done")
             except UpscaleError as error:
                 batch.found[index] = error
+                if isinstance(error, AmbiguousSubmitError) and context.stop.is_set():
+                    log.error("%s", error)  # whoever called has left
                 if isinstance(error, _HALTING):
                     context.halt.set()  # what is accepted already goes on
             except BaseException as error:  # a bug; raised again in the thread that called
@@ -149,6 +173,19 @@ class _Batch:
             for found in self.found
             if found is not None
         ]
+
+
+def _is_paying(context: Context) -> bool:
+    return context.view.phase == "submitting"
+
+
+def _give_up(context: Context) -> None:
+    """Leave a task in doubt, since the program ends."""
+    try:
+        error: UpscaleError = leave_in_doubt(context, "The program ended before the answer came.")
+    except SettingsError as problem:  # the next program finds the row and its dead owner
+        error = problem
+    log.error("%s", error)
 
 
 def _show(monitor: Monitor, contexts: Sequence[Context], typical: float) -> None:
