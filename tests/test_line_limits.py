@@ -140,8 +140,11 @@ def test_cookies_are_not_kept(service):
 
 
 def test_echoed_key_is_scrubbed(service):
-    service.faults["health"].append(faults.answer(400, f"bad key {KEY} or Bearer {KEY}"))
-    assert send(line_to(service.base_url), HEALTH).body == b"bad key *** or Bearer ***"
+    body, headers = {"message": f"bad key {KEY} or Bearer {KEY}"}, {"X-Echo": KEY}
+    service.faults["health"].append(faults.answer(400, body, headers))
+    reply = send(line_to(service.base_url), HEALTH)
+    assert reply.json() == {"message": "bad key *** or Bearer ***"}
+    assert reply.headers["x-echo"] == "***"
 
 
 # --- the environment

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from .echoes import Echoes
 from .errors import InvalidInputError, SettingsError
 from .settings import environment, home, make_folder, write_private
 
@@ -25,10 +26,12 @@ _RULE = f"A key is at least {_SHORTEST} letters, digits and signs without spaces
 class Secret:
     """A key that no log, message or dump can show."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "echoes")
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self.echoes = Echoes(text)
+        """What hides the key in texts, should a service say it back."""
 
     def __repr__(self) -> str:
         return f"<secret {self.hint}>"
@@ -52,7 +55,7 @@ class Secret:
         return _Header(scheme + self._text)
 
     def scrub(self, data: bytes) -> bytes:
-        """Return `data` without the key, should a service echo it."""
+        """Return `data` without the key as it is; `echoes` finds it in texts in every form."""
         return data.replace(self._text.encode(), b"***")
 
 

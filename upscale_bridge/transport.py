@@ -11,11 +11,11 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from .addresses import Resolve, Target, base_target, check_named_url, is_public, resolve
-from .errors import BadReplyError, TransportError
+from .errors import BadReplyError, TransportError, UpscaleError
 from .keys import Secret
 from .remote.wire import Call, Reply, whole
 from .watch import Watch
@@ -124,6 +124,10 @@ class Line:
         self._look_up, self._clock = look_up, clock
         self._pooled = _make_session()
 
+    def hide(self, value: Any) -> Any:
+        """Return what an answer was decoded to without the key, should the service say it back."""
+        return self._key.echoes.hide_all(value)
+
     def send(
         self,
         call: Call,
@@ -141,6 +145,12 @@ class Line:
         15 s, so that it is not lost. Raises `TransportError`, whose `sent` is False as long as a
         part of the body was not handed over: nobody can have accepted it then.
         """
+        with self._hiding():
+            return self._send(call, stop, limit, read_seconds, once)
+
+    def _send(
+        self, call: Call, stop: Callable[[], None], limit: int, read_seconds: float, once: bool
+    ) -> Reply:
         session = _make_session() if once else self._pooled
         url, headers = self.base_url + call.url, {**_IDENTITY, **call.headers}
         if call.url.startswith("/"):
@@ -148,7 +158,7 @@ class Line:
             headers[self._header] = self._key.header(self._scheme)
         else:
             url = call.url
-            target = check_named_url(url, self.base_url, self._look_up)
+            target = self._named(url)
         seconds = read_seconds + len(call.body) / _SLOWEST_UPLOAD
         watch = _watch(url, call.body, stop, limit, seconds, once, self._clock)
         timeout = (_CONNECT_SECONDS, seconds)
@@ -160,8 +170,8 @@ class Line:
             ):
                 for block in _blocks(reply, limit):
                     data += block
-                found = {name.lower(): value for name, value in reply.headers.items()}
-                return Reply(reply.status_code, self._key.scrub(bytes(data)), found)
+                headers = {name.lower(): self.hide(text) for name, text in reply.headers.items()}
+                return Reply(reply.status_code, self._key.scrub(bytes(data)), headers, self.hide)
         except TransportError as error:
             error.received = self._key.scrub(bytes(data))
             raise
@@ -188,12 +198,12 @@ class Line:
         """
 
         def ask(url: str) -> requests.Response:
-            place = check_named_url(url, self.base_url, self._look_up)
+            place = self._named(url)
             watch = _watch(url, b"", stop, limit, read_seconds, clock=self._clock)
             timeout = (_CONNECT_SECONDS, read_seconds)
             return self._pooled.ask("GET", url, _IDENTITY, place, watch, timeout)
 
-        with _followed(url, ask) as reply:
+        with self._hiding(), _followed(url, ask) as reply:
             if reply.status_code == 200:
                 total = whole(reply.headers.get("Content-Length"))
                 with target.open("wb") as file:
@@ -203,6 +213,21 @@ class Line:
                     file.flush()
                     os.fsync(file.fileno())
             return int(reply.status_code)
+
+    def _named(self, url: str) -> Target:
+        """Return the target of an address that the service named, or raise `BadReplyError`."""
+        if self._key.echoes.hide(url) != url:
+            raise BadReplyError("The service names an address that holds the key; it is not used.")
+        return check_named_url(url, self.base_url, self._look_up)
+
+    @contextmanager
+    def _hiding(self) -> Iterator[None]:
+        """Take the key out of errors: a host that the service named may be in them."""
+        try:
+            yield
+        except UpscaleError as error:
+            error.args = tuple(self._key.echoes.hide(str(part)) for part in error.args)
+            raise
 
 
 def _watch(

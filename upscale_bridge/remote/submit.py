@@ -151,7 +151,8 @@ def _send_paid(context: Context, call: Call, *, last: bool) -> Reply | None:
         )
     except TransportError as error:
         if error.sent:
-            ticket = spot_id(error.received, context.operation.wire.ticket_path)
+            spotted = spot_id(error.received, context.operation.wire.ticket_path)
+            ticket = context.line.hide(spotted)
             raise leave_in_doubt(context, str(error), ticket) from error
         context.journal.end_submit(context.name)
         if last:
@@ -184,7 +185,7 @@ def _read_accepted(context: Context, reply: Reply) -> Done | None:
     try:
         accepted = wire.read_submit(reply)
     except ProviderError as error:
-        ticket = spot_id(reply.body, wire.ticket_path)
+        ticket = reply.hide(spot_id(reply.body, wire.ticket_path))
         good = 200 <= reply.status < 300 and error.status in (0, reply.status)
         if ticket and good and isinstance(error, BadReplyError):
             accepted = Ticket(ticket)

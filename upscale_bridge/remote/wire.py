@@ -10,7 +10,7 @@ import base64
 import json
 import re
 from binascii import Error as Base64Error
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote, urljoin, urlsplit
@@ -27,15 +27,20 @@ _ADDRESS = re.compile(r"\s*([a-z][a-z0-9+.-]*:|/|\.{1,2}/|[^\s/]+/.*\.)", re.IGN
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM")
 
 
+def _as_it_is(found: Any) -> Any:
+    return found
+
+
 @dataclass(frozen=True)
 class Call:
     """One HTTP request, without the key."""
 
     method: Literal["GET", "POST", "PUT"]
-    url: str
-    """A path that starts with "/" and belongs to the provider's base URL, or a whole address."""
+    url: str = field(repr=False)
+    """A path that starts with "/" and belongs to the provider's base URL, or a whole address, which
+    may be signed."""
     body: bytes = field(default=b"", repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -44,20 +49,17 @@ class Reply:
 
     status: int
     body: bytes = field(default=b"", repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Names in lower case."""
+    hide: Callable[[Any], Any] = field(default=_as_it_is, repr=False, compare=False)
+    """Takes out of what the body is decoded to what nobody is to see: the key."""
 
     def json(self) -> Json:
         """Return the body as an object, or raise `BadReplyError`.
 
         Where a name stands twice the last one counts, as in most parsers.
         """
-        try:
-            found = json.loads(self.body)
-        except (ValueError, RecursionError) as error:
-            raise BadReplyError(
-                f"The answer (HTTP {self.status}) is not JSON.", status=self.status
-            ) from error
+        found = _load(self.body, self.hide)
         if not isinstance(found, dict):
             raise BadReplyError(
                 f"The answer (HTTP {self.status}) is not a JSON object.", status=self.status
@@ -70,6 +72,14 @@ class Reply:
             return self.json()
         except BadReplyError:
             return {}
+
+
+def _load(data: bytes, hide: Callable[[Any], Any]) -> Any:
+    """Return what JSON says, None for what is none: the parser's own error holds all of it."""
+    try:
+        return hide(json.loads(data))
+    except (ValueError, RecursionError):
+        return None
 
 
 def post(url: str, body: Json, **headers: str) -> Call:
