@@ -25,6 +25,7 @@ from ..upscale_bridge.errors import (
 from ..upscale_bridge.keys import Keys
 from ..upscale_bridge.monitor import Monitor
 from ..upscale_bridge.service import Service
+from ..upscale_bridge.texts import printable
 
 if TYPE_CHECKING:
     import torch
@@ -146,13 +147,13 @@ class ComfyMonitor(Monitor):
         manager.throw_exception_if_processing_interrupted()
 
     def notice(self, text: str) -> None:
-        log.warning("Upscale Bridge: %s", text)
+        log.warning("Upscale Bridge: %s", printable(text))
         _show_text(text, stays=True)
 
     def status(self, text: str) -> None:
         if text != self._said:
             self._said = text
-            log.debug("Upscale Bridge: %s", text)
+            log.debug("Upscale Bridge: %s", printable(text))
             _show_text(text)
 
     def progress(self, done: float, total: float) -> None:

@@ -27,12 +27,17 @@ Hosts translate these at one place each; anything else that reaches a host is a 
 
 from __future__ import annotations
 
+from .texts import printable
+
 
 class UpscaleError(Exception):
-    """The base of all errors here; `str()` is one sentence for the user."""
+    """The base of all errors here; `str()` is one sentence for the user, without control signs."""
 
     exit_code = 1
     """The exit status of the shell command, 1 to 125."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class SettingsError(UpscaleError):

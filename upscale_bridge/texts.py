@@ -1,7 +1,8 @@
-"""Sentences for the user whose parts stay apart, so that a host can say them in other languages."""
+"""Sentences for the user: made of parts that a host can translate, and safe to be shown."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,3 +18,19 @@ class Text:
 
     def __str__(self) -> str:
         return self.english.format(**self.values)
+
+
+def printable(text: str) -> str:
+    r"""Return one line in which every sign can be seen; others stand there as \x1b or \u202e.
+
+    What services, files and models call themselves may move a terminal's cursor, hide behind a
+    link, or turn the line around. Spaces of all kinds stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        sign
+        if sign.isprintable() or unicodedata.category(sign) == "Zs"
+        else sign.encode("unicode_escape").decode()
+        for sign in text
+    )

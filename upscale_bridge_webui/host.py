@@ -25,6 +25,7 @@ from upscale_bridge.errors import (
 )
 from upscale_bridge.monitor import Monitor
 from upscale_bridge.service import Service
+from upscale_bridge.texts import printable
 
 from .options import chosen_settings
 
@@ -148,7 +149,7 @@ class WebUIMonitor(Monitor):
         shared.state.textinfo = text
 
     def notice(self, text: str) -> None:
-        log.warning("Upscale Bridge: %s", text)
+        log.warning("Upscale Bridge: %s", printable(text))
         shared.state.textinfo = text
 
     def progress(self, done: float, total: float) -> None:

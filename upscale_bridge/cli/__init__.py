@@ -12,12 +12,16 @@ from .. import __version__
 from ..errors import StoppedError, UpscaleError
 from . import keys, models, serve, tasks, upscale
 from .common import fail
+from .terminal import Log, Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, or the `exit_code` of what went wrong."""
     args = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO if args.verbose else logging.ERROR, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(Log("%(message)s"))
+    level = logging.INFO if args.verbose else logging.ERROR
+    logging.basicConfig(level=level, handlers=[handler])
     ours = logging.getLogger(__package__.rpartition(".")[0])
     ours.setLevel(logging.INFO if args.verbose else logging.WARNING)
     try:
@@ -34,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="upscale-bridge",
         description="Upscale images on this machine or through remote services.",
     )

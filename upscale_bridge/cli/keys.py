@@ -12,7 +12,7 @@ from ..errors import InvalidInputError
 from ..keys import Keys
 from ..remote.providers import PROVIDERS
 from .common import add_common
-from .terminal import note
+from .terminal import note, say
 
 
 def add_commands(commands: Any) -> None:
@@ -56,7 +56,7 @@ def _list(args: argparse.Namespace) -> int:
         return 0
     for row in rows:
         state = f"{row['hint']} ({row['from']})" if row["set"] else f"none; see {row['page']}"
-        print(f"{row['name']:10} {state}")
+        say(f"{row['name']:10} {state}")
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import InvalidInputError
 from .common import add_common, add_model_folders, make_service
-from .terminal import Terminal, interruptible, note
+from .terminal import Terminal, interruptible, note, say
 
 
 def add_commands(commands: Any) -> None:
@@ -54,7 +54,7 @@ def _list_models(args: argparse.Namespace) -> int:
         return 0
     for entry in entries:
         about = f"  {entry.spec.about} ({entry.spec.licence})" if entry.spec else ""
-        print(f"{entry.origin:9} {entry.name}{about}")
+        say(f"{entry.origin:9} {entry.name}{about}")
     return 0
 
 
@@ -98,5 +98,6 @@ def _describe_model(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(fields))
     else:
-        print("\n".join(f"{key:12} {value}" for key, value in fields.items()))
+        for key, value in fields.items():
+            say(f"{key:12} {value}")
     return 0

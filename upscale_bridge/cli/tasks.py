@@ -15,7 +15,7 @@ from ..errors import InvalidInputError
 from ..remote.task import Task
 from ..service import Service
 from .common import add_common, add_params, values
-from .terminal import Terminal, interruptible, note, report_stream
+from .terminal import Terminal, interruptible, note, report_stream, say
 
 
 def add_commands(commands: Any) -> None:
@@ -56,7 +56,7 @@ def _list(args: argparse.Namespace) -> int:
         return 0
     now = time.time()
     for task in tasks:
-        print(
+        say(
             f"{task.request[:12]} {task.state:10} {_age(now - task.created):>5} "
             f"{task.operation} {task.ticket} {task.reason}".rstrip()
         )

@@ -1,16 +1,19 @@
-"""What the command shows on standard error, and how Ctrl-C stops it."""
+"""What the command shows, and how Ctrl-C stops it."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import logging
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from ..errors import StoppedError
 from ..monitor import Monitor
+from ..texts import printable
 
 
 class Terminal(Monitor):
@@ -41,7 +44,8 @@ class Terminal(Monitor):
     def show(self, text: str) -> None:
         """Draw the line of progress."""
         if self._live:
-            print(f"\r\x1b[K{text}", end="\r", file=sys.stderr, flush=True)
+            line = f"\r\x1b[K{_fit(text, sys.stderr)}"
+            print(line, end="\r", file=sys.stderr, flush=True)
 
 
 class _Lane(Monitor):
@@ -82,10 +86,40 @@ def interruptible(shown: Terminal) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print one line, on standard output unless told otherwise.
+
+    All that is no JSON goes through here: signs that move the cursor, or that the stream cannot
+    show, stand there as escapes.
+    """
+    stream = stream or sys.stdout
+    print(_fit(text, stream), file=stream)
+
+
 def note(text: str) -> None:
     """Print one line below the progress."""
-    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-    print(clear + text, file=sys.stderr)
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
+    say(text, sys.stderr)
+
+
+def _fit(text: str, stream: TextIO) -> str:
+    encoding = stream.encoding or "utf-8"
+    return printable(text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+class Log(logging.Formatter):
+    """Log lines as `note` would print them."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        return _fit(super().formatMessage(record), sys.stderr)
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains about arguments, such as the names of files, as `note` would."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(_fit(message, sys.stderr))
 
 
 def report_stream(*, picture_on_output: bool) -> TextIO:
