@@ -24,6 +24,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server, wanted = self.server, self.headers.get("Range")
         server.ranges.append(wanted)
+        server.logins.append(self.headers.get("Authorization"))
         start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted else 0
         if server.mode == "missing":
             self.send_error(404)
@@ -56,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     """A server; `cuts` lists after how many bytes its next answers break off."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
-        made.mode, made.ranges, made.cuts = "", [], []
+        made.mode, made.ranges, made.cuts, made.logins = "", [], [], []
         made.url = f"http://127.0.0.1:{made.server_port}/weights.pth"
         thread = threading.Thread(target=made.serve_forever, args=(0.01,))
         thread.start()
@@ -204,6 +205,15 @@ def test_server_that_is_not_there_is_a_clear_error(target):
     with pytest.raises(DownloadError, match=r"Cannot reach 127\.0\.0\.1.*Check the connection"):
         download(f"http://127.0.0.1:{port}/x.pth", target, Monitor())
     assert not target.exists()
+
+
+def test_passwords_of_a_netrc_file_are_not_used(server, target, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("default login me password hush\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    server.mode = "redirect"
+    download(server.url, target, Monitor(), sha256=SHA256)
+    assert server.logins == [None, None]
 
 
 def test_cancelled_download_is_kept_and_resumed(server, target, part):
