@@ -24,6 +24,7 @@ from upscale_bridge.errors import (
     InvalidInputError,
     SettingsError,
     StoppedError,
+    TaskError,
     TaskFailedError,
     TaskLostError,
     UpscaleError,
@@ -190,3 +191,19 @@ def test_transparency_stays_with_its_image(vendor):
     image = picture(channels=4)
     vendor.run("novita", image)
     assert resume(vendor, vendor.fake.tasks[0].id).images.shape[-1] == 3
+
+
+@pytest.mark.parametrize("state", ["preparing", "submitting"])
+def test_task_whose_program_died_while_it_submitted(remote, state):
+    """It is resumed by name, without its image: nothing can be submitted, whatever the host."""
+    vendor = remote(idempotent=True)
+    vendor.run("novita")
+    journal, row = vendor.host.client.journal, vendor.rows[0]
+    for path in (home() / "results").iterdir():
+        path.unlink()
+    journal.attach(dataclasses.replace(row, state=state, ticket="", owner="dead", result=""))
+    error = {"preparing": TaskError, "submitting": AmbiguousSubmitError}[state]
+    words = {"preparing": "never submitted", "submitting": "ended while it submitted"}[state]
+    with pytest.raises(error, match=words):
+        resume(vendor, row.request)
+    assert vendor.submits() == 1

@@ -100,7 +100,8 @@ def _claim(context: Context) -> tuple[Task, How]:
             context.journal.believe(context.name)
             return context.task, "resumed"
         if task.state == "ambiguous":
-            if not _refuses_doubles(context) or not context.journal.retake(context.name):
+            again = not context.request.resumes and _refuses_doubles(context)
+            if not again or not context.journal.retake(context.name):
                 raise doubt(context.operation, context.name, task.reason)
             return context.task, "resumed"
         how = "joined"  # another node or program is about to submit the same
