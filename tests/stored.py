@@ -2,8 +2,8 @@
 
 `python -m tests.stored` writes `tests/data/journal/vN.sqlite3` and `tests/data/queue/vN.sqlite3`
 with the code of the checkout that it runs in, N being the version that this code writes, and
-beside each a JSON list of its rows. A version that is there already is left alone: v1 was made by
-the first code that had these files. Run it once when a migration is released.
+beside each its rows, one JSON object a line. A version that is there already is left alone: v1 was
+made by the first code that had these files. Run it once when a migration is released.
 """
 
 import json
@@ -159,6 +159,11 @@ def rows(path, table):
         return [dict(row) for row in found]
 
 
+def recorded(path):
+    """Return the rows that were written down beside a stored file."""
+    return [json.loads(line) for line in path.with_suffix(".jsonl").read_text("utf-8").splitlines()]
+
+
 def main():
     """Write the files of this version that are not there."""
     for kind, fill in (("journal", fill_journal), ("queue", fill_queue)):
@@ -175,8 +180,8 @@ def main():
             target.parent.mkdir(exist_ok=True)
             found = rows(Path(folder) / name, table)
             shutil.copyfile(Path(folder) / name, target)
-            text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-            target.with_suffix(".json").write_text(text, "utf-8")
+            lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in found]
+            target.with_suffix(".jsonl").write_text("".join(lines), "utf-8")
             sys.stdout.write(f"{target}: {len(found)} rows\n")
 
 

@@ -1,6 +1,5 @@
 """Files of every version that was ever released open today, with all rows; `tests/stored.py`."""
 
-import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stored import DATA, FILES, fill_journal, fill_queue
+from tests.stored import DATA, FILES, fill_journal, fill_queue, recorded
 from upscale_bridge.remote import task
 from upscale_bridge.remote.journal import Journal, Task
 from upscale_bridge.server import sqlite_queue
@@ -57,7 +56,7 @@ def test_stored_file_opens_with_every_row_as_it_was(stored, tmp_path):
     known = {field.name for field in fields(ROWS[kind])}
     expected = [
         {**defaults, **{name: value for name, value in row.items() if name in known}}
-        for row in json.loads(stored.with_suffix(".json").read_text("utf-8"))
+        for row in recorded(stored)
     ]
     states = {row["state"] for row in expected}
     assert len(states) == {"journal": 7, "queue": 5}[kind]

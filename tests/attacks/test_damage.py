@@ -1,6 +1,5 @@
 """Damaged journals and queues: one sentence, not a byte changed, and what can be read is saved."""
 
-import json
 import random
 import shutil
 import sqlite3
@@ -12,7 +11,7 @@ import torch
 
 from tests.fakes import faults
 from tests.remote.kit import enlarged, picture
-from tests.stored import DATA, FILES
+from tests.stored import DATA, FILES, recorded
 from upscale_bridge.cli import main
 from upscale_bridge.errors import AmbiguousSubmitError, SettingsError, TaskLostError
 from upscale_bridge.remote.journal import FILE, Journal, Task
@@ -94,7 +93,7 @@ def test_flipped_bytes_never_lead_to_anything_but_rows_or_a_sentence(tmp_path, k
     """Some flips hit what nobody reads; such a file opens. None may end in another error."""
     dice = random.Random(20261126)
     source = (DATA / kind / "v1.sqlite3").read_bytes()
-    known = {next(iter(row.values())) for row in json.loads((DATA / kind / "v1.json").read_text())}
+    known = {next(iter(row.values())) for row in recorded(DATA / kind / "v1.sqlite3")}
     path, refused = tmp_path / FILES[kind][0], 0
     for _ in range(60):
         for side in ("", "-wal", "-shm", ".bak"):

@@ -1,6 +1,5 @@
 """Files of other versions, programs killed in the middle of a step, several that open at once."""
 
-import json
 import os
 import shutil
 import signal
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stored import DATA, FILES
+from tests.stored import DATA, FILES, recorded
 from upscale_bridge.database import Database, Migration
 from upscale_bridge.errors import SettingsError
 from upscale_bridge.remote import task
@@ -71,9 +70,8 @@ def all_rows(database):
 def stored(kind, folder):
     """Put a file of version 1 into a folder; return its rows as a later version has them."""
     shutil.copy(DATA / kind / "v1.sqlite3", folder / FILES[kind][0])
-    rows = json.loads((DATA / kind / "v1.json").read_text("utf-8"))
     row = NEW[kind]
-    return [asdict(row(**values)) for values in rows]
+    return [asdict(row(**values)) for values in recorded(DATA / kind / "v1.sqlite3")]
 
 
 def version(path):

@@ -215,9 +215,10 @@ def _is_old(context: Context) -> bool:
 
 def _gone(context: Context, ticket: str, what: str) -> TaskLostError:
     """Give a task up for good."""
+    hours = context.journal.age(context.task) / 3600
     text = (
-        f"{_before(context)}The result of task {ticket} is gone: {what}, hours after the submit. "
-        "Running again submits it anew, which costs again."
+        f"{_before(context)}The result of task {ticket} is gone: {what}. It was submitted at least "
+        f"{hours:.0f} h ago. Running again submits it anew, which costs again."
     )
     context.journal.fail(context.name, text, expired=True)
     return TaskLostError(text, ticket=ticket)
