@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from upscale_bridge import exchange
+from upscale_bridge import exchange, headers
 from upscale_bridge.codecs import (
     FILE_FORMATS,
     RESULT_FORMATS,
@@ -154,7 +154,9 @@ BOMBS = {
         9400, 9400, chunk(b"IDAT", zlib.compress(bytes(9400 * 940), 9)), colour=0, interlaced=1
     ),
     "progressive jpeg": lambda: saved(Image.new("L", (9000, 6000)), "jpeg", progressive=True),
-    "webp": lambda: saved(Image.new("L", (9000, 6000)), "webp", lossless=True, method=0, quality=0),
+    "webp": lambda: (
+        b"RIFF\x1e\0\0\0WEBPVP8L\x12\0\0\0\x2f" + struct.pack("<I", 9399 | 9399 << 14) + bytes(13)
+    ),
     "tiled tiff": lambda: tiff(
         [*gray(9400)[:5], (322, 3, 1, 256), (323, 3, 1, 256), (324, 4, 1369, 200)],
         bytes(1369 * 4),
@@ -181,7 +183,7 @@ def test_header_of_a_large_picture_costs_nothing(kind):
 
 
 def bomb_of(kind, head):
-    return chunk(kind, head + zlib.compress(bytes(64 * MEGABYTE), 9))
+    return chunk(kind, head + zlib.compress(bytes(8 * MEGABYTE), 9))
 
 
 ODD_CHUNKS = {
@@ -244,16 +246,16 @@ MOUNTAINS = {
     "exif in png": lambda: png(8, 8, chunk(b"eXIf", exif_bomb()), chunk(b"IDAT", b"")),
     "exif below exif": lambda: png(8, 8, chunk(b"eXIf", below(0x8769)), chunk(b"IDAT", b"")),
     "gps in exif": lambda: png(8, 8, chunk(b"eXIf", below(0x8825)), chunk(b"IDAT", b"")),
-    "markers": lambda: b"\xff\xd8" + segment(0xEE) * 1_000_000,
-    "markers behind the header": lambda: b"\xff\xd8" + SOF + segment(0xEE) * 150_000,
+    "markers": lambda: b"\xff\xd8" + segment(0xEE) * 150_000,
+    "markers behind the header": lambda: b"\xff\xd8" + SOF + segment(0xEE) * 5000,
     "scans": lambda: b"\xff\xd8" + SOF + segment(0xDA, b"\1\1\0\0\x3f\0") * 5000 + b"\xff\xd9",
     "filling": lambda: b"\xff\xd8" + b"\xff" * (8 * MEGABYTE),
-    "chunks": lambda: png(8, 8, chunk(b"teSt", b"") * 200_000),
+    "chunks": lambda: png(8, 8, chunk(b"teSt", b"") * 5000),
     "webp chunks": lambda: (
         b"RIFF\0\0\0\0WEBP" + b"VP8L\x05\0\0\0\x2f\0\0\0\0\0" + bytes(16 * MEGABYTE)
     ),
-    "gif blocks": lambda: b"GIF89a\x08\0\x08\0\0\0\0!\xfe" + b"\1." * 2_000_000,
-    "gif extensions": lambda: b"GIF89a\x08\0\x08\0\0\0\0" + b"!\xfe\1.\0" * 1_000_000,
+    "gif blocks": lambda: b"GIF89a\x08\0\x08\0\0\0\0!\xfe" + b"\1." * 50_000,
+    "gif extensions": lambda: b"GIF89a\x08\0\x08\0\0\0\0" + b"!\xfe\1.\0" * 5000,
     "gif of nothing": lambda: b"GIF89a\x08\0\x08\0\0\0\0" + bytes(MEGABYTE),
     "ppm comments": lambda: b"P6\n" + b"#\n" * 4_000_000 + b"8 8 255\n",
     "ppm comment": lambda: b"P6\n#" + b"x" * (8 * MEGABYTE),
@@ -262,10 +264,12 @@ MOUNTAINS = {
 }
 
 
-@pytest.mark.parametrize("kind", MOUNTAINS)
+@pytest.mark.parametrize("kind", [kind for kind in MOUNTAINS if kind != "avif" or AVIF])
 def test_mountains_are_refused_in_a_moment(kind, monkeypatch):
     """Before Pillow sees them (an AVIF but for libavif), without copying them."""
     data = MOUNTAINS[kind]()
+    if kind != "markers":  # one of full height shows how long the others would take
+        monkeypatch.setattr(headers, "MOST_STEPS", 2000)
     if kind != "avif":
         monkeypatch.setattr(Image, "open", None)
     tracemalloc.start()
