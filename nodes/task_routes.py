@@ -149,7 +149,7 @@ def _small(path: Path) -> bytes:
     from ..upscale_bridge import codecs
     from ..upscale_bridge.local.resample import resize
 
-    pixels = codecs.decode(path.read_bytes(), "the result").pixels
+    pixels = codecs.decode(path.read_bytes(), "the result", codecs.RESULT_FORMATS).pixels
     height, width = pixels.shape[:2]
     factor = min(_SIDE / max(width, height), 1.0)
     small = resize(pixels, max(round(width * factor), 1), max(round(height * factor), 1))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from upscale_bridge import codecs
 from upscale_bridge.batch import STREAM, Job, Output, Size, plan_jobs
 from upscale_bridge.errors import InvalidInputError
 
@@ -49,6 +50,22 @@ def test_several_files_make_a_folder_of_a_file_name(pictures):
 
 def test_folder_without_recursion_takes_its_own_pictures(pictures):
     assert plan(["in"], "out") == [("in/a.png", "out/a.png"), ("in/b.JPG", "out/b.JPG")]
+
+
+@pytest.mark.parametrize("name", ["c.jfif", "c.JPE", "c.apng", "c.dib", "c.pnm", "c.avif", "c.gif"])
+def test_folder_gives_pictures_of_every_format_that_is_read(pictures, name):
+    Path("in", name).touch()
+    assert f"in/{name}" in [source for source, _ in plan(["in"], "out")]
+
+
+@pytest.mark.parametrize("name", ["c.heic", "c.jxl", "c.tga", "c.jp2"])
+def test_pictures_that_cannot_be_read_are_named_not_passed_over(pictures, name):
+    Path("in", name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
+    assert f"in/{name}" in [source for source, _ in plan(["in"], "out")]
+    with pytest.raises(
+        InvalidInputError, match=rf"{name} is not an image of a format that is read"
+    ):
+        codecs.decode(Path("in", name).read_bytes(), name)
 
 
 def test_folder_with_recursion_keeps_the_tree(pictures):

@@ -26,11 +26,19 @@ _SUFFIXES = {
     ".png": "png",
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
+    ".jpe": "jpeg",
+    ".jfif": "jpeg",
     ".webp": "webp",
     ".tif": "tiff",
     ".tiff": "tiff",
 }
-_READABLE = {*_SUFFIXES, ".bmp", ".gif", ".tga", ".ppm", ".pgm", ".avif", ".jp2"}
+# What counts as a picture in a folder. Those of the last line cannot be read: they are named in
+# the run's report rather than passed over.
+_PICTURES = {
+    *(*_SUFFIXES, ".apng", ".bmp", ".dib", ".gif", ".avif"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".pfm"),
+    *(".heic", ".heif", ".jxl", ".jp2", ".j2k", ".tga", ".psd"),
+}
 
 
 @dataclass(frozen=True)
@@ -163,7 +171,7 @@ def _expand(name: str, recursive: bool) -> Iterator[tuple[Path | str, Path]]:
     elif path.is_dir():
         found = path.rglob("*") if recursive else path.glob("*")
         for file in sorted(found):
-            if file.suffix.lower() in _READABLE and file.is_file():
+            if file.suffix.lower() in _PICTURES and file.is_file():
                 yield file, file.relative_to(path)
     elif not path.exists() and glob.has_magic(name):
         for match in sorted(glob.glob(name, recursive=recursive)):  # noqa: PTH207 (may be absolute)
