@@ -73,8 +73,8 @@ class Header:
 def read_header(data: bytes, name: str = "image", formats: Sequence[str] = FILE_FORMATS) -> Header:
     """Return format and size of a still image, or raise `InvalidInputError` that names `name`.
 
-    No pixel is decoded: it takes a second and 10 MB at most, whatever the file claims. The size is
-    not limited here. A file that passes may still be damaged further behind.
+    No pixel is decoded: it takes a second at most, and no more memory than the file itself,
+    whatever it claims. The size is not limited here; what follows the header may be damaged.
     """
     format, head = _look(data, name, formats)
     turned = head.orientation in (5, 6, 7, 8)

@@ -1,7 +1,7 @@
 """What an encoded picture says about itself: format, size, orientation, whether it moves.
 
-Nothing is decoded, inflated or copied, and no decoder sees the file. Every reader takes a bounded
-number of steps, whatever the file claims. Damage is a `ValueError`.
+Nothing is decoded or inflated, and no decoder sees the file. Every reader takes a bounded number of
+steps, whatever the file claims. Damage is a `ValueError`.
 """
 
 from __future__ import annotations

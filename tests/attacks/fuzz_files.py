@@ -22,7 +22,7 @@ from tests.attacks.opcodes import Program
 from upscale_bridge.codecs import MOST_PIXELS, RESULT_FORMATS, decode, read_header
 from upscale_bridge.errors import InvalidInputError, UnsupportedModelError
 from upscale_bridge.local.loader import import_spandrel, load_model
-from upscale_bridge.local.weights import read_weights
+from upscale_bridge.local.reader import read_weights
 
 CASES = 24_000
 """Of each kind; the tests run a share of them."""

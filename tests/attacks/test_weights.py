@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 
 from tests.attacks.opcodes import Program
 from upscale_bridge.errors import UnsupportedModelError
-from upscale_bridge.local import pickles, weights
+from upscale_bridge.local import pickles, reader
 from upscale_bridge.local.loader import EXTENSIONS, import_spandrel, load_model
-from upscale_bridge.local.weights import read_weights
+from upscale_bridge.local.reader import read_weights
 
 MEGABYTE = 1 << 20
 ODD = (*EXTENSIONS, ".SAFETENSORS", ".Pth", ".bin", "")
@@ -511,14 +511,14 @@ def test_small_files_do_not_build_large_networks(tmp_path, kind):
 def test_file_that_is_written_meanwhile_is_refused(good, tmp_path, monkeypatch):
     path = tmp_path / "model.pth"
     torch.save(good, path)
-    made = weights._make
+    made = reader._make
 
     def written(*arguments):
         with path.open("ab") as file:
             file.write(b"more")
         return made(*arguments)
 
-    monkeypatch.setattr(weights, "_make", written)
+    monkeypatch.setattr(reader, "_make", written)
     assert "is being written by another program" in refusal(path)
 
 
@@ -526,13 +526,13 @@ def test_file_that_shrinks_meanwhile_is_refused(good, tmp_path, monkeypatch):
     """A mapped file would end the process."""
     path = tmp_path / "model.pth"
     torch.save(good, path)
-    made = weights._make
+    made = reader._make
 
     def shrunk(*arguments):
         os.truncate(path, 1000)
         return made(*arguments)
 
-    monkeypatch.setattr(weights, "_make", shrunk)
+    monkeypatch.setattr(reader, "_make", shrunk)
     assert "is being written by another program" in refusal(path, size=MEGABYTE)
 
 
@@ -540,15 +540,15 @@ def test_file_that_is_replaced_meanwhile_is_loaded_as_it_was(good, tmp_path, mon
     path = tmp_path / "model.pth"
     torch.save(good, path)
     torch.save(network(scale=2), tmp_path / "other")
-    made = weights._make
+    made = reader._make
 
     def replaced(*arguments):
         (tmp_path / "other").replace(path)
         return made(*arguments)
 
-    monkeypatch.setattr(weights, "_make", replaced)
+    monkeypatch.setattr(reader, "_make", replaced)
     assert load_model(path).scale == 4
-    monkeypatch.setattr(weights, "_make", made)
+    monkeypatch.setattr(reader, "_make", made)
     assert load_model(path).scale == 2
 
 

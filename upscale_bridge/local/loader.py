@@ -19,8 +19,8 @@ from torch import Tensor
 from ..errors import EngineError, UnsupportedModelError
 from .halo import Sight, measure_sight
 from .lean import slim
+from .reader import read_weights
 from .room import Room
-from .weights import read_weights
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor

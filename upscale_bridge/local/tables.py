@@ -1,6 +1,6 @@
 """Tables of contents of weights files: which numbers lie where, in safetensors and torch's formats.
 
-Nothing is made of what they say here; `weights` checks it first.
+Nothing is made of what they say here; `reader` checks it first.
 """
 
 from __future__ import annotations

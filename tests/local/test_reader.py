@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from upscale_bridge.errors import UnsupportedModelError
 from upscale_bridge.local.loader import load_model
-from upscale_bridge.local.weights import read_weights
+from upscale_bridge.local.reader import read_weights
 
 DTYPES = [
     *(torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32),
