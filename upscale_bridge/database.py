@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
+from urllib.parse import quote
 
 from .errors import SettingsError
 from .salvage import rescue, set_aside
@@ -160,7 +161,8 @@ class Database(Generic[Row]):
         """
         if not self._path.stat().st_size:
             raise sqlite3.DatabaseError("file is empty")
-        address = f"{self._path.absolute().as_uri()}?mode=ro"
+        path = quote(self._path.absolute().as_posix())
+        address = f"file://{'' if path.startswith('/') else '/'}{path}?mode=ro"
         with closing(sqlite3.connect(address, timeout=_PATIENCE, uri=True)) as connection:
             version = _version(connection)
             if version <= len(self._migrations):

@@ -165,6 +165,15 @@ def test_program_that_is_older_and_still_runs_goes_on(kind, tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["a b", "50%25", "#1", "größe 猫", "a+b&c=d", "it's", ".."])
+def test_any_folder_will_do(tmp_path, name):
+    folder = tmp_path / "x" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    expected = stored("journal", folder)
+    assert all_rows(new_database("journal", folder)) == expected
+    assert (folder / "journal.sqlite3.bak").exists()
+
+
 # --- newer files
 
 
