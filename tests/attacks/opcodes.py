@@ -64,9 +64,8 @@ class Program:
         """As torch writes it since 1.6."""
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr("archive/data.pkl", self.pickle())
-            archive.writestr("archive/data/0", numbers)
-            archive.writestr("archive/version", "3")
+            for name, data in (("data.pkl", self.pickle()), ("data/0", numbers), ("version", b"3")):
+                archive.writestr(zipfile.ZipInfo(f"archive/{name}"), data)
         return buffer.getvalue()
 
     def legacy(self, numbers=b"", unit=4):
