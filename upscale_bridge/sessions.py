@@ -63,8 +63,10 @@ class Session(requests.Session):
         look names up themselves. Nothing goes to a proxy that is meant for this machine or a
         private network.
         """
-        request = requests.Request(method, url, headers, data=watch if len(watch) else None)
+        plain = {name: str(value) for name, value in headers.items()}  # older ones take no others
+        request = requests.Request(method, url, plain, data=watch if len(watch) else None)
         prepared = self.prepare_request(request)
+        prepared.headers.update(headers)
         if url.isascii():
             prepared.url = url  # requests would rewrite escapes as well
         options = self.merge_environment_settings(url, {}, True, None, None)

@@ -34,3 +34,8 @@ def printable(text: str) -> str:
         else sign.encode("unicode_escape").decode()
         for sign in text
     )
+
+
+def shortened(text: str, most: int = 300) -> str:
+    """Return one line of at most `most` characters, without a full stop at its end."""
+    return printable(" ".join(text.split()))[:most].rstrip(".")

@@ -53,7 +53,8 @@ def test_other_addresses_need_keys(run):
 def test_missing_package_names_the_extra(run, monkeypatch, package):
     for name in [name for name in sys.modules if name.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "upscale_bridge.server.http", raising=False)
+    for module in ("http", "protocol", "endpoint", "bodies", "metrics"):
+        monkeypatch.delitem(sys.modules, f"upscale_bridge.server.{module}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     status, _, err = run("serve", "--port", "0")
     assert status == 3

@@ -18,12 +18,7 @@ from .terminal import Log, Parser
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, or the `exit_code` of what went wrong."""
     args = _parser().parse_args(argv)
-    handler = logging.StreamHandler()
-    handler.setFormatter(Log("%(message)s"))
-    level = logging.INFO if args.verbose else logging.ERROR
-    logging.basicConfig(level=level, handlers=[handler])
-    ours = logging.getLogger(__package__.rpartition(".")[0])
-    ours.setLevel(logging.INFO if args.verbose else logging.WARNING)
+    _show_logs(verbose=args.verbose)
     try:
         status: int = args.command(args)
     except UpscaleError as error:
@@ -35,6 +30,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         return status
     return 0
+
+
+def _show_logs(*, verbose: bool) -> None:
+    """Show warnings of ours and errors of others, or all that may be of interest."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Log("%(message)s"))
+    if not verbose:
+        ours = __name__.partition(".")[0]
+        handler.addFilter(lambda r: r.levelno >= logging.ERROR or r.name.startswith(ours))
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from ..errors import (
     TaskTimeoutError,
     TransportError,
 )
+from ..texts import shortened
 from .clock import backoff
 from .context import LARGEST_RESULT, TRANSIENT, Context
 from .results import write
@@ -157,7 +158,7 @@ def _resume_hint(ticket: str) -> str:
 def _failed(context: Context, ticket: str, status: Failed) -> TaskFailedError:
     title = context.operation.provider.title
     code = f" (code {status.code})" if status.code else ""
-    reason = " ".join(status.reason.split())[:300].rstrip(".")
+    reason = shortened(status.reason)
     text = (
         f"{title} says that task {ticket} failed{code}: {reason}. Change the image or the "
         "settings; running again submits a new task."

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, NoReturn
 from ..errors import AuthError, BadReplyError, ProviderError, QuotaError
 from ..params import Operation
 from ..pictures import Picture
-from ..texts import Text
+from ..texts import Text, shortened
 from .choices import SHARED
 from .wire import Call, Done, Json, Reply, Source, Status, Ticket, as_id
 
@@ -50,7 +50,7 @@ class Provider:
         A `BadReplyError` says that it is unknown what the service did; every other error, that it
         did nothing.
         """
-        said = f": {' '.join(message.split())[:300].rstrip('.')}" if message else ""
+        said = f": {shortened(message)}" if message else ""
         text = f"{self.title} answered HTTP {reply.status}{said}"
         name, status = self.name, reply.status
         if code in ("BILLING_BALANCE_NOT_ENOUGH",) or status == 402:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from ...errors import AuthError, BadReplyError, ProviderError, QuotaError
 from ...params import param
+from ...texts import shortened
 from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
 from ..fields import make, read_body, required, ticket_in_query
 from ..provider import Equivalent, Limits, Provider, RemoteOperation, Way, Wire
@@ -243,7 +244,7 @@ def _data(reply: Reply) -> Json:
     code, message = whole(body.get("code")), str(body.get("msg") or "")
     if code == 0:
         return table(body.get("data"))
-    text = f"Novita answered code {code}: {' '.join(message.split())[:300].rstrip('.')}."
+    text = f"Novita answered code {code}: {shortened(message)}."
     if code == 3:
         raise ProviderError(text, provider="novita", status=404)
     if code == 4:
