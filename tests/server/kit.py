@@ -38,6 +38,9 @@ class TestClock(Clock):
     def now(self):
         return self.time
 
+    def monotonic(self):
+        return self.time
+
 
 def pixels(width=12, height=8, mode="RGB", seed=0):
     """Return smooth uint8 pixels of an image."""

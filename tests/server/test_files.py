@@ -205,7 +205,7 @@ def test_threads_and_processes_write_and_remove_at_once(tmp_path):
             name = files.new_name("")
             try:
                 write(files, name, b"x")
-                files.sweep(3600)
+                files.sweep(3600, lambda name: False)
                 files.remove(name)
             except OSError as error:
                 errors.append(error)
@@ -225,12 +225,12 @@ def test_sweep_removes_what_is_older(files, tmp_path, clock):
     write(files, old, b"x")
     clock.time += 100
     write(files, new, b"x")
-    files.sweep(50)
+    files.sweep(50, lambda name: False)
     assert listed(tmp_path) == [new]
 
 
 def test_nothing_is_swept_before_anything_was_written(files):
-    files.sweep(0)
+    files.sweep(0, lambda name: False)
     assert files.size() == 0
 
 

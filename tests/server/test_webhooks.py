@@ -39,6 +39,9 @@ class LaterClock(Clock):
     def now(self):
         return super().now() + self.ahead
 
+    def monotonic(self):
+        return super().monotonic() + self.ahead
+
 
 @pytest.fixture
 def server(tmp_path):

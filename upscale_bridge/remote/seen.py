@@ -52,9 +52,9 @@ class SeenTime:
         believed = min(max(gap, 0.0), LONGEST_GAP)
         if gap < -_WORTH_SAYING or gap > 7 * _WORTH_SAYING:
             log.warning(
-                "The clock of this machine says that %.0f days have passed since the last remote "
-                "task. It is believed for %.0f h: no kept result is removed for it. If it is "
-                "wrong, set it right.",
+                "The clock of this machine says that %.0f days have passed since it was last seen "
+                "here. It is believed for %.0f h: nothing that is kept is removed for it. If it "
+                "is wrong, set it right.",
                 gap / 86_400,
                 believed / 3600,
             )

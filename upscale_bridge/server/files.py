@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import SettingsError
@@ -96,10 +96,11 @@ class Files:
             (self._folder / name).unlink(missing_ok=True)
             self._ledger.remove(name)
 
-    def sweep(self, seconds: float) -> None:
-        """Remove all files that are older than this."""
+    def sweep(self, seconds: float, needed: Callable[[str], bool]) -> None:
+        """Remove all files that are older than this and not `needed`."""
         for name in self._ledger.older(seconds):
-            self.remove(name)
+            if not needed(name):
+                self.remove(name)
 
     def rooms(self) -> list[str]:
         """Return the names of the rooms that should have found their job by now."""

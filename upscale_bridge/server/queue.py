@@ -157,5 +157,13 @@ class Queue(ABC):
         """Note a try to tell; the next one is due after `pause` seconds, unless it is over."""
 
     @abstractmethod
+    def time(self) -> float:
+        """Return the present in the seconds since 1970 that jobs are stored with."""
+
+    @abstractmethod
+    def holds(self, file: str) -> bool:
+        """Tell whether a job that is not removed needs a file."""
+
+    @abstractmethod
     def expired(self) -> list[Job]:
         """Return all jobs whose lifetime has ended."""

@@ -11,6 +11,7 @@ from typing import Any
 from ..database import Database, Migration
 from ..owners import Owners
 from ..remote.clock import Clock
+from ..remote.seen import SeenTime
 from .queue import LIMITS_SECONDS, Job, KeyReusedError, Queue, QueueFullError
 
 _MOST_TRIES = 2
@@ -43,6 +44,14 @@ MIGRATIONS = (  # a new field of Job needs one more at the end; released ones ne
         "tells INTEGER NOT NULL, "
         "next_tell REAL NOT NULL, "
         "PRIMARY KEY (id))",
+    ),
+    Migration(
+        "the time that was seen to pass",
+        "CREATE TABLE seen (seen REAL NOT NULL, calendar REAL NOT NULL)",
+    ),
+    Migration(
+        "its only row, which begins where the times of the jobs are",
+        "INSERT INTO seen VALUES (0.0, 0.0)",
     ),
 )
 
@@ -87,6 +96,7 @@ class SqliteQueue(Queue):
             ),
         )
         self._owners = Owners(folder / "workers")
+        self._seen = SeenTime(self._database, self._clock)
 
     def submit(
         self, job: Job, allowances: Sequence[tuple[float, int]] = (), waiting: int = 0
@@ -96,7 +106,7 @@ class SqliteQueue(Queue):
             if earlier is not None:
                 return earlier
             self._refuse_more(job.customer, allowances, waiting)
-            stored = replace(job, id=job.id or secrets.token_urlsafe(16), created=self._clock.now())
+            stored = replace(job, id=job.id or secrets.token_urlsafe(16), created=self._now())
             self._database.insert(stored)
             return stored
 
@@ -115,7 +125,7 @@ class SqliteQueue(Queue):
             if not waiting:
                 return None
             job = waiting[0]
-            now, own = self._clock.now(), self._owners.own()
+            now, own = self._now(), self._owners.own()
             self._database.execute(
                 "UPDATE jobs SET state = 'running', worker = ?, tries = tries + 1, started = ?, "
                 "fraction = 0 WHERE id = ?",
@@ -127,27 +137,31 @@ class SqliteQueue(Queue):
             return taken
 
     def advance(self, job: Job, fraction: float) -> None:
-        self._change(job, fraction=fraction)
+        with self._database.transaction():
+            self._change(job, fraction=fraction)
 
     def finish(self, job: Job, result: str) -> bool:
-        now = self._clock.now()
-        return self._change(job, state="done", result=result, finished=now, fraction=1.0)
+        with self._database.transaction():
+            finished = self._now()
+            return self._change(job, state="done", result=result, finished=finished, fraction=1.0)
 
     def fail(self, job: Job, reason: str) -> None:
-        self._change(job, state="failed", reason=reason, finished=self._clock.now())
+        with self._database.transaction():
+            self._change(job, state="failed", reason=reason, finished=self._now())
 
     def give_up(self, job: str, reason: str) -> None:
         with self._database.transaction():
             self._database.execute(
                 "UPDATE jobs SET state = 'failed', worker = '', finished = ?, reason = ? "
                 "WHERE id = ? AND state = 'running'",
-                self._clock.now(),
+                self._now(),
                 reason,
                 job,
             )
 
     def give_back(self, job: Job) -> None:
-        self._change(job, state="queued", worker="", tries=job.tries - 1, fraction=0.0)
+        with self._database.transaction():
+            self._change(job, state="queued", worker="", tries=job.tries - 1, fraction=0.0)
 
     def remove(self, job: str) -> None:
         with self._database.transaction():
@@ -156,7 +170,7 @@ class SqliteQueue(Queue):
             )
             self._database.execute(
                 "DELETE FROM jobs WHERE state = 'removed' AND created < ?",
-                self._clock.now() - LIMITS_SECONDS,
+                self._now() - LIMITS_SECONDS,
             )
 
     def counts(self) -> dict[str, int]:
@@ -173,7 +187,7 @@ class SqliteQueue(Queue):
         with self._database.transaction(reading=True):
             rows = self._database.execute(
                 "SELECT finished - started FROM jobs WHERE result != '' AND finished > ?",
-                self._clock.now() - seconds,
+                self._now(reading=True) - seconds,
             ).fetchall()
         return [float(row[0]) for row in rows]
 
@@ -183,21 +197,43 @@ class SqliteQueue(Queue):
             "AS place FROM jobs WHERE state != 'removed' AND webhook != '' AND finished > 0 "
             "AND next_tell >= 0 AND next_tell <= ?"
         )
-        return self._find(
-            f"id IN (SELECT id FROM ({due}) WHERE place <= ?) ORDER BY next_tell, finished",
-            self._clock.now(),
-            each,
-        )
+        with self._database.transaction(reading=True):
+            return self._select(
+                f"id IN (SELECT id FROM ({due}) WHERE place <= ?) ORDER BY next_tell, finished",
+                self._now(reading=True),
+                each,
+            )
 
     def note_tell(self, job: Job, *, over: bool, pause: float) -> None:
-        when = -1.0 if over else self._clock.now() + pause
         with self._database.transaction():
+            when = -1.0 if over else self._now() + pause
             self._database.execute(
                 "UPDATE jobs SET tells = tells + 1, next_tell = ? WHERE id = ?", when, job.id
             )
 
     def expired(self) -> list[Job]:
-        return self._find("finished > 0 AND finished + lifetime < ?", self._clock.now())
+        with self._database.transaction(reading=True):
+            return self._select("finished > 0 AND finished + lifetime < ?", self._now(reading=True))
+
+    def holds(self, file: str) -> bool:
+        return bool(self._find("source = ? OR result = ? LIMIT 1", file, file))
+
+    def time(self) -> float:
+        with self._database.transaction(reading=True):
+            return self._now(reading=True)
+
+    def _now(self, *, reading: bool = False) -> float:
+        """Return the seconds since 1970 as this server has lived them, inside a transaction.
+
+        A calendar that jumps moves neither what is kept nor whose turn it is.
+        """
+        ((seen, calendar),) = self._database.execute("SELECT seen, calendar FROM seen").fetchall()
+        if seen or calendar:
+            return self._seen.now(reading=reading)
+        now = self._clock.now()
+        if not reading:
+            self._database.execute("UPDATE seen SET seen = ?, calendar = ?", now, now)
+        return now
 
     def _refuse_more(
         self, customer: str, allowances: Sequence[tuple[float, int]], waiting: int
@@ -215,7 +251,7 @@ class SqliteQueue(Queue):
                 raise QueueFullError(f"{own} jobs of this key are waiting; try again later.")
         for seconds, most in allowances:
             (recent,) = self._database.execute(
-                count + "customer = ? AND created > ?", customer, self._clock.now() - seconds
+                count + "customer = ? AND created > ?", customer, self._now() - seconds
             ).fetchone()
             if recent >= most:
                 raise QueueFullError(f"This key may submit {most} images in {seconds:.0f} s.")
@@ -223,9 +259,13 @@ class SqliteQueue(Queue):
     def _find(self, rest: str, *values: Any) -> list[Job]:
         """Return the jobs that are not removed and meet the `rest` of a query."""
         with self._database.transaction(reading=True):
-            return self._database.rows(
-                f"SELECT * FROM jobs WHERE state != 'removed' AND {rest}", *values
-            )
+            return self._select(rest, *values)
+
+    def _select(self, rest: str, *values: Any) -> list[Job]:
+        """Do the same inside a transaction."""
+        return self._database.rows(
+            f"SELECT * FROM jobs WHERE state != 'removed' AND {rest}", *values
+        )
 
     def _repeated(self, job: Job) -> Job | None:
         if not job.key:
@@ -254,7 +294,7 @@ class SqliteQueue(Queue):
                 self._database.execute(
                     "UPDATE jobs SET state = 'failed', worker = '', finished = ?, reason = ? "
                     "WHERE id = ?",
-                    self._clock.now(),
+                    self._now(),
                     f"The worker died {tries} times while it worked on this image; it may need "
                     "more memory than there is.",
                     job,
@@ -263,11 +303,10 @@ class SqliteQueue(Queue):
     def _change(self, job: Job, **values: Any) -> bool:
         """Update a job that this process works on; tell whether it still does."""
         columns = ", ".join(f"{name} = ?" for name in values)
-        with self._database.transaction():
-            cursor = self._database.execute(
-                f"UPDATE jobs SET {columns} WHERE id = ? AND state = 'running' AND worker = ?",
-                *values.values(),
-                job.id,
-                self._owners.own(),
-            )
-            return bool(cursor.rowcount)
+        cursor = self._database.execute(
+            f"UPDATE jobs SET {columns} WHERE id = ? AND state = 'running' AND worker = ?",
+            *values.values(),
+            job.id,
+            self._owners.own(),
+        )
+        return bool(cursor.rowcount)

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-import time
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -21,14 +20,14 @@ _SHOWN = 50
 _INLINE = re.compile(rb"<(script|style)[^>]*>(.*?)</\1>", re.DOTALL)
 
 
-def describe(queue: Queue, workers_alive: int, customer: str, now: float | None = None) -> Json:
+def describe(queue: Queue, workers_alive: int, customer: str) -> Json:
     """Return what GET /status answers: the whole server's load, and a customer's own tasks.
 
-    Times are in seconds since 1970; `now` is the server's, so that ages need no other clock.
+    Times are in seconds since 1970; `now` is the queue's, so that ages need no other clock.
     """
     took = queue.durations(_HOUR)
     return {
-        "now": time.time() if now is None else now,
+        "now": queue.time(),
         "queue": queue.counts(),
         "workers_alive": workers_alive,
         "last_hour": {

@@ -146,7 +146,7 @@ def sweep(queue: Queue, files: Files) -> None:
         files.remove(job.result)
     for room in files.rooms():
         release_room(queue, files, room)
-    files.sweep(_LONGEST_LIFE)  # uploads that no job ever named
+    files.sweep(_LONGEST_LIFE, queue.holds)  # uploads that no job ever named
 
 
 def release_room(queue: Queue, files: Files, room: str) -> None:
