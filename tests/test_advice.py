@@ -129,7 +129,8 @@ def test_an_image_beyond_the_limits_is_told(service, monkeypatch):
     ("command", "size", "changes", "wanted"),
     [
         ("novita-v2", (451, 300), {}, (896, 600)),
-        ("novita-v2", (451, 300), {"result_size": "exact"}, (902, 600)),
+        ("novita-v2", (451, 300), {"result_size": "exact"}, (896, 600)),
+        ("novita-v2", (3, 3), {}, (8, 8)),
         ("novita", (4096, 2048), {"when_too_large": "fit"}, (4096, 2048)),
         ("novita", (4096, 2048), {"when_too_large": "fit", "result_size": "exact"}, (8192, 4096)),
         ("wavespeed", (451, 300), {"image_url": "https://a.example/b.png"}, None),

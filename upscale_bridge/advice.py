@@ -10,12 +10,12 @@ from .local.catalogue import find_spec
 from .local.operation import SHIPPED_MODEL, LocalUpscale
 from .params import Operation
 from .remote.provider import RemoteOperation
+from .sizes import Size
 from .texts import Text, Values
 
 if TYPE_CHECKING:
     from .service import Service
 
-Size = tuple[int, int]
 Level = Literal["missing", "warning", "info"]
 
 
@@ -68,8 +68,7 @@ def _result_size(operation: RemoteOperation, size: Size | None) -> Size | None:
         return operation.target(*size)
     if operation.when_too_large == "fit":
         size = sendable_size(operation, *size)
-    wide, high = (side // operation.grid * operation.grid for side in operation.target(*size))
-    return wide, high
+    return operation.target(*size)
 
 
 def _model_notes(service: Service, name: str, may_download: bool) -> list[Note]:

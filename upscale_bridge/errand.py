@@ -129,14 +129,14 @@ def _run_here(
         raise _restated(
             error, f"{error} These settings (faces, blending, cropping) cannot be run locally."
         )
-    factor = equivalent.scale_factor
-    size = round(width * factor), round(height * factor)
+    size = operation.target(width, height)
     model = equivalent.model or SHIPPED_MODEL
     notice = f"{operation.title} is not available, running {model} here instead: {error}"
     monitor.notice(notice)
     try:
         # A preset may ask for more than the largest factor; the size is what was promised.
-        here = LocalUpscale(model=model, scale_factor=min(factor, 16.0))
+        factor = LocalUpscale.nearest_factor(equivalent.scale_factor)
+        here = LocalUpscale(model=model, scale_factor=factor)
         return service.run(here, images, monitor, size=size)
     except StoppedError:
         raise

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import codecs
+from . import codecs, sizes
 from .errors import BadReplyError, InvalidInputError
 from .monitor import Monitor
 from .pictures import Picture
 from .remote.provider import Limits, RemoteOperation
+from .sizes import Size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +34,7 @@ class Parcel:
     """What identifies the image: a hash of its pixels and size."""
     alpha: Tensor | None
     """float32 [height, width, 1] of the image before it was shrunk."""
-    size: tuple[int, int]
+    size: Size
     """(width, height) of the image before it was shrunk."""
 
 
@@ -92,15 +93,17 @@ def decode(data: bytes) -> Tensor:
     return pixels
 
 
-def check_size(operation: RemoteOperation, sent: tuple[int, int], came: tuple[int, int]) -> None:
+def check_size(operation: RemoteOperation, sent: Size, came: Size) -> None:
     """Raise `BadReplyError` unless a result of size `came` can be that of an image `sent`."""
-    rounded = tuple(side // operation.grid * operation.grid for side in operation.target(*sent))
-    if not operation.keeps_aspect() or came == rounded:
+    wanted = operation.target(*sent)
+    if not operation.keeps_aspect() or came == wanted:
         return
-    if came[0] < sent[0] or came[1] < sent[1]:
+    least = min(sent[0], wanted[0]), min(sent[1], wanted[1])
+    if came[0] < least[0] or came[1] < least[1]:
+        what = "the image that was sent" if least == sent else "what was asked for"
         raise BadReplyError(
-            f"The result is {came[0]} x {came[1]} px, smaller than the image that was sent "
-            f"({sent[0]} x {sent[1]} px)."
+            f"The result is {came[0]} x {came[1]} px, smaller than {what} "
+            f"({least[0]} x {least[1]} px)."
         )
     skew = (came[0] / came[1]) / (sent[0] / sent[1])
     if abs(skew - 1) > _ASPECT_SLACK + 2 / min(*sent, *came):
@@ -153,13 +156,10 @@ def _fit(operation: RemoteOperation, colours: Tensor, monitor: Monitor) -> Tenso
     return _resize(colours, small)
 
 
-def sendable_size(operation: RemoteOperation, width: int, height: int) -> tuple[int, int]:
+def sendable_size(operation: RemoteOperation, width: int, height: int) -> Size:
     """Return the size of an image within the service's limits, (width, height) if it is."""
     allowed = _longest(operation.limits, operation, width, height)
-    if allowed is None or max(width, height) <= allowed:
-        return width, height
-    factor = allowed / max(width, height)
-    return max(int(width * factor), 1), max(int(height * factor), 1)
+    return (width, height) if allowed is None else sizes.within((width, height), allowed)
 
 
 def _longest(limits: Limits, operation: RemoteOperation, width: int, height: int) -> int | None:
@@ -191,7 +191,7 @@ def _encode(operation: RemoteOperation, colours: Tensor, monitor: Monitor) -> Pi
     )
 
 
-def _resize(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+def _resize(pixels: Tensor, size: Size) -> Tensor:
     from .local.resample import resize
 
     return resize(pixels.float().nan_to_num(nan=0.0), *size)

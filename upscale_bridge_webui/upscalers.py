@@ -13,6 +13,7 @@ from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.params import Operation
 from upscale_bridge.remote.providers import OPERATIONS
 from upscale_bridge.remote.sizing import reaching
+from upscale_bridge.sizes import on_grid
 
 from . import host, options
 from .names import PREFIX
@@ -22,8 +23,6 @@ log = logging.getLogger("upscale_bridge")
 
 _SCHEME = "upscale-bridge/"  # begins the paths of all entries
 _LOCAL = LocalUpscale.__name__
-_GRID = 8
-_LEAST, _MOST = 0.25, 16.0
 _WHOLE = 4096  # a tile side that no tile of these models exceeds
 
 
@@ -41,12 +40,12 @@ class BridgeUpscaler(upscaler.Upscaler):  # type: ignore[misc]
 
         Below a scale of 1 no model runs, as in the WebUI. Raises `UpscaleBridgeError`.
         """
-        wide, high = (max(int(side * scale // _GRID) * _GRID, _GRID) for side in img.size)
+        wanted = on_grid(img.size, scale)
         if scale >= 1 and not shared.state.interrupted:
             try:
                 with host.translated():
                     operation = chosen(selected_model, img.width, img.height, scale)
-                img, _ = run(operation, img, (wide, high))
+                img, _ = run(operation, img, wanted)
             except StoppedError:
                 host.stopped.set()
             except Exception as error:
@@ -56,7 +55,7 @@ class BridgeUpscaler(upscaler.Upscaler):  # type: ignore[misc]
                 name = selected_model.removeprefix(_SCHEME).rstrip("/")
                 log.exception("Upscale Bridge: Lanczos took the place of %s.", name)
                 shared.state.textinfo = str(error)
-        return img if img.size == (wide, high) else img.resize((wide, high), upscaler.LANCZOS)
+        return img if img.size == wanted else img.resize(wanted, upscaler.LANCZOS)
 
     def do_upscale(self, img: Image.Image, selected_model: str) -> Image.Image:
         """Return `img` enlarged by the factor that was asked for last."""
@@ -69,7 +68,8 @@ def chosen(path: str, width: int, height: int, scale: float) -> Operation:
     if kind == _LOCAL:
         # The WebUI's 0 means no tiles, ours means a size that fits.
         tile = int(getattr(shared.opts, "ESRGAN_tile", 0)) or _WHOLE
-        return LocalUpscale(model=name, scale_factor=min(max(scale, _LEAST), _MOST), tile_size=tile)
+        factor = LocalUpscale.nearest_factor(scale)
+        return LocalUpscale(model=name, scale_factor=factor, tile_size=tile)
     operation = next(one for one in OPERATIONS if one.__name__ == kind)
     unavailable = options.value("when_unavailable")
     values = {"when_unavailable": unavailable, **always(operation)}

@@ -204,7 +204,7 @@ def test_scale_factor_says_its_range():
         (NovitaUpscaleToResolution(), (300, 400), (3072, 4096)),
         (NovitaUpscaleToResolution(resolution="8k"), (8192, 1), (8192, 1)),
         (NovitaUpscaleToResolution(resolution="2k"), (5000, 10), (5000, 10)),
-        (NovitaUpscaleV2(upscaling_resize=3), (5, 7), (15, 21)),
+        (NovitaUpscaleV2(upscaling_resize=3), (5, 7), (8, 16)),
         (NovitaUpscaleV2(resize_mode="to size"), (5, 7), (1024, 1024)),
         (NovitaUpscaleV2(resize_mode="to size", upscaling_crop=False), (512, 256), (2048, 1024)),
         (PhotioUpscale(), (5, 7), (10, 14)),

@@ -16,9 +16,10 @@ from tests.webui.kit import (
     photo,
     rounded,
 )
-from upscale_bridge import codecs
+from upscale_bridge import codecs, sizes
 from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.monitor import Monitor
+from upscale_bridge.remote.providers import NovitaUpscaleV2
 
 
 @pytest.fixture
@@ -48,6 +49,15 @@ def test_size_is_the_hosts_for_every_image_and_scale(webui, runs, width, height,
     found = webui.enlarge(MODEL, image, scale)
     assert found.size == rounded(image, scale)
     assert len(runs) == (scale >= 1), "one run for scales of 1 and more, none below"
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.floats(0.01, 16))
+def test_size_is_that_of_the_api_that_mirrors_the_webui(width, height, scale):
+    image = Image.new("1", (width, height))
+    assert sizes.on_grid(image.size, scale) == rounded(image, scale)
+    if 1 <= scale <= 8:
+        operation = NovitaUpscaleV2(upscaling_resize=scale)
+        assert operation.target(width, height) == rounded(image, scale)
 
 
 @BOTH

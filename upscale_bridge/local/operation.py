@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .. import sizes
 from ..params import Operation, Param, param
 
 SHIPPED_MODEL = "UpscaleBridge-x4"
@@ -55,7 +56,13 @@ class LocalUpscale(Operation):
 
     def target(self, width: int, height: int) -> tuple[int, int]:
         """Return the size of the result for an image of this size, pixels."""
-        return max(round(width * self.scale_factor), 1), max(round(height * self.scale_factor), 1)
+        return sizes.enlarged((width, height), self.scale_factor)
+
+    @classmethod
+    def nearest_factor(cls, factor: float) -> float:
+        """Return the factor nearest to `factor` that `scale_factor` takes."""
+        item = next(item for item in cls.params() if item.name == "scale_factor")
+        return min(max(factor, item.minimum or factor), item.maximum or factor)
 
 
 @dataclass(frozen=True)
@@ -80,5 +87,4 @@ class LocalUpscaleVideo(LocalUpscale):
 
     def target(self, width: int, height: int) -> tuple[int, int]:
         """Return the size of the result in pixels: even sides, which nearly all players need."""
-        wide, high = super().target(width, height)
-        return max(round(wide / 2), 1) * 2, max(round(high / 2), 1) * 2
+        return sizes.even(super().target(width, height))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import sizes
 from ..params import param
 
 PRESET_EDGES = {"2k": 2048, "4k": 4096, "8k": 8192}
@@ -19,7 +20,6 @@ def preset_choice() -> Any:
     )
 
 
-def preset_target(preset: str, width: int, height: int) -> tuple[int, int]:
-    """Return the size of an image enlarged to a preset, 2k, 4k or 8k; never smaller than it is."""
-    factor = max(PRESET_EDGES[preset] / max(width, height), 1.0)
-    return max(round(width * factor), 1), max(round(height * factor), 1)
+def preset_factor(preset: str, width: int, height: int) -> float:
+    """Return the factor that enlarges an image to a preset, 2k, 4k or 8k; never below 1."""
+    return sizes.edge_factor((width, height), PRESET_EDGES[preset])

@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, NoReturn
 
+from .. import sizes
 from ..errors import AuthError, BadReplyError, ProviderError, QuotaError
 from ..params import Operation
 from ..pictures import Picture
+from ..sizes import Size
 from ..texts import Text, shortened
 from .choices import SHARED
 from .wire import Call, Done, Json, Reply, Source, Status, Ticket, as_id
@@ -145,8 +147,6 @@ class RemoteOperation(Operation):
     command: ClassVar[str]
     """The shell's word for it."""
     uploads: ClassVar[Uploads | None] = None
-    grid: ClassVar[int] = 1
-    """Sizes of results are rounded down to multiples of this many pixels."""
     size_parameter: ClassVar[str]
     """The parameter that decides how large the result is; its choices grow."""
     deprecated: ClassVar[bool] = False
@@ -183,8 +183,12 @@ class RemoteOperation(Operation):
         return {name: value for name, value in values.items() if name not in SHARED}
 
     @abstractmethod
-    def target(self, width: int, height: int) -> tuple[int, int]:
+    def factor(self, width: int, height: int) -> float:
+        """Return how many times as large an image becomes, before its size is rounded."""
+
+    def target(self, width: int, height: int) -> Size:
         """Return the size in pixels that is asked for, given that of the image."""
+        return sizes.enlarged((width, height), self.factor(width, height))
 
     def keeps_aspect(self) -> bool:
         """Tell whether the result shows the whole image in its own proportions."""
@@ -192,8 +196,7 @@ class RemoteOperation(Operation):
 
     def equivalent(self, width: int, height: int) -> Equivalent | None:
         """Return how this machine does the same to an image, None when it cannot."""
-        factor = max(self.target(width, height)) / max(width, height)
-        return Equivalent("", factor, substitute=True)
+        return Equivalent("", self.factor(width, height), substitute=True)
 
 
 class Wire(ABC):

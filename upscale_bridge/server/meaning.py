@@ -23,9 +23,7 @@ from ..service import Service
 if TYPE_CHECKING:
     from torch import Tensor
 
-_GRID = 8
 _BLOCK = 16  # sides of what JPEG packs together with subsampled colours
-_MOST_FACTOR = 16.0  # of the local operation; Lanczos does the rest of tiny images
 
 
 def check_input(width: int, height: int, most_megapixels: int = 0) -> None:
@@ -84,10 +82,11 @@ def largest_result(operation: RemoteOperation, width: int, height: int) -> int:
 
 def _largest(operation: RemoteOperation, width: int, height: int) -> tuple[int, int]:
     """Return the size of the largest image that is made on the way to a result."""
+    wide, high = operation.target(width, height)
     if isinstance(operation, NovitaUpscaleV2):
-        factor = _factor(operation, width, height)
-        return round(width * factor), round(height * factor)
-    return operation.target(width, height)
+        covered = operation.covered(width, height)
+        return max(wide, covered[0]), max(high, covered[1])
+    return wide, high
 
 
 def carry_out(
@@ -126,16 +125,14 @@ def _format(operation: RemoteOperation) -> str:
 def _enlarge(
     service: Service, operation: RemoteOperation, image: Tensor, monitor: Monitor
 ) -> Tensor:
-    from ..local.resample import resize
-
     height, width = image.shape[:2]
     equivalent = operation.equivalent(width, height)
     if equivalent is None:
         raise InvalidInputError("operation", "These settings cannot be carried out here.")
-    factor = min(equivalent.scale_factor, _MOST_FACTOR)
+    factor = LocalUpscale.nearest_factor(equivalent.scale_factor)
     local = LocalUpscale(model=equivalent.model or SHIPPED_MODEL, scale_factor=factor)
-    pixels = service.run(local, image[None], monitor).images[0]
-    return resize(pixels, *operation.target(width, height))
+    size = operation.target(width, height)
+    return service.run(local, image[None], monitor, size=size).images[0]
 
 
 def _like_the_webui(
@@ -158,22 +155,16 @@ def _one_upscaler(
     from ..local.resample import centre, resize
 
     height, width = image.shape[:2]
-    factor = _factor(operation, width, height)
-    wide, high = (max(int(side * factor) // _GRID * _GRID, _GRID) for side in (width, height))
+    factor = operation.factor(width, height)
+    size = operation.covered(width, height)
     if factor >= 1:  # below, the WebUI asks no model
-        factor = min(factor, _MOST_FACTOR)
+        factor = LocalUpscale.nearest_factor(factor)
         local = LocalUpscale(model=operation.local_model(name), scale_factor=factor)
-        pixels = service.run(local, image[None], monitor, size=(wide, high)).images[0]
+        pixels = service.run(local, image[None], monitor, size=size).images[0]
     else:
-        pixels = resize(image, wide, high)
-    if operation.resize_mode == "by factor" or not operation.upscaling_crop:
+        pixels = resize(image, *size)
+    if operation.keeps_aspect():
         return pixels
     # Alpha is lost here, as in the WebUI.
     colours = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1].expand(-1, -1, 3)
-    return centre(colours, operation.upscaling_resize_w, operation.upscaling_resize_h)
-
-
-def _factor(operation: NovitaUpscaleV2, width: int, height: int) -> float:
-    if operation.resize_mode == "by factor":
-        return operation.upscaling_resize
-    return max(operation.upscaling_resize_w / width, operation.upscaling_resize_h / height)
+    return centre(colours, *operation.target(width, height))

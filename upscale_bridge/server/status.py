@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
-from ..remote.providers import OPERATIONS, NovitaUpscaleV2
+from ..remote.providers import OPERATIONS
 from ..remote.wire import Json, Reply
 from .queue import Job, Queue
 
@@ -94,8 +94,4 @@ def _result_size(job: Job, parameters: Json) -> list[int] | None:
     kind = next((kind for kind in OPERATIONS if kind.__name__ == job.operation), None)
     if kind is None or not (job.width and job.height):
         return None
-    operation = kind(**parameters)
-    size = operation.target(job.width, job.height)
-    if isinstance(operation, NovitaUpscaleV2) and operation.keeps_aspect():
-        return [max(side // kind.grid * kind.grid, kind.grid) for side in size]
-    return list(size)
+    return list(kind(**parameters).target(job.width, job.height))

@@ -205,8 +205,8 @@ class NovitaUpscale(RemoteOperation):
     def ways(self) -> tuple[Way, ...]:
         return ("base64",)
 
-    def target(self, width: int, height: int) -> tuple[int, int]:
-        return round(width * self.scale_factor), round(height * self.scale_factor)
+    def factor(self, width: int, height: int) -> float:
+        return self.scale_factor
 
     def equivalent(self, width: int, height: int) -> Equivalent:
         return Equivalent(self.model_name, self.scale_factor, substitute=False)

@@ -12,7 +12,7 @@ from typing import ClassVar
 from ...params import param
 from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
 from ..fields import address_or_data, make
-from ..presets import PRESET_EDGES, preset_choice, preset_target
+from ..presets import PRESET_EDGES, preset_choice, preset_factor
 from ..provider import Limits, Provider, RemoteOperation, Way, Wire
 from ..wire import Call, Json, Source, post
 from .novita import NOVITA, NovitaWire
@@ -83,5 +83,5 @@ class NovitaUpscaleToResolution(RemoteOperation):
     def ways(self) -> tuple[Way, ...]:
         return ("data_uri",) if self.send_data_uri else ("url",)
 
-    def target(self, width: int, height: int) -> tuple[int, int]:
-        return preset_target(self.resolution, width, height)
+    def factor(self, width: int, height: int) -> float:
+        return preset_factor(self.resolution, width, height)

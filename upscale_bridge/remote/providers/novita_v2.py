@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import quote, urlsplit
 
+from ... import sizes
 from ...errors import AuthError, BadReplyError, ProviderError, QuotaError
 from ...params import param
+from ...sizes import Size
 from ...texts import shortened
 from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
 from ..fields import make, read_body, required, ticket_in_query
@@ -37,6 +39,8 @@ from ..wire import (
 from .novita import NOVITA
 
 _SUBMIT, _PROGRESS = "/v2/upscale", "/v2/progress"
+NO_UPSCALER = ("None", "")
+"""What the WebUI calls no upscaler, and what our own parameters do."""
 _MODES = ("by factor", "to size")  # resize_mode 0 and 1 (novita-client 0.5.3)
 _REFUSALS = {1, 2, 3, 4, 6, 7, 8, 10}  # codes that say that nothing was begun
 _CODES = {400: 6, 401: 4, 402: 7, 403: 4, 404: 3, 409: 6, 504: 9}
@@ -149,7 +153,6 @@ class NovitaUpscaleV2(RemoteOperation):
     wire: ClassVar[Wire] = V2Wire()
     command: ClassVar[str] = "novita-v2"
     size_parameter: ClassVar[str] = "upscaling_resize"
-    grid: ClassVar[int] = 8  # as the WebUI, whose API this mirrors, does
     deprecated: ClassVar[bool] = True
     retirement: ClassVar[str] = "Novita calls its Upscale V2 API deprecated and to be removed"
 
@@ -208,17 +211,29 @@ class NovitaUpscaleV2(RemoteOperation):
     def ways(self) -> tuple[Way, ...]:
         return ("base64",)
 
-    def target(self, width: int, height: int) -> tuple[int, int]:
+    def factor(self, width: int, height: int) -> float:
+        if self.upscaler_1 in NO_UPSCALER:
+            return 1.0
         if self.resize_mode == _MODES[0]:
-            return round(width * self.upscaling_resize), round(height * self.upscaling_resize)
-        wanted = self.upscaling_resize_w, self.upscaling_resize_h
-        if self.upscaling_crop:
-            return wanted
-        factor = max(wanted[0] / width, wanted[1] / height)
-        return round(width * factor), round(height * factor)
+            return self.upscaling_resize
+        return sizes.cover_factor((width, height), self._wanted)
+
+    def covered(self, width: int, height: int) -> Size:
+        """Return the size to which an image is enlarged, before it is cropped."""
+        if self.upscaler_1 in NO_UPSCALER:  # the WebUI skips the whole step
+            return width, height
+        return sizes.on_grid((width, height), self.factor(width, height))
+
+    def target(self, width: int, height: int) -> Size:
+        return self.covered(width, height) if self.keeps_aspect() else self._wanted
+
+    @property
+    def _wanted(self) -> Size:
+        return self.upscaling_resize_w, self.upscaling_resize_h
 
     def keeps_aspect(self) -> bool:
-        return self.resize_mode == _MODES[0] or not self.upscaling_crop
+        by_factor = self.resize_mode == _MODES[0]
+        return by_factor or not self.upscaling_crop or self.upscaler_1 in NO_UPSCALER
 
     def equivalent(self, width: int, height: int) -> Equivalent | None:
         blended = self.upscaler_2 and self.extras_upscaler_2_visibility
@@ -226,7 +241,7 @@ class NovitaUpscaleV2(RemoteOperation):
             return None
         if not self.keeps_aspect():
             return None
-        factor = max(self.target(width, height)) / max(width, height)
+        factor = self.factor(width, height)
         return Equivalent(self.local_model(self.upscaler_1), factor, substitute=False)
 
     @staticmethod

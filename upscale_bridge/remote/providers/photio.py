@@ -148,5 +148,5 @@ class PhotioUpscale(RemoteOperation):
     def ways(self) -> tuple[Way, ...]:
         return ("base64",)
 
-    def target(self, width: int, height: int) -> tuple[int, int]:
-        return width * int(self.upscale_by), height * int(self.upscale_by)
+    def factor(self, width: int, height: int) -> float:
+        return float(self.upscale_by)

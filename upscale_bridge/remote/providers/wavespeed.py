@@ -18,7 +18,7 @@ from ...pictures import Picture
 from ...texts import Text
 from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
 from ..fields import address_or_data, make, read_body
-from ..presets import PRESET_EDGES, preset_choice, preset_target
+from ..presets import PRESET_EDGES, preset_choice, preset_factor
 from ..provider import Limits, Provider, RemoteOperation, Upload, Uploads, Way, Wire
 from ..wire import (
     Call,
@@ -251,8 +251,8 @@ class WaveSpeedUpscale(RemoteOperation):
     def ways(self) -> tuple[Way, ...]:
         return ("upload", "data_uri")
 
-    def target(self, width: int, height: int) -> tuple[int, int]:
-        return preset_target(self.target_resolution, width, height)
+    def factor(self, width: int, height: int) -> float:
+        return preset_factor(self.target_resolution, width, height)
 
 
 def _data(reply: Reply) -> Json:

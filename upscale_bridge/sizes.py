@@ -1,0 +1,51 @@
+"""How large a result is: every rule by which the size of an image becomes that of its result.
+
+Sizes are (width, height) in pixels, 1 or more a side. Nothing else in the project rounds a size.
+"""
+
+from __future__ import annotations
+
+Size = tuple[int, int]
+
+GRID = 8
+"""Of the WebUI and of Novita's v2 API, which mirrors it: sides are multiples of this."""
+
+
+def enlarged(size: Size, factor: float) -> Size:
+    """Return `size` times `factor`, each side rounded to the nearest pixel (halves to even)."""
+    width, height = size
+    return max(round(width * factor), 1), max(round(height * factor), 1)
+
+
+def on_grid(size: Size, factor: float) -> Size:
+    """Return `size` times `factor` as the WebUI rounds it: down to multiples of `GRID`.
+
+    modules/upscaler.py of AUTOMATIC1111's WebUI; where it comes to 0 and fails, a side is `GRID`.
+    """
+    width, height = (int(side * factor // GRID) * GRID for side in size)
+    return max(width, GRID), max(height, GRID)
+
+
+def even(size: Size) -> Size:
+    """Return `size` with even sides, which nearly all players of videos need."""
+    width, height = size
+    return max(round(width / 2), 1) * 2, max(round(height / 2), 1) * 2
+
+
+def within(size: Size, edge: int) -> Size:
+    """Return `size`, shrunk where its longer side exceeds `edge` and rounded down then."""
+    width, height = size
+    if max(size) <= edge:
+        return size
+    factor = edge / max(size)
+    return max(int(width * factor), 1), max(int(height * factor), 1)
+
+
+def cover_factor(size: Size, wanted: Size) -> float:
+    """Return the factor that lets `size` cover `wanted`; below 1 when it is larger already."""
+    return max(wanted[0] / size[0], wanted[1] / size[1])
+
+
+def edge_factor(size: Size, edge: int) -> float:
+    """Return the factor that brings the longer side to `edge`; never below 1."""
+    return max(edge / max(size), 1.0)
