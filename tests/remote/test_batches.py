@@ -42,6 +42,23 @@ def test_order_is_kept(vendor, command):
     assert len(vendor.fake.tasks) == len(result.info["tasks"]) == 8
 
 
+@pytest.mark.parametrize("command", ALL)
+def test_all_images_of_a_batch_are_under_way_at_the_same_time(vendor, command):
+    """How much time that saves is in `benchmarks/remote.py`."""
+    slots = 16
+    configure(concurrency=slots)
+    together = threading.Barrier(slots)
+
+    def act(x):
+        together.wait(20)  # breaks, which the stand-in reports, when some image waits for another
+        x.send(x.behave())
+
+    vendor.fake.faults["submit"].extend([faults.Fault("together", act)] * slots)
+    images = picture(*range(slots))
+    assert torch.equal(vendor.run(command, images).images, enlarged(command, images))
+    assert vendor.submits() == len(vendor.fake.tasks) == slots
+
+
 def test_only_new_images_of_a_batch_cost(vendor):
     vendor.run("novita", picture(1, 3))
     images = picture(0, 1, 2, 3)
