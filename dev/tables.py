@@ -97,7 +97,7 @@ def fill(text: str) -> str:
 
 def _values(item: Param) -> str:
     if item.choices:
-        return ", ".join(item.choices)
+        return item.listed
     if item.kind in ("int", "float"):
         return item.range.removeprefix("from ")
     return {"bool": "true, false", "text": "text"}.get(item.kind, item.kind)

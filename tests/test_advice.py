@@ -94,8 +94,66 @@ def test_a_deprecated_service_may_still_be_there(service, monkeypatch):
     assert notes(service, v2) == [("info", "", "")]
 
 
-def test_a_way_that_is_chosen_is_not_proposed(service):
-    assert "when_unavailable" not in said(service, NovitaUpscale(**LOCAL))
+DOWNLOAD = {"when_unavailable": "run locally, download if needed"}
+ANY = {"when_unavailable": "run locally with any model"}
+FACES = {"gfpgan_visibility": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "here", "way"),
+    [
+        ({}, True, "run locally"),
+        ({}, False, "run locally, download if needed"),
+        (LOCAL, True, ""),
+        (LOCAL, False, "run locally, download if needed"),
+        (DOWNLOAD, True, ""),
+        (DOWNLOAD, False, ""),
+        (ANY, True, ""),
+        (ANY, False, ""),
+    ],
+)
+def test_the_way_that_is_proposed_is_open_and_not_chosen(service, models, changes, here, way):
+    if here:
+        put(models, "RealESRGAN_x4plus_anime_6B")
+    _, _, said_last = said(service, NovitaUpscale(**changes)).partition("when_unavailable to ")
+    assert said_last.startswith(f"{way}.") if way else said_last == ""
+    (level, *_), *_ = notes(service, NovitaUpscale(**changes))
+    assert level == ("missing" if way else "info")
+
+
+@pytest.mark.parametrize("changes", [{}, LOCAL, DOWNLOAD])
+def test_an_unknown_model_leaves_any_other(service, changes):
+    v2 = KINDS["novita-v2"](upscaler_1="nobody's", **changes)
+    assert "set when_unavailable to run locally with any model." in said(service, v2)
+    assert ("missing", "key", "novita") in notes(service, v2)
+    faces = KINDS["novita-v2"](**FACES, **changes)
+    assert "when_unavailable" not in said(service, faces)
+
+
+def test_a_download_in_place_of_the_service_is_told_with_its_licence(service):
+    operation = NovitaUpscale(model_name="4x-UltraSharp", **DOWNLOAD)
+    assert notes(service, operation)[1:] == [("info", "download", "4x-UltraSharp")]
+    assert "4x-UltraSharp is downloaded and runs here." in said(service, operation)
+    assert "non-commercial" in said(service, operation)
+
+
+def test_the_model_that_takes_the_place_is_told(service, models):
+    operation = NovitaUpscale(**ANY)
+    sentence = "{} runs here in place of RealESRGAN_x4plus_anime_6B, which is not"
+    assert sentence.format("UpscaleBridge-x4") in said(service, operation)
+    put(models, "4x-AnimeSharp")
+    assert sentence.format("4x-AnimeSharp") in said(service, operation)
+    assert "no commercial use" in said(service, operation)
+    put(models, "RealESRGAN_x4plus_anime_6B")
+    assert said(service, operation).endswith("RealESRGAN_x4plus_anime_6B runs here.")
+
+
+def test_the_size_is_that_of_the_machine_that_does_the_work(service, monkeypatch):
+    """An image that is done here is not shrunk for a service."""
+    operation = NovitaUpscale(when_too_large="fit", **ANY)
+    assert advise(service, operation, (4096, 2048)).size == (8192, 4096)
+    monkeypatch.setenv("NOVITA_BASE_URL", "http://127.0.0.1:8190")
+    assert advise(service, operation, (4096, 2048)).size == (4096, 2048)
 
 
 def test_a_private_host_needs_no_key(service, monkeypatch):
@@ -106,12 +164,13 @@ def test_a_private_host_needs_no_key(service, monkeypatch):
 def test_what_is_done_here_in_place_of_the_service_is_told(service, models):
     operation = NovitaUpscale(model_name="4x-UltraSharp", **LOCAL)
     assert notes(service, operation) == [
-        ("info", "", ""),
+        ("missing", "", ""),
         ("warning", "download", "4x-UltraSharp"),
     ]
     put(models, "4x-UltraSharp")
-    assert notes(service, operation) == [("info", "", ""), ("info", "", "")]
-    faces = KINDS["novita-v2"](gfpgan_visibility=1.0, **LOCAL)
+    assert notes(service, operation) == [("info", "", ""), ("info", "", ""), ("info", "", "")]
+    assert "no commercial use" in said(service, operation)
+    faces = KINDS["novita-v2"](**FACES, **LOCAL)
     assert ("warning", "", "") in notes(service, faces)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from . import here
 from .exchange import sendable_size
 from .local.catalogue import find_spec
 from .local.operation import SHIPPED_MODEL, LocalUpscale
 from .params import Operation
+from .remote.choices import ANY_MODEL, DOWNLOAD, ERROR
 from .remote.provider import RemoteOperation
 from .sizes import Size
 from .texts import Text, Values
@@ -16,6 +18,7 @@ from .texts import Text, Values
 if TYPE_CHECKING:
     from .service import Service
 
+_ANY_SIZE = (64, 64)  # of an image that is not known
 Level = Literal["missing", "warning", "info"]
 
 
@@ -51,20 +54,20 @@ def advise(service: Service, operation: Operation, size: Size | None) -> Advice:
         return Advice(enlarged, tuple(_model_notes(service, operation.model, operation.download)))
     if not isinstance(operation, RemoteOperation):
         return Advice(None, ())
-    notes = [*_key_notes(service, operation), *_size_notes(operation, size)]
-    if operation.when_unavailable == "run locally":
-        notes += _local_notes(service, operation)
+    notes = [*_access_notes(service, operation, size), *_size_notes(operation, size)]
+    if operation.when_unavailable != ERROR:
+        notes += _local_notes(service, operation, size or _ANY_SIZE)
     price = operation.price
     if price and service.client.is_vendor(operation.provider):
         notes.append(Note("info", Text("{price}.", {"price": price})))
-    return Advice(_result_size(operation, size), tuple(notes))
+    return Advice(_result_size(service, operation, size), tuple(notes))
 
 
-def _result_size(operation: RemoteOperation, size: Size | None) -> Size | None:
+def _result_size(service: Service, operation: RemoteOperation, size: Size | None) -> Size | None:
     """Return the size of a result; nobody knows that of an image which only its address names."""
     if size is None or operation.image_address:
         return None
-    if operation.result_size == "exact":
+    if operation.result_size == "exact" or _runs_here(service, operation, size):
         return operation.target(*size)
     if operation.when_too_large == "fit":
         size = sendable_size(operation, *size)
@@ -93,23 +96,32 @@ def _model_notes(service: Service, name: str, may_download: bool) -> list[Note]:
     return [Note("missing", absent, "download", spec.name)]
 
 
-def _key_notes(service: Service, operation: RemoteOperation) -> list[Note]:
-    provider, client = operation.provider, service.client
-    here = operation.when_unavailable == "run locally"
-    level: Level = "info" if here else "missing"
+def _runs_here(service: Service, operation: RemoteOperation, size: Size) -> bool:
+    """Tell whether it is certain that this machine does the work, whose images are not shrunk."""
+    client = service.client
+    ended = bool(operation.retirement) and client.is_vendor(operation.provider)
+    usable = not client.lacks_key(operation.provider) and (not ended or operation.deprecated)
+    return not usable and here.works(service.library, operation, size, operation.when_unavailable)
+
+
+def _access_notes(service: Service, operation: RemoteOperation, size: Size | None) -> list[Note]:
+    """Return what keeps the service from being used, and the ways on that are open."""
+    provider, client, library = operation.provider, service.client, service.library
+    size = size or _ANY_SIZE
+    on = here.works(library, operation, size, operation.when_unavailable)
+    level: Level = "info" if on else "missing"
     notes = []
     if operation.retirement and client.is_vendor(provider):
         values = {"retirement": operation.retirement, "variable": provider.url_variable}
-        ways = (
-            Text("{retirement}. Name another host in {variable}.", values)
-            if here
-            else Text(
-                "{retirement}. Name another host in {variable}, or set when_unavailable to run "
-                "locally.",
-                values,
+        ways = here.other_ways(library, operation, size)
+        text = Text("{retirement}. Name another host in {variable}.", values)
+        if ways:
+            text = Text(
+                "{retirement}. Name another host in {variable}, or set when_unavailable to "
+                "{choice}.",
+                {**values, "choice": ways[0]},
             )
-        )
-        notes.append(Note("info" if operation.deprecated else level, ways))
+        notes.append(Note("info" if operation.deprecated else level, text))
         if not operation.deprecated:  # nobody is there to accept a key
             return notes
     if client.lacks_key(provider):
@@ -140,17 +152,38 @@ def _size_notes(operation: RemoteOperation, size: Size | None) -> list[Note]:
     return [Note("missing", refused)]
 
 
-def _local_notes(service: Service, operation: RemoteOperation) -> list[Note]:
-    equivalent = operation.equivalent(64, 64)
-    if equivalent is None:
+def _local_notes(service: Service, operation: RemoteOperation, size: Size) -> list[Note]:
+    """Return what runs here in place of the service."""
+    if operation.only_there():
         return [Note("warning", Text("These settings cannot be run locally."))]
-    model = equivalent.model or SHIPPED_MODEL
-    values: Values = {"model": model}
+    return [
+        note
+        for name in here.needed(operation, size)
+        for note in _stand_in_notes(service, name, operation.when_unavailable)
+    ]
+
+
+def _stand_in_notes(service: Service, name: str, when: str) -> list[Note]:
+    model = here.candidates(service.library, name)[0] if when == ANY_MODEL else name
+    values: Values = {"model": model, "wanted": name}
     if service.library.find(model) is not None:
-        return [Note("info", Text("When the service is unavailable, {model} runs here.", values))]
+        text = Text("When the service is unavailable, {model} runs here.", values)
+        if model != name:
+            text = Text(
+                "When the service is unavailable, {model} runs here in place of {wanted}, which "
+                "is not on this machine.",
+                values,
+            )
+        return [Note("info", text), *_model_notes(service, model, may_download=False)]
+    spec = find_spec(name)
     absent = Text("To run locally, {model} is needed, which is not on this machine.", values)
-    spec = find_spec(model)
     if spec is None:
         return [Note("warning", absent)]
+    if when == DOWNLOAD:
+        first = Text(
+            "When the service is unavailable, {model} is downloaded and runs here. {terms}.",
+            {**values, "terms": spec.terms},
+        )
+        return [Note("info", first, "download", spec.name)]
     both = Text("{absent} {terms}.", {"absent": absent, "terms": spec.terms})
     return [Note("warning", both, "download", spec.name)]

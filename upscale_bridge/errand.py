@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from . import exchange
+from . import exchange, here
 from .errors import (
     AmbiguousSubmitError,
+    DownloadError,
     MissingKeyError,
     QuotaError,
     RetiredError,
@@ -18,13 +19,14 @@ from .errors import (
     TransportError,
     UpscaleError,
 )
-from .local.operation import SHIPPED_MODEL, LocalUpscale
 from .monitor import Monitor
 from .params import Operation, param
+from .remote.choices import ANY_MODEL, ERROR
 from .remote.life import Outcome
 from .remote.provider import RemoteOperation
 from .remote.providers import OPERATIONS
 from .service import Result
+from .sizes import Size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +80,10 @@ def run_remote(
     failed = [index for index, outcome in enumerate(found) if isinstance(outcome, UpscaleError)]
     if failed:
         error = _worst(found)
-        if operation.when_unavailable != "run locally" or not _is_unavailable(found):
+        unavailable = _is_unavailable(found)
+        if unavailable and operation.when_unavailable == ERROR:
+            error = _with_ways(service, operation, (width, height), error)
+        if not unavailable or operation.when_unavailable == ERROR:
             raise _told(error, failed, len(found))
         local = _run_here(service, operation, images[failed], monitor, error)
         for index, image in zip(failed, local.images, strict=True):
@@ -123,25 +128,34 @@ def _run_here(
     error: UpscaleError,
 ) -> Result:
     """Do the same with the local engine."""
-    height, width = images.shape[1:3]
-    equivalent = operation.equivalent(width, height)
-    if equivalent is None:
+    if operation.only_there():
         raise _restated(
-            error, f"{error} These settings (faces, blending, cropping) cannot be run locally."
+            error, f"{error} These settings ({operation.only_there()}) cannot be run locally."
         )
-    size = operation.target(width, height)
-    model = equivalent.model or SHIPPED_MODEL
-    notice = f"{operation.title} is not available, running {model} here instead: {error}"
-    monitor.notice(notice)
+    size = images.shape[2], images.shape[1]
     try:
-        # A preset may ask for more than the largest factor; the size is what was promised.
-        factor = LocalUpscale.nearest_factor(equivalent.scale_factor)
-        here = LocalUpscale(model=model, scale_factor=factor)
-        return service.run(here, images, monitor, size=size)
+        models = here.choose(service, operation, size, monitor)
+        running = here.described(models) or "the same"
+        monitor.notice(
+            f"{operation.title} is not available, running {running} here instead: {error}"
+        )
+        return here.carry_out(service, operation, images, monitor, models)
     except StoppedError:
         raise
     except UpscaleError as local:
-        raise _restated(local, f"{error} Running locally failed as well: {local}") from local
+        further = ""
+        if isinstance(local, DownloadError):
+            further = f" Or {here.advised([ANY_MODEL])}."
+        text = f"{error} Running locally failed as well: {local}{further}"
+        raise _restated(local, text) from local
+
+
+def _with_ways(
+    service: Service, operation: RemoteOperation, size: Size, error: UpscaleError
+) -> UpscaleError:
+    """Name the choices of when_unavailable that would bring a result now."""
+    ways = here.other_ways(service.library, operation, size)
+    return _restated(error, f"{error} Or {here.advised(ways)}.") if ways else error
 
 
 def _is_unavailable(found: Sequence[Found]) -> bool:

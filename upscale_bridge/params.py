@@ -54,7 +54,7 @@ class Param:
             case "choice":
                 if isinstance(value, str) and value in self.choices:
                     return value
-                raise self._refusal(value, "one of " + ", ".join(self.choices))
+                raise self._refusal(value, "one of " + self.listed)
         raise self._refusal(value, _WORDS[self.kind])
 
     def _check_number(self, value: object) -> int | float:
@@ -68,6 +68,11 @@ class Param:
         if not low <= value <= high or (self.above is not None and value <= self.above):
             raise self._refusal(value, f"{_WORDS[self.kind]} {self.range}")
         return int(value) if self.kind == "int" else float(value)
+
+    @property
+    def listed(self) -> str:
+        """The choices in words."""
+        return ("; " if any("," in choice for choice in self.choices) else ", ").join(self.choices)
 
     @property
     def range(self) -> str:

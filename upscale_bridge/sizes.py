@@ -26,6 +26,12 @@ def on_grid(size: Size, factor: float) -> Size:
     return max(width, GRID), max(height, GRID)
 
 
+def rounded_down(size: Size, factor: float) -> Size:
+    """Return `size` times `factor`, each side rounded down."""
+    width, height = size
+    return max(int(width * factor), 1), max(int(height * factor), 1)
+
+
 def even(size: Size) -> Size:
     """Return `size` with even sides, which nearly all players of videos need."""
     width, height = size
@@ -34,11 +40,7 @@ def even(size: Size) -> Size:
 
 def within(size: Size, edge: int) -> Size:
     """Return `size`, shrunk where its longer side exceeds `edge` and rounded down then."""
-    width, height = size
-    if max(size) <= edge:
-        return size
-    factor = edge / max(size)
-    return max(int(width * factor), 1), max(int(height * factor), 1)
+    return size if max(size) <= edge else rounded_down(size, edge / max(size))
 
 
 def cover_factor(size: Size, wanted: Size) -> float:

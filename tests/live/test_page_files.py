@@ -45,13 +45,14 @@ DROP = """([name, type, data]) => {
     const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
     app.canvas.canvas.dispatchEvent(event);
 }"""
-ENDED = "Name another host in NOVITA_BASE_URL, or set when_unavailable to run locally."
+ENDED = "Name another host in NOVITA_BASE_URL, or set when_unavailable to run locally"
+ABSENT = f"{ENDED}, download if needed."
 FOREIGN = [  # a node's class and values, the button it offers, what it says
     ("LocalESRGANUpscale", {"model": "theirs"}, "", ["There is no model 'theirs' here. Put its"]),
     ("LocalESRGANUpscale", {"model": "4x-UltraSharp"}, "Download", ["Not on this machine yet."]),
-    ("NovitaUpscale", {}, "", ["Novita ended its Upscale API", ENDED]),
-    ("NovitaUpscaleToResolution", {}, "", ["Novita ended its Image Upscaling API", ENDED]),
-    ("NovitaUpscaleV2", {}, "Set the key", ["deprecated", "There is no key for Novita.", ENDED]),
+    ("NovitaUpscale", {}, "", ["Novita ended its Upscale API", ABSENT]),
+    ("NovitaUpscaleToResolution", {}, "", ["Novita ended its Image Upscaling API", f"{ENDED}."]),
+    ("NovitaUpscaleV2", {}, "Set the key", ["deprecated", "There is no key for Novita.", ABSENT]),
     ("PhotioUpscale", {}, "Set the key", ["There is no key for Photio."]),
     ("WaveSpeedUpscale", {}, "Set the key", ["There is no key for WaveSpeed."]),
     (

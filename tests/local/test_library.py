@@ -3,11 +3,12 @@
 import os
 import shutil
 import threading
+import time
 
 import pytest
 from safetensors.torch import save_file
 
-from upscale_bridge.errors import ModelNotFoundError, UnsupportedModelError
+from upscale_bridge.errors import ModelNotFoundError, StoppedError, UnsupportedModelError
 from upscale_bridge.local import library as library_module
 from upscale_bridge.local.catalogue import catalogue, find_spec
 from upscale_bridge.local.library import SHIPPED_FOLDER, Library, own_model_folder
@@ -289,3 +290,36 @@ def test_idle_models_are_released(put, folder):
 def test_folders_that_do_not_exist_are_no_error(tmp_path):
     library = Library(lambda: [tmp_path / "gone"])
     assert [entry.origin for entry in library.entries()][:2] == ["shipped", "download"]
+
+
+def test_a_model_that_several_ask_for_is_downloaded_once(library, put, folder, monkeypatch):
+    weights = put("elsewhere.safetensors").read_bytes()
+    begun, fetched, everybody = [], [], threading.Barrier(4)
+
+    def download(url, target, monitor, *, size, sha256):
+        begun.append(url)
+        time.sleep(0.2)
+        (folder / "4x-UltraSharp.safetensors").write_bytes(weights)
+
+    def ask():
+        everybody.wait(5)
+        fetched.append(library.fetch(find_spec("4x-UltraSharp"), Monitor()))
+
+    monkeypatch.setattr(library_module, "download", download)
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert (len(begun), len(fetched)) == (1, 4)
+
+
+def test_who_waits_for_a_download_can_stop(library, monkeypatch):
+    class Stop(Monitor):
+        def check(self):
+            raise StoppedError
+
+    library._fetching.acquire()
+    with pytest.raises(StoppedError):
+        library.fetch(find_spec("4x-UltraSharp"), Stop())
+    library._fetching.release()

@@ -6,7 +6,7 @@ import pytest
 
 from upscale_bridge.errors import InvalidInputError
 from upscale_bridge.remote.choices import SHARED
-from upscale_bridge.remote.provider import Equivalent, Limits
+from upscale_bridge.remote.provider import Limits
 from upscale_bridge.remote.providers import OPERATIONS, PROVIDERS
 from upscale_bridge.remote.providers.novita import NovitaUpscale
 from upscale_bridge.remote.providers.novita_resolution import NovitaUpscaleToResolution
@@ -30,7 +30,17 @@ NAMES = [
 OURS = [
     ("when_too_large", "choice", "refuse", ("refuse", "fit")),
     ("result_size", "choice", "as delivered", ("as delivered", "exact")),
-    ("when_unavailable", "choice", "error", ("error", "run locally")),
+    (
+        "when_unavailable",
+        "choice",
+        "error",
+        (
+            "error",
+            "run locally",
+            "run locally, download if needed",
+            "run locally with any model",
+        ),
+    ),
     ("attempt", "int", 1, (1, 1_000_000)),
 ]
 PRESETS, FORMATS = ("2k", "4k", "8k"), ("jpeg", "png", "webp")
@@ -57,7 +67,7 @@ PARAMETERS = {
     NovitaUpscaleV2: [
         ("upscaler_1", "text", "R-ESRGAN 4x+", None),
         ("resize_mode", "choice", "by factor", ("by factor", "to size")),
-        ("upscaling_resize", "float", 2.0, (1.0, 8.0)),
+        ("upscaling_resize", "float", 2.0, ("above", 0.0, 8.0)),
         ("upscaling_resize_w", "int", 1024, (1, 2048)),
         ("upscaling_resize_h", "int", 1024, (1, 2048)),
         ("upscaling_crop", "bool", True, None),
@@ -232,35 +242,46 @@ def test_limits_are_the_documented_ones(operation, limits):
     assert operation.limits == limits
 
 
+BLEND = {"upscaler_2": "a", "extras_upscaler_2_visibility": 0.5}
+
+
 @pytest.mark.parametrize(
-    ("operation", "size", "expected"),
+    ("operation", "size", "factor", "models"),
     [
         (
             NovitaUpscale(model_name="4x-UltraSharp", scale_factor=3),
             (8, 6),
-            Equivalent("4x-UltraSharp", 3.0, substitute=False),
+            3.0,
+            ("4x-UltraSharp",),
         ),
+        (NovitaUpscaleToResolution(resolution="2k"), (1024, 6), 2.0, ("",)),
+        (WaveSpeedUpscale(target_resolution="2k"), (4096, 6), 1.0, ("",)),
+        (PhotioUpscale(upscale_by="4"), (8, 6), 4.0, ("",)),
+        (NovitaUpscaleV2(), (8, 6), 2.0, ("RealESRGAN_x4plus",)),
+        (NovitaUpscaleV2(upscaler_1="my own"), (8, 6), 2.0, ("my own",)),
+        (NovitaUpscaleV2(upscaler_1="None", **BLEND), (8, 6), 1.0, ()),
+        (NovitaUpscaleV2(upscaler_1="", **BLEND), (8, 6), 1.0, ()),
+        (NovitaUpscaleV2(upscaler_1="Lanczos"), (8, 6), 2.0, ()),
+        (NovitaUpscaleV2(upscaler_1="Nearest", **BLEND), (8, 6), 2.0, ("a",)),
+        (NovitaUpscaleV2(**BLEND), (8, 6), 2.0, ("RealESRGAN_x4plus", "a")),
         (
-            NovitaUpscaleToResolution(resolution="2k"),
-            (1024, 6),
-            Equivalent("", 2.0, substitute=True),
+            NovitaUpscaleV2(upscaler_1="a", **BLEND, resize_mode="to size"),
+            (8, 512),
+            128.0,
+            ("a",),
         ),
-        (WaveSpeedUpscale(target_resolution="2k"), (4096, 6), Equivalent("", 1.0, substitute=True)),
-        (PhotioUpscale(upscale_by="4"), (8, 6), Equivalent("", 4.0, substitute=True)),
-        (NovitaUpscaleV2(), (8, 6), Equivalent("RealESRGAN_x4plus", 2.0, substitute=False)),
-        (
-            NovitaUpscaleV2(upscaler_1="my own"),
-            (8, 6),
-            Equivalent("my own", 2.0, substitute=False),
-        ),
-        (NovitaUpscaleV2(gfpgan_visibility=0.1), (8, 6), None),
-        (NovitaUpscaleV2(codeformer_visibility=0.1), (8, 6), None),
-        (NovitaUpscaleV2(upscaler_2="a", extras_upscaler_2_visibility=0.5), (8, 6), None),
-        (NovitaUpscaleV2(resize_mode="to size"), (8, 6), None),
+        (NovitaUpscaleV2(upscaling_resize=0.5), (8, 6), 0.5, ("RealESRGAN_x4plus",)),
     ],
 )
-def test_equivalent_is_how_this_machine_does_it(operation, size, expected):
-    assert operation.equivalent(*size) == expected
+def test_others_can_do_it_with_these_models(operation, size, factor, models):
+    assert operation.factor(*size) == factor
+    assert operation.models() == models
+    assert operation.only_there() == ""
+
+
+@pytest.mark.parametrize("name", ["gfpgan_visibility", "codeformer_visibility"])
+def test_faces_are_restored_by_the_service_only(name):
+    assert "faces" in NovitaUpscaleV2(**{name: 0.1}).only_there()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """when_unavailable: the same on this machine, and when that must not happen."""
 
+import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +14,7 @@ from tests.remote.kit import ALL, KINDS, Watch, configure, enlarged, picture
 from upscale_bridge.errors import (
     AmbiguousSubmitError,
     AuthError,
+    DownloadError,
     MissingKeyError,
     ModelNotFoundError,
     ProviderError,
@@ -18,8 +22,11 @@ from upscale_bridge.errors import (
     TaskFailedError,
     UpscaleError,
 )
-from upscale_bridge.local.operation import LocalUpscale
+from upscale_bridge.local.library import SHIPPED_FOLDER
+from upscale_bridge.local.loader import load_model
+from upscale_bridge.local.operation import SHIPPED_MODEL, LocalUpscale
 from upscale_bridge.service import Service
+from upscale_bridge.settings import home
 
 MODELS = {
     "novita": ("RealESRGAN_x4plus_anime_6B", 2.0),
@@ -35,6 +42,14 @@ class Asked(list):
 
     def __init__(self):
         self.sizes = []
+
+
+def put(*names):
+    """Lay the shipped model into the user's folder under the names of others."""
+    folder = home() / "models"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        shutil.copy(SHIPPED_FOLDER / f"{SHIPPED_MODEL}.safetensors", folder / f"{name}.safetensors")
 
 
 @pytest.fixture
@@ -53,6 +68,7 @@ def local(monkeypatch):
         return SimpleNamespace(images=pixels, info={"model": operation.model}, summary="")
 
     monkeypatch.setattr(Service, "run", stub)
+    put("RealESRGAN_x4plus_anime_6B", "RealESRGAN_x4plus", "ESRGAN_4x")
     # The factor of a preset is beyond what the local engine takes in one go.
     configure(concurrency=1)
     return asked
@@ -188,9 +204,7 @@ def test_a_batch_with_a_doubt_is_not_done_here(vendor, local):
     "changes",
     [
         {"gfpgan_visibility": 0.5},
-        {"codeformer_visibility": 0.5},
-        {"upscaler_2": "ESRGAN_4x", "extras_upscaler_2_visibility": 0.5},
-        {"resize_mode": "to size"},
+        {"codeformer_visibility": 0.5, "upscaler_1": "Lanczos"},
     ],
 )
 def test_what_this_machine_cannot_do(vendor, local, changes, monkeypatch):
@@ -200,12 +214,181 @@ def test_what_this_machine_cannot_do(vendor, local, changes, monkeypatch):
     assert local == []
 
 
-def test_both_reasons_are_told_when_neither_works(vendor, monkeypatch):
+@pytest.mark.parametrize(
+    ("changes", "model", "size"),
+    [
+        ({"upscaler_2": "ESRGAN_4x", "extras_upscaler_2_visibility": 0.5}, "x", (48, 32)),
+        ({"resize_mode": "to size"}, "RealESRGAN_x4plus", (1024, 1024)),
+        ({"resize_mode": "to size", "upscaling_crop": False}, "x", (1536, 1024)),
+        ({"upscaler_1": "Lanczos"}, "Lanczos", (48, 32)),
+        ({"upscaler_1": "Nearest", "upscaling_resize": 3}, "Nearest", (72, 48)),
+        ({"upscaler_1": "None"}, "no upscaler", (24, 16)),
+        ({"upscaling_resize": 0.5}, "Lanczos", (8, 8)),
+        ({"upscaling_resize": 0.01, "upscaler_1": "Nearest"}, "Lanczos", (8, 8)),
+    ],
+)
+def test_all_of_v2_but_faces_is_done_here(vendor, changes, model, size, monkeypatch):
+    """Names of models that are not in `put` are not here: only those that are needed matter."""
+    put("RealESRGAN_x4plus", "ESRGAN_4x")
+    missing_key(vendor, "novita-v2", monkeypatch)
+    result = vendor.run("novita-v2", when_unavailable="run locally", **changes)
+    assert (result.images.shape[2], result.images.shape[1]) == size
+    assert model in ("x", result.info["local"]["model"])
+    if "upscaler_2" in changes:
+        assert result.info["local"]["model"] == "RealESRGAN_x4plus and ESRGAN_4x"
+
+
+RUN, DOWNLOAD, ANY = KINDS["novita"].params()[-2].choices[1:]
+UNKNOWN = {"upscaler_1": "nobody's"}
+
+
+def refused(vendor, command, when, kind=ModelNotFoundError, **changes):
+    with pytest.raises(kind) as caught:
+        vendor.run(command, when_unavailable=when, **changes)
+    text = str(caught.value)
+    # What is set does not help; a longer choice begins with the words of a shorter one.
+    assert repr(when) not in text
+    return text
+
+
+@pytest.mark.parametrize("command", ["novita", "novita-v2"])
+def test_a_missing_model_leaves_the_ways_that_are_open(vendor, command, monkeypatch):
+    missing_key(vendor, command, monkeypatch)
+    text = refused(vendor, command, RUN)
+    assert re.search(r"NOVITA_\w+.*Running locally failed as well", text)
+    model = MODELS[command][0]
+    assert f"{model} is not on this machine ({model}: licence BSD-3-Clause; " in text
+    assert f"`upscale-bridge models download {model}`" in text
+    assert f"set when_unavailable to {DOWNLOAD!r} or {ANY!r}." in text
+    assert "Switch its download on" not in text
+    assert "choose UpscaleBridge-x4" not in text
+
+
+@pytest.mark.parametrize("when", ["run locally", "run locally, download if needed"])
+def test_a_model_that_nobody_knows_cannot_be_downloaded(vendor, when, monkeypatch):
+    missing_key(vendor, "novita-v2", monkeypatch)
+    text = refused(vendor, "novita-v2", when, **UNKNOWN)
+    assert str(home() / "models") in text
+    assert text.endswith(f"or set when_unavailable to {ANY!r}.")
+    assert "download" not in text.partition("failed as well")[2]
+
+
+@pytest.fixture
+def downloads(monkeypatch, tmp_path):
+    """The addresses that were fetched; the shipped model lies behind all of them."""
+    asked = []
+
+    def fetch(url, target, monitor, *, size, sha256):
+        asked.append((url, size, sha256))
+        shutil.copy(SHIPPED_FOLDER / f"{SHIPPED_MODEL}.safetensors", target)
+
+    monkeypatch.setattr("upscale_bridge.local.library.download", fetch)
+    # What lies there is not of the format that the name of the known file tells.
+    monkeypatch.setattr(
+        "upscale_bridge.local.library.load_model",
+        lambda path: load_model(Path(shutil.copy(path, tmp_path / f"{path.stem}.safetensors"))),
+    )
+    return asked
+
+
+def test_a_known_model_is_downloaded_when_that_was_chosen(vendor, downloads, monkeypatch):
     missing_key(vendor, "novita", monkeypatch)
-    with pytest.raises(
-        ModelNotFoundError, match=r"NOVITA_BASE_URL.*Running locally failed as well"
-    ):
-        vendor.run("novita", when_unavailable="run locally")
+    watch = Watch()
+    for _ in range(2):
+        result = vendor.run("novita", picture(0, 1), watch, when_unavailable=DOWNLOAD)
+        assert result.images.shape == (2, 32, 48, 3)
+        assert result.info["local"]["model"] == "RealESRGAN_x4plus_anime_6B"
+    ((url, size, sha256),) = downloads
+    assert (size, sha256[:8]) == (17938799, "f872d837")
+    terms = next(index for index, text in enumerate(watch.notices) if url in text)
+    assert "licence BSD-3-Clause; 18 MB" in watch.notices[terms]
+
+
+def test_a_model_that_is_here_is_not_downloaded(vendor, local, downloads, monkeypatch):
+    missing_key(vendor, "novita", monkeypatch)
+    vendor.run("novita", when_unavailable=DOWNLOAD)
+    assert (len(local), downloads) == (1, [])
+
+
+def test_a_failed_download_leaves_another_model(vendor, monkeypatch):
+    def fail(*_, **__):
+        raise DownloadError("No connection. Fetch it by other means.")
+
+    monkeypatch.setattr("upscale_bridge.local.library.download", fail)
+    missing_key(vendor, "novita", monkeypatch)
+    text = refused(vendor, "novita", DOWNLOAD, DownloadError)
+    assert text.endswith(f"Fetch it by other means. Or set when_unavailable to {ANY!r}.")
+
+
+@pytest.mark.parametrize(
+    ("command", "changes", "here", "model"),
+    [
+        ("novita", {}, (), SHIPPED_MODEL),
+        ("novita-v2", {}, (), SHIPPED_MODEL),
+        ("novita-v2", UNKNOWN, (), SHIPPED_MODEL),
+        ("novita", {}, ("RealESRGAN_x4plus_anime_6B",), "RealESRGAN_x4plus_anime_6B"),
+        ("novita", {}, ("4x-UltraSharp", "4x-AnimeSharp"), "4x-AnimeSharp"),
+        ("novita", {}, ("2x-AnimeSharpV4_RCAN", "4x-AnimeSharp"), "4x-AnimeSharp"),
+        ("novita", {}, ("4x-UltraSharp", "my own"), SHIPPED_MODEL),
+        ("novita-v2", {}, ("4x_NMKD-Siax_200k", "4x-AnimeSharp"), "4x_NMKD-Siax_200k"),
+        ("photio", {}, ("4x-UltraSharp",), SHIPPED_MODEL),
+    ],
+)
+def test_any_model_takes_the_place(vendor, command, changes, here, model, monkeypatch):
+    put(*here)
+    missing_key(vendor, command, monkeypatch)
+    watch = Watch()
+    result = vendor.run(command, picture(), watch, when_unavailable=ANY, **changes)
+    assert result.images.shape == (1, 32, 48, 3)
+    assert result.info["local"]["model"] == model
+    assert f"{model} on this machine" in result.summary
+    (notice,) = watch.notices
+    assert f"running {model}" in notice
+    wanted = changes.get("upscaler_1", MODELS[command][0])
+    assert (f" in place of {wanted}" in notice) == (model != wanted)
+    assert ("no commercial use" in notice) == (model == "4x-AnimeSharp")
+
+
+def test_a_damaged_model_is_passed_over_for_another(vendor, monkeypatch):
+    (home() / "models").mkdir(parents=True)
+    (home() / "models" / "RealESRGAN_x4plus_anime_6B.safetensors").write_bytes(b"no model")
+    put("4x-AnimeSharp")
+    missing_key(vendor, "novita", monkeypatch)
+    watch = Watch()
+    result = vendor.run("novita", picture(), watch, when_unavailable=ANY)
+    assert result.info["local"]["model"] == "4x-AnimeSharp"
+    assert "RealESRGAN_x4plus_anime_6B" in watch.notices[0]
+    with pytest.raises(UpscaleError, match="RealESRGAN_x4plus_anime_6B"):
+        vendor.run("novita", when_unavailable=RUN)
+
+
+@pytest.mark.parametrize(
+    ("command", "changes", "here", "ways"),
+    [
+        ("photio", {}, (), [RUN]),
+        ("novita", {}, ("RealESRGAN_x4plus_anime_6B",), [RUN]),
+        ("novita", {}, (), [DOWNLOAD, ANY]),
+        ("novita-v2", UNKNOWN, (), [ANY]),
+        ("novita-v2", {"upscaler_1": "Lanczos"}, (), [RUN]),
+        ("novita-v2", {"gfpgan_visibility": 1.0}, (), []),
+    ],
+)
+def test_an_error_names_the_choices_that_would_work(
+    vendor, command, changes, here, ways, monkeypatch
+):
+    put(*here)
+    missing_key(vendor, command, monkeypatch)
+    with pytest.raises(UpscaleError) as caught:
+        vendor.run(command, **changes)
+    _, _, said = str(caught.value).partition("when_unavailable to ")
+    assert said == (" or ".join(map(repr, ways)) + "." if ways else "")
+
+
+def test_a_doubt_names_no_other_way(vendor):
+    vendor.fake.faults["submit"].append(faults.drop_answer())
+    with pytest.raises(AmbiguousSubmitError) as caught:
+        vendor.run("photio")
+    assert "when_unavailable" not in str(caught.value)
 
 
 def test_a_stop_of_the_local_run_comes_through(vendor, monkeypatch):

@@ -172,6 +172,53 @@ def test_v2_to_a_smaller_size_asks_no_model(service):
     assert np.abs(array(found) - right).max() <= 1
 
 
+PILLOW = {"Lanczos": Image.Resampling.LANCZOS, "Nearest": Image.Resampling.NEAREST}
+
+
+def by_the_webui(data, name, factor):
+    """Return what UpscalerLanczos and UpscalerNearest make, and Upscaler.upscale after them."""
+    found = opened(data)
+    wanted = tuple(max(int(side * factor) // 8 * 8, 8) for side in found.size)
+    if factor >= 1:
+        size = tuple(int(side * factor) for side in found.size)
+        found = found.resize(size, PILLOW[name])
+    return found if found.size == wanted else found.resize(wanted, Image.Resampling.LANCZOS)
+
+
+@pytest.mark.parametrize("factor", [0.2, 0.5, 0.99, 1.0, 1.3, 2.0, 3.7, 8.0])
+@pytest.mark.parametrize("name", PILLOW)
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_v2_knows_the_upscalers_that_are_no_models(service, name, factor, mode):
+    data = image(61, 50, mode)
+    operation = extras(upscaler_1=name, upscaling_resize=factor)
+    assert meaning.check(service, operation, 61, 50) == {}
+    found, right = made(service, operation, data), by_the_webui(data, name, factor)
+    assert (found.size, found.mode) == (right.size, right.mode)
+    differs = np.abs(array(found) - array(right)) > 2
+    # Where a centre lies on the edge of two pixels the rounding of Pillow's sums decides.
+    assert differs.mean() < (0.03 if name == "Nearest" else 1e-9)
+
+
+@pytest.mark.parametrize("names", [("Nearest", "Lanczos"), ("Lanczos", MODEL), (MODEL, "Nearest")])
+def test_v2_blends_what_is_no_model(service, names):
+    data, share = image(20, 16), 0.25
+    second = {"upscaler_2": names[1], "extras_upscaler_2_visibility": share}
+    both = array(made(service, extras(upscaler_1=names[0], **second), data))
+    one, two = (array(made(service, extras(upscaler_1=name), data)) for name in names)
+    assert np.abs(both - (one * (1 - share) + two * share)).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["R-ESRGAN 4x+", MODEL, "Lanczos"])
+def test_v2_factor_below_1_needs_no_model(service, name):
+    data = image(61, 50)
+    operation = extras(upscaler_1=name, upscaling_resize=0.5)
+    assert meaning.check(service, operation, 61, 50) == {}
+    found = made(service, operation, data)
+    assert np.abs(array(found) - array(by_the_webui(data, "Lanczos", 0.5))).max() <= 2
+    with pytest.raises(InvalidInputError, match="none of that name is known"):
+        meaning.check(service, extras(upscaler_1="nobody's", upscaling_resize=0.5), 61, 50)
+
+
 @pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
 def test_v2_blends_two_upscalers(service, monkeypatch, share):
     data, run = image(12, 8), service.run

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.remote.kit import configure
-from tests.webui.kit import BOTH, KEY, MODEL, part, photo, title
+from tests.webui.kit import BOTH, KEY, KINDS, MODEL, part, photo, title
 from upscale_bridge.settings import Settings
 
 STORED = {  # the WebUI's config.json holds them: they are for ever
@@ -56,7 +56,7 @@ def test_every_setting_is_drawn_with_its_help(webui):
             assert drawn.component.__name__ == shapes[item.kind]
     drawn = webui.opts.data_labels["upscale_bridge_when_unavailable"]
     assert drawn.component.__name__ == "Dropdown"
-    assert drawn.component_args["choices"] == ["error", "run locally"]
+    assert drawn.component_args["choices"] == list(KINDS["photio"].params()[-2].choices)
     assert webui.opts.data_labels["upscale_bridge_list_remote"].component.__name__ == "Checkbox"
 
 

@@ -31,6 +31,8 @@ _FOREIGN = (
 )
 """Formats in which models are passed on, and that are not read."""
 
+_OTHERWISE = f"choose {SHIPPED_MODEL}, which is always there"
+
 _Identity = tuple[int, int, int, int, int]
 
 
@@ -71,6 +73,7 @@ class Library:
         self._loaded: dict[Path, tuple[_Identity, Model]] = {}
         self._timer: threading.Timer | None = None
         self._lock = threading.RLock()
+        self._fetching = threading.Lock()
 
     def entries(self) -> list[Entry]:
         """Return every model once: shipped, then found by name, then what can be downloaded."""
@@ -128,15 +131,30 @@ class Library:
             self._loaded.clear()
 
     def fetch(self, spec: ModelSpec, monitor: Monitor) -> Path:
-        """Download a known model into the first folder and return its path."""
-        folder = make_folder(Path(self._folders()[0]))
-        monitor.notice(str(spec.terms))
-        target = folder / spec.file_name
-        download(spec.url, target, monitor, size=spec.size, sha256=spec.sha256)
-        return target
+        """Download a known model into the first folder and return its path.
 
-    def known(self, name: str) -> ModelSpec:
-        """Return the catalogue's entry called `name`, or raise `ModelNotFoundError`."""
+        Whoever asks for it meanwhile waits, and gets the same file.
+        """
+        while not self._fetching.acquire(timeout=0.1):
+            monitor.check()
+        try:
+            found = self.find(spec.name)
+            if found is not None:
+                return found
+            folder = make_folder(Path(self._folders()[0]))
+            monitor.notice(str(spec.terms))
+            target = folder / spec.file_name
+            download(spec.url, target, monitor, size=spec.size, sha256=spec.sha256)
+            return target
+        finally:
+            self._fetching.release()
+
+    def known(self, name: str, otherwise: str = _OTHERWISE) -> ModelSpec:
+        """Return the catalogue's entry called `name`.
+
+        Raises `ModelNotFoundError`, which ends with `otherwise`, what else the user may do, or
+        `UnsupportedModelError` for a file of that name in a format that is not read.
+        """
         spec = find_spec(name) or find_spec(_stem(name))
         if spec is None:
             self._refuse_unreadable(name)
@@ -144,7 +162,7 @@ class Library:
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
             raise ModelNotFoundError(
                 f"There is no model {name!r}.{hint} Put its file into {self._places()}, "
-                f"or choose {SHIPPED_MODEL}, which is always there."
+                f"or {otherwise}."
             )
         return spec
 
@@ -166,7 +184,7 @@ class Library:
             raise ModelNotFoundError(
                 f"{spec.name} is not on this machine. Switch its download on ({spec.terms}), "
                 f"run `upscale-bridge models download {spec.name}`, put {spec.file_name} into "
-                f"{self._places()}, or choose {SHIPPED_MODEL}, which is always there."
+                f"{self._places()}, or {_OTHERWISE}."
             )
         return self.fetch(spec, monitor)
 

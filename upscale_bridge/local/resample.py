@@ -80,6 +80,15 @@ def resize(pixels: Tensor, width: int, height: int, rows_at_once: int = 256) -> 
     return result
 
 
+def nearest(pixels: Tensor, width: int, height: int) -> Tensor:
+    """Resize [height, width, channels] by repeating or leaving out pixels, as Pillow's NEAREST."""
+    rows, columns = (
+        ((torch.arange(target, dtype=torch.float64) + 0.5) * source / target).long()
+        for source, target in ((pixels.shape[0], height), (pixels.shape[1], width))
+    )
+    return pixels[rows][:, columns]
+
+
 def centre(pixels: Tensor, width: int, height: int) -> Tensor:
     """Put [height, width, channels] into the middle of a black image; what stands out is cut.
 

@@ -10,6 +10,12 @@ SHARED = ("when_too_large", "result_size", "when_unavailable", "attempt")
 """Parameters of every remote operation that the service is not told."""
 
 
+ERROR = "error"
+RUN_LOCALLY = "run locally"
+DOWNLOAD = "run locally, download if needed"
+ANY_MODEL = "run locally with any model"
+
+
 def too_large_choice() -> Any:
     """Declare what happens to an image beyond the limits of the service."""
     return param(
@@ -33,10 +39,12 @@ def size_choice() -> Any:
 def unavailable_choice() -> Any:
     """Declare what happens when the service cannot be used."""
     return param(
-        "error",
+        ERROR,
         "Without key, balance or network, or after the vendor ended the service: stop with an "
-        "error, or do the same on this machine. Never after a payment that is in doubt.",
-        choices=("error", "run locally"),
+        "error, or do the same on this machine, where the model must be, is fetched if needed (its "
+        "licence and size are shown first), or may be another one. Never after a payment that is "
+        "in doubt.",
+        choices=(ERROR, RUN_LOCALLY, DOWNLOAD, ANY_MODEL),
     )
 
 

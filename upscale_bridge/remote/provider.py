@@ -101,17 +101,6 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Equivalent:
-    """How the same thing is done on this machine."""
-
-    model: str
-    """Name of a local model, empty for the one that ships."""
-    scale_factor: float
-    substitute: bool
-    """True when the service's model is another one."""
-
-
-@dataclass(frozen=True)
 class Upload:
     """Where to put a file, and the address under which the service finds it."""
 
@@ -194,9 +183,13 @@ class RemoteOperation(Operation):
         """Tell whether the result shows the whole image in its own proportions."""
         return True
 
-    def equivalent(self, width: int, height: int) -> Equivalent | None:
-        """Return how this machine does the same to an image, None when it cannot."""
-        return Equivalent("", self.factor(width, height), substitute=True)
+    def models(self) -> tuple[str, ...]:
+        """Return the names that other machines have for the models; "" is the service's own."""
+        return ("",)
+
+    def only_there(self) -> str:
+        """Return what can be done by the service alone; empty when other machines can do all."""
+        return ""
 
 
 class Wire(ABC):

@@ -255,8 +255,7 @@ def retired(operation: RemoteOperation, status: int = 0) -> RetiredError:
     provider = operation.provider
     return RetiredError(
         f"{operation.retirement}. Name your own server or a compatible host in "
-        f"{provider.url_variable}, set when_unavailable to run locally, or use Local ESRGAN "
-        "Upscale with the model of the same name.",
+        f"{provider.url_variable}.",
         provider=provider.name,
         status=status,
     )

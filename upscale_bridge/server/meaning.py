@@ -1,27 +1,23 @@
 """What the vendors' operations mean here: each is done by the local engine.
 
 Factors give exact sizes; 2k, 4k and 8k are long edges of 2048, 4096 and 8192 px and never shrink.
-Where a vendor's model is not known, this server's own takes its place. Novita v2 does what the
-WebUI's Extras tab does, rounding down to multiples of 8 px and black borders of a crop included
-(scripts/postprocessing_upscale.py of AUTOMATIC1111's WebUI). Faces are not restored and nothing is
-checked for decency: requests for the first are refused, for the second answered with null.
+Where a vendor's model is not known, this server's own takes its place. Faces are not restored and
+nothing is checked for decency: requests for the first are refused, for the second answered with
+null.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from .. import codecs
-from ..errors import InvalidInputError
-from ..local.operation import SHIPPED_MODEL, LocalUpscale
+from .. import codecs, here
+from ..errors import InvalidInputError, ModelNotFoundError
+from ..local.catalogue import find_spec
+from ..local.operation import SHIPPED_MODEL
 from ..monitor import Monitor
 from ..pictures import Picture
 from ..remote.provider import RemoteOperation
 from ..remote.providers import NovitaUpscaleV2
 from ..service import Service
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from ..sizes import Size
 
 _BLOCK = 16  # sides of what JPEG packs together with subsampled colours
 
@@ -43,22 +39,19 @@ def check(
     width: int,
     height: int,
     most_megapixels: int = 0,
-) -> None:
-    """Raise `InvalidInputError` for what cannot be done here.
+    *,
+    substitute: bool = False,
+) -> here.Models:
+    """Return the models that will do an operation; raise `InvalidInputError` if it cannot be done.
 
-    `most_megapixels` bounds the result of a key; 0: the server's own bound alone.
+    `most_megapixels` bounds the result of a key; 0: the server's own bound alone. With
+    `substitute` the shipped model stands in for known ones that are not on this server.
     """
     if isinstance(operation, NovitaUpscaleV2):
         for name in ("gfpgan_visibility", "codeformer_visibility"):
             if getattr(operation, name) > 0:
                 raise InvalidInputError(name, f"{name}: this server does not restore faces; use 0.")
-    for model in _models(operation):
-        if service.library.find(model) is None:
-            raise InvalidInputError(
-                "model",
-                f"The model {model[:80]} is not on this server; its owner can fetch it, if "
-                f"it is a known one, with `upscale-bridge models download {model[:80]}`.",
-            )
+    models = _choose(service, operation, (width, height), substitute=substitute)
     most = min(most_megapixels * 1_000_000 or codecs.MOST_PIXELS, codecs.MOST_PIXELS)
     wide, high = _largest(operation, width, height)
     if wide * high > most:
@@ -67,6 +60,31 @@ def check(
             f"The result would have {wide} x {high} px, more than {most / 1e6:.0f} million; choose "
             "a smaller size.",
         )
+    return models
+
+
+def _choose(
+    service: Service, operation: RemoteOperation, size: Size, *, substitute: bool
+) -> here.Models:
+    models = {}
+    for name in here.asked_for(operation):
+        found = service.library.find(name) is not None
+        if not found and find_spec(name) is None:
+            raise InvalidInputError(
+                "model",
+                f"There is no model {name[:80]} on this server, and none of that name is known; "
+                "choose another one.",
+            )
+        if name not in here.needed(operation, size):
+            continue
+        if not found and not substitute:
+            raise InvalidInputError(
+                "model",
+                f"The model {name} is not on this server yet; its owner can fetch it with "
+                f"`upscale-bridge models download {name}` or `upscale-bridge serve --download`.",
+            )
+        models[name] = name if found else SHIPPED_MODEL
+    return models
 
 
 def largest_result(operation: RemoteOperation, width: int, height: int) -> int:
@@ -90,28 +108,28 @@ def _largest(operation: RemoteOperation, width: int, height: int) -> tuple[int, 
 
 
 def carry_out(
-    service: Service, operation: RemoteOperation, data: bytes, monitor: Monitor
+    service: Service,
+    operation: RemoteOperation,
+    data: bytes,
+    monitor: Monitor,
+    models: here.Models | None = None,
 ) -> Picture:
-    """Do an operation to an encoded image."""
+    """Do an operation to an encoded image, with the models that `check` returned."""
     image = codecs.decode(data, "the image", codecs.SERVER_FORMATS).pixels
-    if isinstance(operation, NovitaUpscaleV2):
-        pixels = _like_the_webui(service, operation, image, monitor)
-    else:
-        pixels = _enlarge(service, operation, image, monitor)
+    if models is None:  # a job that was stored without
+        size = image.shape[1], image.shape[0]
+        models = {name: name for name in here.needed(operation, size)}
+    for model in models.values():
+        if service.library.find(model) is None:
+            raise ModelNotFoundError(f"The model {model} is not on this server any more.")
+    pixels = here.carry_out(service, operation, image[None], monitor, models).images[0]
+    if not operation.keeps_aspect():  # the WebUI crops in RGB
+        colours = pixels if pixels.shape[-1] >= 3 else pixels[..., :1].expand(-1, -1, 3)
+        pixels = colours[..., :3]
     format = _format(operation)
     if format == "jpeg" and pixels.shape[-1] in (2, 4):
         pixels = pixels[..., :-1]
     return codecs.encode(pixels, format, quality=95)
-
-
-def _models(operation: RemoteOperation) -> list[str]:
-    equivalent = operation.equivalent(64, 64)
-    found = [equivalent.model] if equivalent is not None and equivalent.model else []
-    if isinstance(operation, NovitaUpscaleV2):
-        found = [operation.local_model(operation.upscaler_1)]
-        if operation.upscaler_2 and operation.extras_upscaler_2_visibility:
-            found.append(operation.local_model(operation.upscaler_2))
-    return [name for name in found if name not in ("None", "")]
 
 
 def _format(operation: RemoteOperation) -> str:
@@ -120,51 +138,3 @@ def _format(operation: RemoteOperation) -> str:
         if value is not None:
             return str(value)
     return "png"
-
-
-def _enlarge(
-    service: Service, operation: RemoteOperation, image: Tensor, monitor: Monitor
-) -> Tensor:
-    height, width = image.shape[:2]
-    equivalent = operation.equivalent(width, height)
-    if equivalent is None:
-        raise InvalidInputError("operation", "These settings cannot be carried out here.")
-    factor = LocalUpscale.nearest_factor(equivalent.scale_factor)
-    local = LocalUpscale(model=equivalent.model or SHIPPED_MODEL, scale_factor=factor)
-    size = operation.target(width, height)
-    return service.run(local, image[None], monitor, size=size).images[0]
-
-
-def _like_the_webui(
-    service: Service, operation: NovitaUpscaleV2, image: Tensor, monitor: Monitor
-) -> Tensor:
-    """Return what the Extras tab makes of an image: one or two upscalers, blended."""
-    if operation.upscaler_1 in ("None", ""):
-        return image
-    first = _one_upscaler(service, operation, operation.upscaler_1, image, monitor)
-    share = operation.extras_upscaler_2_visibility
-    if operation.upscaler_2 in ("None", "") or not share:
-        return first
-    second = _one_upscaler(service, operation, operation.upscaler_2, image, monitor)
-    return first * (1 - share) + second * share
-
-
-def _one_upscaler(
-    service: Service, operation: NovitaUpscaleV2, name: str, image: Tensor, monitor: Monitor
-) -> Tensor:
-    from ..local.resample import centre, resize
-
-    height, width = image.shape[:2]
-    factor = operation.factor(width, height)
-    size = operation.covered(width, height)
-    if factor >= 1:  # below, the WebUI asks no model
-        factor = LocalUpscale.nearest_factor(factor)
-        local = LocalUpscale(model=operation.local_model(name), scale_factor=factor)
-        pixels = service.run(local, image[None], monitor, size=size).images[0]
-    else:
-        pixels = resize(image, *size)
-    if operation.keeps_aspect():
-        return pixels
-    # Alpha is lost here, as in the WebUI.
-    colours = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1].expand(-1, -1, 3)
-    return centre(colours, *operation.target(width, height))

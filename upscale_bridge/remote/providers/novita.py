@@ -17,7 +17,7 @@ from ...errors import InvalidInputError
 from ...params import param
 from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
 from ..fields import make, read_body, required, ticket_in_query
-from ..provider import Equivalent, Limits, Provider, RemoteOperation, Way, Wire
+from ..provider import Limits, Provider, RemoteOperation, Way, Wire
 from ..wire import (
     Call,
     Done,
@@ -208,8 +208,8 @@ class NovitaUpscale(RemoteOperation):
     def factor(self, width: int, height: int) -> float:
         return self.scale_factor
 
-    def equivalent(self, width: int, height: int) -> Equivalent:
-        return Equivalent(self.model_name, self.scale_factor, substitute=False)
+    def models(self) -> tuple[str, ...]:
+        return (self.model_name,)
 
 
 def _refuse(reply: Reply) -> None:

@@ -17,7 +17,7 @@ from ...sizes import Size
 from ...texts import shortened
 from ..choices import attempt_number, size_choice, too_large_choice, unavailable_choice
 from ..fields import make, read_body, required, ticket_in_query
-from ..provider import Equivalent, Limits, Provider, RemoteOperation, Way, Wire
+from ..provider import Limits, Provider, RemoteOperation, Way, Wire
 from ..wire import (
     Call,
     Done,
@@ -41,6 +41,8 @@ from .novita import NOVITA
 _SUBMIT, _PROGRESS = "/v2/upscale", "/v2/progress"
 NO_UPSCALER = ("None", "")
 """What the WebUI calls no upscaler, and what our own parameters do."""
+PLAIN = ("Lanczos", "Nearest")
+"""The WebUI's upscalers that are no models."""
 _MODES = ("by factor", "to size")  # resize_mode 0 and 1 (novita-client 0.5.3)
 _REFUSALS = {1, 2, 3, 4, 6, 7, 8, 10}  # codes that say that nothing was begun
 _CODES = {400: 6, 401: 4, 402: 7, 403: 4, 404: 3, 409: 6, 504: 9}
@@ -156,14 +158,17 @@ class NovitaUpscaleV2(RemoteOperation):
     deprecated: ClassVar[bool] = True
     retirement: ClassVar[str] = "Novita calls its Upscale V2 API deprecated and to be removed"
 
-    upscaler_1: str = param("R-ESRGAN 4x+", "Name of the upscaler, as the WebUI spells it.")
+    upscaler_1: str = param(
+        "R-ESRGAN 4x+",
+        "Name of the upscaler, as the WebUI spells it; Lanczos, Nearest and None are no models.",
+    )
     resize_mode: str = param(
         "by factor", "Enlarge by upscaling_resize, or to the width and height.", choices=_MODES
     )
     upscaling_resize: float = param(
         2.0,
-        "Size of the result relative to the input, when resizing by factor.",
-        minimum=1.0,
+        "Size of the result relative to the input, when resizing by factor. Below 1 no model runs.",
+        above=0.0,
         maximum=8.0,
         step=0.25,
     )
@@ -235,14 +240,21 @@ class NovitaUpscaleV2(RemoteOperation):
         by_factor = self.resize_mode == _MODES[0]
         return by_factor or not self.upscaling_crop or self.upscaler_1 in NO_UPSCALER
 
-    def equivalent(self, width: int, height: int) -> Equivalent | None:
-        blended = self.upscaler_2 and self.extras_upscaler_2_visibility
-        if blended or self.gfpgan_visibility or self.codeformer_visibility:
-            return None
-        if not self.keeps_aspect():
-            return None
-        factor = self.factor(width, height)
-        return Equivalent(self.local_model(self.upscaler_1), factor, substitute=False)
+    def upscalers(self) -> tuple[str, ...]:
+        """Return the WebUI's names of the upscalers whose results are seen, at most two."""
+        if self.upscaler_1 in NO_UPSCALER:
+            return ()
+        if self.upscaler_2 in NO_UPSCALER or not self.extras_upscaler_2_visibility:
+            return (self.upscaler_1,)
+        return self.upscaler_1, self.upscaler_2
+
+    def models(self) -> tuple[str, ...]:
+        named = (self.local_model(name) for name in self.upscalers() if name not in PLAIN)
+        return tuple(dict.fromkeys(named))
+
+    def only_there(self) -> str:
+        faces = self.gfpgan_visibility or self.codeformer_visibility
+        return "the restoration of faces" if faces else ""
 
     @staticmethod
     def local_model(upscaler: str) -> str:
