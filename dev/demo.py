@@ -26,7 +26,7 @@ def main() -> None:
     result = run(LocalUpscale(scale_factor=SCALE), photo.pixels[None])
     OUTPUT.mkdir(exist_ok=True)
     enlarged = OUTPUT / "cat-x4.png"
-    enlarged.write_bytes(codecs.encode(result.images[0], icc=photo.icc).data)
+    enlarged.write_bytes(codecs.encode(result.images[0], about=photo.about).data)
     compared = OUTPUT / "lanczos-and-ours.png"
     save_comparison(enlarged, compared)
     print(result.summary)

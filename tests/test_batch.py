@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,13 +60,30 @@ def test_folder_gives_pictures_of_every_format_that_is_read(pictures, name):
 
 
 @pytest.mark.parametrize("name", ["c.heic", "c.jxl", "c.tga", "c.jp2"])
-def test_pictures_that_cannot_be_read_are_named_not_passed_over(pictures, name):
-    Path("in", name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
-    assert f"in/{name}" in [source for source, _ in plan(["in"], "out")]
-    with pytest.raises(
-        InvalidInputError, match=rf"{name} is not an image of a format that is read"
-    ):
-        codecs.decode(Path("in", name).read_bytes(), name)
+def test_pictures_that_cannot_be_read_are_named_in_one_line(pictures, name):
+    for number in (1, 2):
+        Path("in", f"{number}{name}").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
+    said = []
+    jobs = plan_jobs(["in"], "out", Output(), say=said.append)
+    assert [job.source.name for job in jobs] == ["a.png", "b.JPG"]
+    (line,) = said
+    assert line.startswith("2 pictures of formats that are not read: ")
+    assert f"in/1{name}, in/2{name}; save them as PNG or JPEG" in line.replace("\\", "/")
+    Path("alone").mkdir()
+    Path("in", f"1{name}").rename(Path("alone", name))
+    with pytest.raises(InvalidInputError, match="No pictures found that can be read"):
+        plan_jobs(["alone"], "out", Output())
+
+
+@pytest.mark.parametrize("name", ["c.heic", "c.tga"])
+def test_picture_with_the_ending_of_another_format_is_taken(pictures, name):
+    Path("in", name).write_bytes(codecs.encode(torch.rand(4, 4, 3), "jpeg").data)
+    assert (f"in/{name}", "out/c.png") in plan(["in"], "out")
+
+
+def test_pictures_named_one_by_one_are_tried_whatever_they_are(pictures):
+    Path("in/c.heic").write_bytes(bytes(99))
+    assert plan(["in/c.heic"], "out") == [("in/c.heic", "out/c.png")]
 
 
 def test_folder_with_recursion_keeps_the_tree(pictures):

@@ -120,10 +120,13 @@ def test_turned_photo_comes_out_upright_once(run, tmp_path):
         assert 0x0112 not in image.getexif()
 
 
-def test_alpha_into_jpeg_is_refused(run, tmp_path):
-    picture(tmp_path / "a.png", "RGBA")
+def test_alpha_into_jpeg_is_refused_before_the_computing(tmp_path):
+    image = Image.new("RGBA", (9, 9), (1, 2, 3, 255))
+    image.putpixel((4, 4), (1, 2, 3, 254))
+    image.save(tmp_path / "a.png")
+    job = Job(tmp_path / "a.png", tmp_path / "out/a.jpg")
     with pytest.raises(InvalidInputError, match="transparency"):
-        run("a.png", "a.jpg")
+        batch.run_job(job, TWICE, Size(), Output(), None, Monitor())
     assert files(tmp_path / "out") == []
 
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from upscale_bridge.codecs import MIMES, decode, encode, to_uint8
 from upscale_bridge.errors import InvalidInputError
+from upscale_bridge.metadata import Metadata
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -119,7 +120,8 @@ def test_orientation_is_applied_as_pillow_does(orientation, format):
 def test_profile_and_metadata_are_carried_over(format, bits):
     exif = Image.Exif()
     exif[0x010F] = "Maker"
-    picture = encode(pixels(3), format, bits=bits, icc=ICC, exif=exif.tobytes())
+    about = Metadata(icc=ICC, exif=exif.tobytes().removeprefix(b"Exif\0\0"))
+    picture = encode(pixels(3), format, bits=bits, about=about)
     after = decode(picture.data)
     assert after.icc == ICC
     kept = Image.Exif()
@@ -274,7 +276,8 @@ def test_decoding_takes_little_more_than_the_result(bits, orientation):
     """Pillow's own memory is not counted: a byte for each value, two of 16 bits."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encode(torch.zeros(1000, 800, 3), bits=bits, exif=exif.tobytes()).data
+    about = Metadata(exif=exif.tobytes().removeprefix(b"Exif\0\0"))
+    data = encode(torch.zeros(1000, 800, 3), bits=bits, about=about).data
     tracemalloc.start()
     decoded = decode(data)
     peak = tracemalloc.get_traced_memory()[1]

@@ -6,39 +6,33 @@ import dataclasses
 import glob
 import os
 import secrets
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import codecs
 from .errors import InvalidInputError, SettingsError
+from .folders import NOT_READ, READ, WRITTEN, identity, pictures
 from .local.operation import LocalUpscale
+from .metadata import Metadata, listed
 from .monitor import Monitor
-from .params import Operation
+from .remote.provider import RemoteOperation
 from .service import Service
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STREAM = "-"
 """Stands for standard input or output."""
 
-_SUFFIXES = {
-    ".png": "png",
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".jpe": "jpeg",
-    ".jfif": "jpeg",
-    ".webp": "webp",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-}
-# What counts as a picture in a folder. Those of the last line cannot be read: they are named in
-# the run's report rather than passed over.
-_PICTURES = {
-    *(*_SUFFIXES, ".apng", ".bmp", ".dib", ".gif", ".avif"),
-    *(".pbm", ".pgm", ".ppm", ".pnm", ".pfm"),
-    *(".heic", ".heif", ".jxl", ".jp2", ".j2k", ".tga", ".psd"),
-}
+_LONGEST_NAME = 255
+"""Bytes of a file's name where the system does not tell (signs on Windows)."""
+
+_LEAST_FREE = 1 << 16
+"""Bytes without which no picture of use is written."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class Output:
     """Put behind the name, before the extension."""
     overwrite: bool = False
     metadata: bool = True
-    """Keep EXIF; the colour profile is always kept."""
+    """Keep what describes the picture; what its colours mean is always kept."""
 
 
 @dataclass(frozen=True)
@@ -89,43 +83,48 @@ class Done:
     status: Literal["done", "skipped"]
     info: dict[str, Any]
     summary: str = ""
+    left_out: tuple[str, ...] = ()
+    """What the result has not of its source, in words."""
 
 
 def plan_jobs(
-    inputs: Sequence[str], out: str | None, output: Output, *, recursive: bool = False
+    inputs: Sequence[str],
+    out: str | None,
+    output: Output,
+    *,
+    recursive: bool = False,
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[Job]:
     """Return a job for every picture that `inputs` (files, folders, patterns, "-") name.
 
     `out` is a file for a single input file, else a folder; "-" (or None when the input is "-")
-    is standard output. Raises `InvalidInputError` when that cannot work.
+    is standard output. What was passed over is said. Raises `InvalidInputError` when that cannot
+    work.
     """
-    named = [pair for name in inputs for pair in _expand(name, recursive)]
-    sources = list(dict(named).items())  # once each, whatever was named twice
-    if not sources:
-        raise InvalidInputError("IN", "No pictures found; name files, or folders with pictures.")
+    sources = _sources(inputs, out, recursive, say)
+    if out is not None and out != STREAM:
+        _refuse_ending(out)
     if out is None or out == STREAM:
         if len(sources) > 1 or (out is None and sources[0][0] != STREAM):
             raise InvalidInputError("--output", "Name a folder for the results with -o.")
         return [Job(sources[0][0], STREAM)]
-    single = len(sources) == 1 and not Path(out).is_dir() and Path(out).suffix.lower() in _SUFFIXES
+    single = len(sources) == 1 and not Path(out).is_dir() and Path(out).suffix.lower() in WRITTEN
     jobs = (
         [Job(sources[0][0], Path(out))]
         if single
         else [Job(source, Path(out) / _result_name(below, output)) for source, below in sources]
     )
-    _refuse_collisions(jobs)
-    if single and output.format not in (None, _SUFFIXES[Path(out).suffix.lower()]):
+    _refuse_collisions(jobs, output)
+    if single and output.format not in (None, WRITTEN[Path(out).suffix.lower()]):
         raise InvalidInputError(
             "--format", f"{out} is not the name of a {output.format} file; drop --format or rename."
         )
-    # A second run finds the first one's results where they lie among the pictures.
-    results = {Path(job.target).resolve() for job in jobs}
-    return [job for job in jobs if Path(job.source).resolve() not in results]
+    return _without_results(jobs, output)
 
 
 def run_job(
     job: Job,
-    operation: Operation,
+    operation: LocalUpscale | RemoteOperation,
     size: Size,
     output: Output,
     service: Service,
@@ -138,68 +137,171 @@ def run_job(
     if isinstance(job.target, Path) and job.target.exists() and not output.overwrite:
         return Done(job, "skipped", {})
     name = str(job.source)
+    _check_target(job.target, output)
     decoded = codecs.decode(_read(job.source), name)
-    bits = 8  # what services give back
+    format, left_out = _format(job, output, decoded.format), list(decoded.about.left_out)
+    pixels = _writable(decoded, format, left_out)
+    height, width = pixels.shape[:2]
     if isinstance(operation, LocalUpscale):
-        height, width = decoded.pixels.shape[:2]
-        factor = size.factor(width, height, operation.scale_factor)
-        operation = dataclasses.replace(operation, scale_factor=factor)
+        operation, target = _sized(operation, size, width, height)
         bits = decoded.bits
-    result = service.run(operation, decoded.pixels[None], monitor)
-    picture = codecs.encode(
-        result.images[0],
-        _format(job, output, decoded.format),
-        quality=output.quality,
-        bits=bits,
-        icc=decoded.icc,
-        exif=decoded.exif if output.metadata else None,
-    )
+    else:
+        target, bits = operation.target(width, height), 8
+        if decoded.bits > 8:
+            left_out.append("8 of 16 bits per channel (services give back 8)")
+    codecs.check_format(format, target, transparent=pixels.shape[-1] in (2, 4))
+    _check_room(job.target, format, target, pixels.shape[-1] * bits // 8)
+    result = service.run(operation, pixels[None], monitor, size=target)
+    about = decoded.about if output.metadata else _colours_of(decoded.about)
+    enlarged = result.images[0]
+    left_out += codecs.unfit(about, format, (enlarged.shape[1], enlarged.shape[0]), bits)
+    picture = codecs.encode(enlarged, format, quality=output.quality, bits=bits, about=about)
     write(job.target, picture.data, overwrite=output.overwrite)
-    return Done(job, "done", result.info, result.summary)
+    return Done(job, "done", result.info, result.summary, tuple(dict.fromkeys(left_out)))
 
 
-def format_of(target: Path | str) -> str:
-    """Return the format that a file's name asks for; png when it asks for none."""
-    return _SUFFIXES.get(Path(target).suffix.lower(), "png")
+def _writable(decoded: codecs.Decoded, format: str, left_out: list[str]) -> Tensor:
+    """Return the pixels as `format` can hold them, if it can."""
+    pixels, about = decoded.pixels, decoded.about
+    alpha = pixels.shape[-1] in (2, 4)
+    if format == "jpeg" and alpha and bool((pixels[..., -1] == 1).all()):
+        pixels, alpha = pixels[..., :-1], False
+    if format != "png" and about.gamma is not None:
+        left_out.append(f"its gamma of {about.gamma:g} (applied, the result is in sRGB)")
+        pixels = codecs.to_srgb(pixels, about.gamma, transparent=alpha)
+        del about.colours["gAMA"]
+    return pixels
 
 
-def _expand(name: str, recursive: bool) -> Iterator[tuple[Path | str, Path]]:
-    """Yield (file, its path below the folder that the user named)."""
+def _sized(
+    operation: LocalUpscale, size: Size, width: int, height: int
+) -> tuple[LocalUpscale, tuple[int, int]]:
+    """Return what brings a picture to the wanted size, which no factor limits, and that size."""
+    factor = size.factor(width, height, operation.scale_factor)
+    target = max(round(width * factor), 1), max(round(height * factor), 1)
+    limits = next(item for item in operation.params() if item.name == "scale_factor")
+    nearest = min(max(factor, limits.minimum or 0), limits.maximum or factor)
+    return dataclasses.replace(operation, scale_factor=nearest), target
+
+
+def _colours_of(about: Metadata) -> Metadata:
+    return Metadata(icc=about.icc, colours=about.colours)
+
+
+def format_of(target: str) -> str:
+    """Return the format that a file's name asks for; png when it asks for none.
+
+    Raises `InvalidInputError` for a format that is not written.
+    """
+    _refuse_ending(target)
+    return WRITTEN.get(Path(target).suffix.lower(), "png")
+
+
+def _sources(
+    inputs: Sequence[str], out: str | None, recursive: bool, say: Callable[[str], None]
+) -> list[tuple[Path | str, Path]]:
+    """Return each file once, however many names it has, and its path below what was named."""
+    results = Path(out) if out not in (None, STREAM) else None
+    found: dict[object, tuple[Path | str, Path]] = {}
+    again, unread = [], []
+    for name in inputs:
+        for source, below, readable in _expand(name, recursive, results, say):
+            key = source if isinstance(source, str) else identity(source)
+            if not readable:
+                unread.append(source)
+            elif key not in found:
+                found[key] = source, below
+            elif str(found[key][0]) != str(source):
+                again.append(f"{source} (as {found[key][0]})")
+    if again:
+        say(f"Further names of the same files: {listed(again)}.")
+    if unread:
+        say(
+            f"{len(unread)} pictures of formats that are not read: {listed(unread)}; save them "
+            "as PNG or JPEG."
+        )
+    if not found:
+        raise InvalidInputError(
+            "IN",
+            f"No pictures found{' that can be read' if unread else ''}; name files, or folders "
+            "with pictures.",
+        )
+    return list(found.values())
+
+
+def _expand(
+    name: str, recursive: bool, results: Path | None, say: Callable[[str], None]
+) -> Iterator[tuple[Path | str, Path, bool]]:
+    """Yield (file, its path below the folder that the user named, whether its format is read)."""
     path = Path(name)
     if name == STREAM:
-        yield STREAM, Path("stdin.png")
+        yield STREAM, Path("stdin.png"), True
     elif path.is_dir():
-        found = path.rglob("*") if recursive else path.glob("*")
-        for file in sorted(found):
-            if file.suffix.lower() in _PICTURES and file.is_file():
-                yield file, file.relative_to(path)
+        for file, readable in pictures(path, recursive=recursive, without=results, say=say):
+            yield file, file.relative_to(path), readable
     elif not path.exists() and glob.has_magic(name):
         for match in sorted(glob.glob(name, recursive=recursive)):  # noqa: PTH207 (may be absolute)
-            yield Path(match), Path(Path(match).name)
+            if not Path(match).is_dir():
+                yield Path(match), Path(Path(match).name), True
     else:
-        yield path, Path(path.name)
+        yield path, Path(path.name), True
+
+
+def _refuse_ending(out: str) -> None:
+    """Raise `InvalidInputError` for the name of a picture that is not written."""
+    ending = Path(out).suffix.lower()
+    folder = Path(out).is_dir() or out.endswith(("/", os.sep))
+    if not folder and ending in READ | NOT_READ and ending not in WRITTEN:
+        raise InvalidInputError(
+            "--output",
+            f"{out}: results are written as {', '.join(WRITTEN)}, not as {ending}; choose one of "
+            "these, or a folder.",
+        )
+
+
+def _without_results(jobs: list[Job], output: Output) -> list[Job]:
+    """Leave out what an earlier run made, where results lie among the pictures."""
+    results = {identity(Path(job.target)) for job in jobs}
+    names = {(Path(job.source).parent, Path(job.source).stem) for job in jobs}
+
+    def is_result(job: Job) -> bool:
+        source = Path(job.source)
+        if identity(source) in results:
+            return True
+        stem = source.stem.removesuffix(output.suffix)
+        beside = identity(source.parent) == identity(Path(job.target).parent)
+        return (
+            bool(output.suffix)
+            and beside
+            and stem != source.stem
+            and ((source.parent, stem) in names)
+        )
+
+    return [job for job in jobs if not is_result(job)]
 
 
 def _result_name(below: Path, output: Output) -> Path:
     suffix = below.suffix
-    if output.format and _SUFFIXES.get(suffix.lower()) != output.format:
+    if output.format and WRITTEN.get(suffix.lower()) != output.format:
         suffix = ".jpg" if output.format == "jpeg" else f".{output.format}"
-    elif suffix.lower() not in _SUFFIXES:
+    elif suffix.lower() not in WRITTEN:
         suffix = ".png"
     return below.with_name(below.stem + output.suffix + suffix)
 
 
-def _refuse_collisions(jobs: list[Job]) -> None:
-    taken: dict[Path, Job] = {}
+def _refuse_collisions(jobs: list[Job], output: Output) -> None:
+    taken: dict[str, Job] = {}
     for job in jobs:
         target = Path(job.target).resolve()
-        if target in taken:
+        # Names that differ in their case only are one file there.
+        key = str(target).casefold() if sys.platform in ("win32", "darwin") else str(target)
+        if key in taken:
             raise InvalidInputError(
                 "--output",
-                f"{taken[target].source} and {job.source} would both become {job.target}; "
-                "upscale them separately or keep their formats.",
+                f"{taken[key].source} and {job.source} would both become {job.target}; "
+                f"{_advice(Path(taken[key].source), Path(job.source), output)}.",
             )
-        taken[target] = job
+        taken[key] = job
         if target == Path(job.source).resolve():
             raise InvalidInputError(
                 "--output",
@@ -207,11 +309,23 @@ def _refuse_collisions(jobs: list[Job]) -> None:
             )
 
 
+def _advice(first: Path, second: Path, output: Output) -> str:
+    """Say how the results of two files get two names."""
+    if first.name.casefold() == second.name.casefold():
+        return (
+            "name a folder above both with --recursive, which keeps the tree, or upscale them in "
+            "two runs with an --output of their own"
+        )
+    if output.format and {first.suffix.lower(), second.suffix.lower()} <= WRITTEN.keys():
+        return "drop --format, which keeps their endings, or rename one of them"
+    return "rename one of them, or upscale them in two runs with an --output of their own"
+
+
 def _format(job: Job, output: Output, source: str) -> str:
     if output.format:
         return output.format
     if isinstance(job.target, Path):
-        return _SUFFIXES.get(job.target.suffix.lower(), "png")
+        return WRITTEN.get(job.target.suffix.lower(), "png")
     return source if source in codecs.MIMES else "png"
 
 
@@ -226,12 +340,57 @@ def _read(source: Path | str) -> bytes:
         ) from error
 
 
+def _check_target(target: Path | str, output: Output) -> None:
+    """Raise what would keep a file from being written, as far as it is known before."""
+    if isinstance(target, str):
+        return
+    name = target.name if sys.platform == "win32" else os.fsencode(target.name)
+    folder = _existing(target.parent)
+    longest = _longest_name(folder)
+    if len(name) > longest:
+        raise InvalidInputError(
+            "--output",
+            f"The name of the result, {target.name[:40]}..., has {len(name)} bytes, {longest} are "
+            "possible; shorten the name of the picture or the --suffix.",
+        )
+    if target.is_dir():
+        raise SettingsError(f"{target} is a folder; name another one for the results.")
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        reason = "it cannot be written to" if folder.is_dir() else "it is a file"
+        raise SettingsError(f"Cannot write {target} ({folder}: {reason}); choose another folder.")
+
+
+def _check_room(target: Path | str, format: str, size: tuple[int, int], pixel: int) -> None:
+    """Raise `SettingsError` if the disk is too full; only a TIFF's size is known before."""
+    if isinstance(target, str):
+        return
+    need = size[0] * size[1] * pixel if format == "tiff" else _LEAST_FREE
+    free = shutil.disk_usage(_existing(target.parent)).free
+    if free < need:
+        raise SettingsError(
+            f"Cannot write {target} (it needs {need / 1e6:.1f} MB, {free / 1e6:.1f} MB are free); "
+            "free some space or choose another folder."
+        )
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the first above it that is there."""
+    return next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
+
+
+def _longest_name(folder: Path) -> int:
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):
+        return _LONGEST_NAME
+
+
 def write(target: Path | str, data: bytes, *, overwrite: bool) -> None:
     """Write a file, or to standard output; a file appears only when it is complete."""
     if isinstance(target, str):
         sys.stdout.buffer.write(data)
         return
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .deep import read_deep, write_deep_png
+from . import containers, deep, metadata, tiffs
 from .errors import InvalidInputError
-from .headers import READERS, Head, read_head, sniff
+from .fitting import fit
+from .headers import READERS, Head, read_head, sniff, turned
+from .metadata import Metadata
 from .pictures import Picture
 
 if TYPE_CHECKING:
@@ -37,10 +39,12 @@ FILE_FORMATS = (*SERVER_FORMATS, "gif", "ppm")
 MIMES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
 """The formats that can be written."""
 
+DEEP_FORMATS = ("png", "tiff")
+"""Those that hold 16 bits per channel."""
+
+_TITLES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "tiff": "TIFF"}
 _WITHOUT_ALPHA = ("jpeg",)
-_ORIENTATION = 0x0112  # the EXIF tag
-# Description, camera, resolution, software, date, author, rights, EXIF and GPS (TIFF 6.0, EXIF 2.3)
-_DESCRIPTIVE = {270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 34665, 34853}
+_LONGEST = {"jpeg": 65_500, "webp": 16_383, "png": 2**31 - 1, "tiff": 2**31 - 1}  # pixels
 
 
 @dataclass
@@ -52,11 +56,19 @@ class Decoded:
     format: str
     """One of `FILE_FORMATS`."""
     bits: int
-    """Bits per channel in the file, 8 or 16."""
-    icc: bytes | None = None
-    """The colour profile that the pixels are in."""
-    exif: bytes | None = field(default=None, repr=False)
-    """Metadata, the orientation taken out."""
+    """Bits per channel that a copy needs, 8 or 16."""
+    about: Metadata = field(default_factory=Metadata)
+    """What describes it, upright, with what of that could not be read."""
+
+    @property
+    def icc(self) -> bytes | None:
+        """The colour profile that the pixels are in."""
+        return self.about.icc
+
+    @property
+    def exif(self) -> bytes | None:
+        """EXIF data from its TIFF header on, the orientation taken out."""
+        return self.about.exif
 
 
 @dataclass(frozen=True)
@@ -92,25 +104,18 @@ def decode(
 
     Only `formats` are tried, told by the first bytes; larger images are refused undecoded.
     """
-    from PIL import Image, UnidentifiedImageError
-
     format, head = _look(data, name, formats)
     if head.width * head.height > most_pixels:
         raise InvalidInputError(name, _too_large(name, most_pixels))
     try:
-        with Image.open(io.BytesIO(data), formats=[format.upper()]) as image:
-            sides = image.size, image.size[::-1] if format == "tiff" else image.size
-            if (head.width, head.height) not in sides:
-                raise ValueError("it tells two sizes")
-            image.load()
-            return _from_pillow(image, data, format, head)
-    except UnidentifiedImageError as error:
+        return _decode(data, format, head)
+    except NotImplementedError as error:
         raise InvalidInputError(
             name,
-            f"{name} is damaged, or a {format.upper()} of a kind that Pillow cannot read; "
-            "save it as PNG or JPEG.",
+            f"{name} is {_article(format)} of a kind that is not read here ({error}); "
+            "save it as PNG, or as TIFF with 8 or 16 bits per channel.",
         ) from error
-    except Exception as error:  # a damaged file can fail anywhere inside Pillow
+    except Exception as error:  # a damaged file can fail anywhere inside a decoder
         raise _damaged(name, error) from error
 
 
@@ -120,30 +125,72 @@ def encode(
     *,
     quality: int = 95,
     bits: int = 8,
-    icc: bytes | None = None,
-    exif: bytes | None = None,
+    about: Metadata | None = None,
 ) -> Picture:
     """Encode float [height, width, 1 to 4 channels] in 0..1; values are rounded, not truncated.
 
-    `quality` 1..100 is for JPEG and WebP (100 is lossless WebP). 16 `bits` are kept in png, and
-    in tiff without colour; elsewhere 8 are written.
+    `quality` 1..100 is for JPEG and WebP (100 is lossless WebP). 16 `bits` are kept in
+    `DEEP_FORMATS`; elsewhere 8 are written. Of `about`, `unfit` tells what is lost.
     """
     height, width, channels = pixels.shape
+    check_format(format, (width, height), transparent=channels in (2, 4))
+    deep_ = bits == 16 and format in DEEP_FORMATS
+    array = _quantize(pixels, 65535 if deep_ else 255)
+    try:
+        parts, order, _ = fit(about or Metadata(), format, (width, height))
+        if isinstance(parts, dict):
+            data = tiffs.write(array, parts, order)
+        else:
+            encoded = deep.write_png(array) if deep_ else _encode_pillow(array, format, quality)
+            data = containers.join(encoded, format, parts)
+    except Exception as error:  # an encoder can fail in any way as well
+        raise InvalidInputError(
+            "format",
+            f"{format} cannot hold these {width} x {height} px "
+            f"({error or type(error).__name__}); choose another format.",
+        ) from error
+    return Picture(data, MIMES[format], width, height)
+
+
+def check_format(format: str, size: tuple[int, int], *, transparent: bool) -> None:
+    """Raise `InvalidInputError` if `format` cannot hold a picture of `size` (width, height)."""
     if format not in MIMES:
         raise InvalidInputError(
             "format", f"format must be one of {', '.join(MIMES)}; got {format}."
         )
-    if channels in (2, 4) and format in _WITHOUT_ALPHA:
+    if transparent and format in _WITHOUT_ALPHA:
         raise InvalidInputError(
             "format", "JPEG cannot hold transparency; choose the format png or webp."
         )
-    deep = bits == 16 and (format == "png" or (format == "tiff" and channels == 1))
-    array = _quantize(pixels, 65535 if deep else 255)
-    if deep and format == "png":
-        data = write_deep_png(array, icc, exif)
-    else:
-        data = _encode_pillow(array, format, quality, icc, exif)
-    return Picture(data, MIMES[format], width, height)
+    longest = _LONGEST[format]
+    if max(size) > longest:
+        raise InvalidInputError(
+            "format",
+            f"{format} cannot hold {size[0]} x {size[1]} px, {longest} px is its longest side; "
+            f"choose {'tiff' if format == 'png' else 'png'} or a smaller size.",
+        )
+
+
+def unfit(about: Metadata, format: str, size: tuple[int, int], bits: int) -> list[str]:
+    """Return in words what a file of `format` and that size (width, height) will not hold."""
+    lost = fit(about, format, size)[2]
+    if bits == 16 and format not in DEEP_FORMATS:
+        lost.append(f"8 of 16 bits per channel ({_TITLES[format]} has 8; png and tiff keep 16)")
+    return lost
+
+
+def to_srgb(pixels: Tensor, gamma: float, *, transparent: bool) -> Tensor:
+    """Return pixels that are light to the power of `gamma` (PNG's gAMA) as sRGB has them.
+
+    float [height, width, channels] in 0..1; the last channel is left when it is `transparent`.
+    """
+    colours = pixels.shape[-1] - transparent
+    light = pixels[..., :colours].pow(1 / gamma)
+    found = pixels.clone()
+    found[..., :colours] = (1.055 * light.pow(1 / 2.4) - 0.055).where(
+        light > 0.0031308, 12.92 * light
+    )
+    return found
 
 
 def to_uint8(pixels: Tensor) -> NDArray[np.uint8]:
@@ -196,7 +243,8 @@ def _read_avif_head(data: bytes, name: str) -> Head:
         )
     try:
         with Image.open(io.BytesIO(data), formats=["AVIF"]) as image:
-            orientation = image.getexif().get(_ORIENTATION, 1)
+            exif = image.info.get("exif") or b""
+            orientation = turned(exif, image.info.get("xmp") or b"")
             moves = bool(getattr(image, "is_animated", False))
             return Head(image.width, image.height, orientation, moves)
     except Exception as error:  # a damaged file can fail anywhere inside Pillow
@@ -213,36 +261,97 @@ def _too_large(name: str, most_pixels: int) -> str:
     return f"{name} has more than {most_pixels / 1e6:.0f} million pixels; cut it into parts first."
 
 
-def _from_pillow(image: Image.Image, data: bytes, format: str, head: Head) -> Decoded:
-    import numpy as np
+def _article(format: str) -> str:
+    return f"{'an' if format == 'avif' else 'a'} {format.upper()}"
+
+
+def _decode(data: bytes, format: str, head: Head) -> Decoded:
+    """Give pixels to a decoder, and the rest to nobody but our own readers."""
     import torch
 
-    icc = image.info.get("icc_profile")
-    exif = image.getexif()
-    exif.pop(_ORIENTATION, 1)
-    orientation = 1 if format == "tiff" else head.orientation  # those Pillow turns itself
-    if format == "tiff":  # its tags also say how the pixels lie in the file
-        for tag in set(exif) - _DESCRIPTIVE:
-            del exif[tag]
-    array, top = read_deep(image, data), 65535
-    if array is None:
-        image, icc = _to_plain_mode(image, icc)
-        array, top = np.asarray(image), 1 if image.mode == "F" else 255
-    pixels = _to_floats(_turn(array, orientation), top)
-    return Decoded(
-        pixels=torch.from_numpy(pixels),
-        format=format,
-        bits=16 if top == 65535 else 8,
-        icc=icc,
-        exif=exif.tobytes() if len(exif) else None,
-    )
+    about, pixels = Metadata(), data
+    if format in ("png", "jpeg", "webp"):
+        pixels, parts = containers.split(data, format)
+        readers = {"png": metadata.of_png, "jpeg": metadata.of_jpeg, "webp": metadata.of_webp}
+        about = readers[format](parts)
+    elif format == "tiff":
+        about = metadata.of_tiff(data)
+    samples = _read_numbers(data, format)
+    if samples is None:
+        pixels = tiffs.for_pillow(data) if format == "tiff" else pixels
+        samples, about = _decode_pillow(pixels, format, head, about)
+    if samples.array.shape[:2] != (head.height, head.width):
+        raise ValueError("it tells two sizes")
+    if head.orientation >= 5 and about.density:
+        across, down, inches = about.density
+        about.density = down, across, inches
+    about.left_out += samples.notes
+    array = _turn(samples.array, head.orientation)
+    return Decoded(torch.from_numpy(_to_floats(array, samples.top)), format, samples.bits, about)
+
+
+def _read_numbers(data: bytes, format: str) -> tiffs.Samples | None:
+    """Return pixels that Pillow would cut to 8 bits or take for others, None for all others."""
+    if format == "tiff":
+        return tiffs.read(data)
+    found = deep.read_netpbm(data) if format == "ppm" else None
+    if found is None:
+        return None
+    samples = tiffs.Samples(*found, 16)
+    if samples.top == 1:
+        tiffs.check_range(samples.array, 0, 1, 0.1, samples.notes)
+    return samples
+
+
+def _decode_pillow(
+    data: bytes, format: str, head: Head, about: Metadata
+) -> tuple[tiffs.Samples, Metadata]:
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        opened = Image.open(io.BytesIO(data), formats=[format.upper()])
+    except UnidentifiedImageError as error:
+        raise NotImplementedError("Pillow does not know it") from error
+    with opened as image:
+        if image.size != (head.width, head.height):
+            raise ValueError("it tells two sizes")
+        image.load()
+        if format in ("avif", "bmp", "gif"):
+            exif = image.info.get("exif") if format == "avif" else None
+            about = metadata.of_info(image.info, exif)
+        array = deep.read_png(image, data) if format == "png" else None
+        if array is not None:
+            return tiffs.Samples(array, 65535, 16), about
+        if image.mode[:1] in ("F", "I"):
+            raise NotImplementedError(f"Pillow's mode {image.mode}")
+        if format == "png":
+            _scale_key(image, data)
+        image, icc = _to_plain_mode(image, about.icc)
+        about.icc = icc
+        notes = _avif_notes(data) if format == "avif" else []
+        return tiffs.Samples(np.asarray(image), 255, 8, notes), about
+
+
+def _scale_key(image: Image.Image, data: bytes) -> None:
+    """Bring the transparent gray of a PNG of 1, 2 or 4 bits to the 8 bits of Pillow's pixels."""
+    if data[25] == 0 and data[24] < 8 and "transparency" in image.info:
+        image.info["transparency"] = image.info["transparency"] * 255 // (2 ** data[24] - 1)
+
+
+def _avif_notes(data: bytes) -> list[str]:
+    """Say what the AV1 codec configuration (av1C) has that Pillow does not give."""
+    at = data.find(b"av1C")
+    if at < 0 or at + 7 > len(data) or not data[at + 6] & 0x40:
+        return []
+    return [f"bits beyond 8 of its {12 if data[at + 6] & 0x20 else 10} per channel"]
 
 
 def _to_plain_mode(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None]:
-    """Return the image as L, LA, RGB, RGBA or F, and the profile that fits it then."""
+    """Return the image as L, LA, RGB or RGBA, and the profile that fits it then."""
     if image.mode in ("CMYK", "LAB", "YCbCr", "HSV"):
         return _to_srgb(image, icc), None
-    if image.mode in ("1", "L", "LA", "RGB", "RGBA", "F") and "transparency" not in image.info:
+    if image.mode in ("1", "L", "LA", "RGB", "RGBA") and "transparency" not in image.info:
         return image.convert("L") if image.mode == "1" else image, icc
     if image.mode == "PA" or "transparency" in image.info:
         return image.convert("LA" if image.mode in ("1", "L") else "RGBA"), icc
@@ -258,7 +367,7 @@ def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
             srgb = ImageCms.createProfile("sRGB")
             converted = ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
-        except ImageCms.PyCMSError as error:
+        except (ImageCms.PyCMSError, OSError, TypeError, ValueError) as error:
             log.warning("Its colour profile cannot be used (%s); colours may shift.", error)
         else:
             if converted is not None:
@@ -290,27 +399,15 @@ def _turn(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     return array
 
 
-def _encode_pillow(
-    array: NDArray[Any], format: str, quality: int, icc: bytes | None, exif: bytes | None
-) -> bytes:
+def _encode_pillow(array: NDArray[Any], format: str, quality: int) -> bytes:
     from PIL import Image
 
     image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
-    options: dict[str, Any] = {"png": {"compress_type": zlib.Z_RLE}}.get(format, {})
+    options: dict[str, Any] = {"compress_type": zlib.Z_RLE}
     if format == "jpeg":
         options = {"quality": quality, "subsampling": 0 if quality >= 90 else 2}
     elif format == "webp":
         options = {"quality": quality, "lossless": quality == 100, "exact": quality == 100}
-    if icc:
-        options["icc_profile"] = icc
-    if exif:
-        options["exif"] = exif
     buffer = io.BytesIO()
-    try:
-        image.save(buffer, format, **options)
-    except (OSError, ValueError) as error:  # WebP, for one, ends at 16383 px
-        raise InvalidInputError(
-            "format",
-            f"{format} cannot hold {image.width} x {image.height} px ({error}); choose png.",
-        ) from error
+    image.save(buffer, format, **options)
     return buffer.getvalue()

@@ -6,6 +6,7 @@ steps, whatever the file claims. Damage is a `ValueError`.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 from collections.abc import Callable, Iterator
@@ -48,7 +49,7 @@ def sniff(data: bytes) -> str:
     for start, name in _STARTS.items():
         if data.startswith(start):
             return name
-    return "ppm" if re.match(rb"P[1-6f][\s#]", data) else ""
+    return "ppm" if re.match(rb"P[1-6fF][\s#]", data) else ""
 
 
 _STARTS = {
@@ -109,14 +110,14 @@ def _png(data: bytes) -> Head:
         elif kind == b"iTXt" and data.startswith(b"XML:com.adobe.xmp\0\0", start):
             xmp = data[start:end]
     moves = 0 < frames <= 0x8000_0000 and frames + (not first) > 1
-    return Head(width, height, _turned(exif, xmp), moves)
+    return Head(width, height, turned(exif, xmp), moves)
 
 
 def _jpeg(data: bytes) -> Head:
     """JPEG (ITU T.81); further images behind its end, as in an MPO, are left alone."""
     size, exif, xmp, scans, at = None, b"", b"", 0, 2
     for _ in range(MOST_STEPS):
-        found = _MARKER.search(data, at)
+        found = MARKER.search(data, at)
         if found is None or found[0] == b"\xff\xd9":
             break
         marker, at = found[0][1], found.end()
@@ -143,10 +144,10 @@ def _jpeg(data: bytes) -> Head:
         raise ValueError("it has no header")
     if scans > MOST_SCANS:
         raise ValueError(f"it is drawn in {scans} passes")
-    return Head(*size, _turned(exif, xmp))
+    return Head(*size, turned(exif, xmp))
 
 
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # no stuffed zero, no restart, no filling
+MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # no stuffed zero, no restart, no filling
 
 
 def _webp(data: bytes) -> Head:
@@ -174,7 +175,7 @@ def _webp(data: bytes) -> Head:
             raise ValueError("it does not begin with its header")
     if size is None:
         raise ValueError("it has no header")
-    return Head(size[0], size[1], _turned(exif, xmp), moves=frames > 1)
+    return Head(size[0], size[1], turned(exif, xmp), moves=frames > 1)
 
 
 def _chunks(data: bytes, at: int, order: str) -> Iterator[tuple[bytes, int, int]]:
@@ -261,24 +262,19 @@ _NETPBM = re.compile(_GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,9})(?!\d)")
 def _tiff(data: bytes) -> Head:
     """TIFF 6.0 and BigTIFF."""
     ifd = Directory(data)
-    ifd.check()
     if max(ifd.count(0x111), ifd.count(0x144)) > MOST_STEPS:
         raise ValueError("it has too many strips")
     moves = ifd.next not in (0, ifd.at) and ifd.next < len(data)
-    return Head(ifd.number(0x100), ifd.number(0x101), _turned(data, ifd.bytes(0x2BC)), moves)
+    return Head(ifd.number(0x100), ifd.number(0x101), turned(data, ifd.bytes(0x2BC)), moves)
 
 
-def _turned(exif: bytes, xmp: bytes) -> int:
-    """Return the orientation that EXIF, else XMP, asks for."""
-    start = exif[6:] if exif.startswith(b"Exif\0") else exif
+def turned(exif: bytes, xmp: bytes) -> int:
+    """Return the orientation that EXIF, else XMP, asks for; damaged EXIF asks for none."""
+    start = exif.removeprefix(b"Exif\0\0")
     orientation = 0
     if sniff(start[:8]) == "tiff":
-        try:
-            ifd = Directory(start)
-            orientation = ifd.number(_ORIENTATION)
-        except struct.error:
-            return 1
-        ifd.check()
+        with contextlib.suppress(ValueError, struct.error):
+            orientation = Directory(start).number(_ORIENTATION)
     if not orientation and (found := _XMP.search(xmp)):
         orientation = int(found[1])
     return orientation if 1 <= orientation <= 8 else 1

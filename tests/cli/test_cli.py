@@ -206,7 +206,7 @@ def test_bad_value_is_explained(run, flag, value, sentence):
         (["none/*.png", "-o", "out"], "No pictures found"),
         (["in/a.png", "-o", "in"], "would replace it"),
         (["in/a.png", "-o", "out", "--device", "abacus"], "'abacus' cannot be used"),
-        (["in/a.png", "-o", "out", "--width", "1000"], "scale_factor must be a number from"),
+        (["in/a.png", "-o", "out.gif"], "results are written as .png, .jpg, "),
     ],
 )
 def test_impossible_request_is_explained(run, arguments, sentence):

@@ -66,6 +66,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _resume(args: argparse.Namespace) -> int:
+    format = batch.format_of(args.output or "")
     service = Service()
     if args.ticket:
         service.client.attach(args.task_id, args.ticket)
@@ -74,7 +75,6 @@ def _resume(args: argparse.Namespace) -> int:
         result = service.resume(ResumeTask(**values(args, ResumeTask)), shown.lane(0, args.task_id))
     name = args.output or result.info["tasks"][0]["request"] + ".png"
     target: Path | str = name if name == batch.STREAM else Path(name)
-    format = batch.format_of(target)
     batch.write(target, codecs.encode(result.images[0], format).data, overwrite=args.overwrite)
     if args.json:
         stream = report_stream(picture_on_output=target == batch.STREAM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,11 +14,14 @@ from typing import Any, TextIO
 from .. import batch
 from ..errors import AuthError, MissingKeyError, QuotaError, StoppedError, UpscaleError
 from ..local.operation import LocalUpscale
+from ..metadata import listed
 from ..monitor import Monitor
 from ..params import Operation
 from ..remote.providers import OPERATIONS
 from .common import add_common, add_model_folders, add_params, make_service, values
 from .terminal import Terminal, interruptible, note, report_stream
+
+log = logging.getLogger(__name__)
 
 _Results = Generator[tuple[batch.Job, Callable[[], batch.Done]], None, None]
 _HOPELESS = (AuthError, MissingKeyError, QuotaError)  # would meet every other picture too
@@ -60,7 +64,9 @@ def _add(
     parser.add_argument("--suffix", default="", help="put behind the names of the results")
     parser.add_argument("--overwrite", action="store_true", help="replace results that are there")
     parser.add_argument("--recursive", action="store_true", help="look into folders of folders")
-    parser.add_argument("--strip-metadata", action="store_true", help="drop EXIF from the results")
+    parser.add_argument(
+        "--strip-metadata", action="store_true", help="keep only pixels and colours"
+    )
     add_model_folders(parser)
     add_common(parser)
     return parser
@@ -72,7 +78,7 @@ def _run(args: argparse.Namespace) -> int:
         args.format, args.output_quality, args.suffix, args.overwrite, not args.strip_metadata
     )
     size = batch.Size(args.width, args.height, args.longest_edge)
-    jobs = batch.plan_jobs(args.inputs, args.output, output, recursive=args.recursive)
+    jobs = batch.plan_jobs(args.inputs, args.output, output, recursive=args.recursive, say=note)
     service = make_service(args)
     shown = Terminal(len(jobs), quiet=args.json)
 
@@ -132,20 +138,33 @@ def _report(args: argparse.Namespace, results: _Results) -> list[UpscaleError]:
             except UpscaleError as error:
                 failures.append(error)
                 _say_failure(args, job, error)
+            except Exception as unknown:  # a fault of ours costs one picture as well
+                log.debug("while upscaling %s", job.source, exc_info=True)
+                failures.append(UpscaleError(_unexpected(unknown)))
+                _say_failure(args, job, failures[-1])
             else:
                 _say_done(args, done)
     return failures
+
+
+def _unexpected(error: Exception) -> str:
+    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"Something unexpected went wrong ({told}); please report it with the picture."
 
 
 def _say_done(args: argparse.Namespace, done: batch.Done) -> None:
     source, target = str(done.job.source), str(done.job.target)
     if args.json:
         fields = {"file": source, "output": target, "status": done.status, **done.info}
+        if done.left_out:
+            fields["left_out"] = list(done.left_out)
         print(json.dumps(fields), file=_stream(done.job))
     elif done.status == "skipped":
         note(f"{source}: skipped, {target} exists (--overwrite replaces it)")
     else:
         note(f"{source} -> {target}: {done.summary}")
+        if done.left_out:
+            note(f"{source}: left out: {listed(done.left_out)}")
 
 
 def _say_failure(args: argparse.Namespace, job: batch.Job, error: UpscaleError) -> None:
