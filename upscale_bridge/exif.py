@@ -48,7 +48,7 @@ def cleaned(exif: bytes) -> tuple[bytes | None, str]:
         thumbnail = _thumbnail(exif, first)
         data, damaged = bytearray(exif), 0
         for ifd in _all(first):
-            bad = [tag for tag in ifd.tags if ifd.value(tag) is None]
+            bad = [tag for tag in ifd.tags if ifd.value(tag) is None or _leads_nowhere(ifd, tag)]
             damaged += len(bad)
             _remove(data, ifd, {*bad, *_DROPPED})
     except (ValueError, struct.error):
@@ -168,6 +168,10 @@ def _all(first: Directory) -> list[Directory]:
     exif = first.below(EXIF_IFD)
     further = (exif, first.below(GPS_IFD), exif.below(INTEROP_IFD) if exif else None)
     return [first, *(ifd for ifd in further if ifd is not None)]
+
+
+def _leads_nowhere(ifd: Directory, tag: int) -> bool:
+    return tag in (EXIF_IFD, GPS_IFD, INTEROP_IFD) and ifd.below(tag) is None
 
 
 def _thumbnail(data: bytes, first: Directory) -> tuple[int, int] | None:

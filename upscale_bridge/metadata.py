@@ -164,6 +164,7 @@ def of_tiff(data: bytes) -> Metadata:
     if found.photoshop is None and iptc and iptc[0] in (1, 4, 7):
         found.photoshop = _resource(0x0404, iptc[2])
     _take_photoshop(found)
+    _take_xmp(found)
     found.density = exifs.read_density(ifd)
     bad = [tag for tag in ifd.tags if tag in exifs.DESCRIPTIVE and ifd.value(tag) is None]
     others = [tag for tag in ifd.tags if tag not in {*PIXEL_TAGS, *exifs.DESCRIPTIVE, *_TIFF_TAGS}]
@@ -215,6 +216,10 @@ def _take_exif(found: Metadata, exif: bytes | None) -> None:
         found.left_out += [problem] * bool(problem)
     if found.exif and found.density is None:
         found.density = exifs.read_density(Directory(found.exif))
+    _take_xmp(found)
+
+
+def _take_xmp(found: Metadata) -> None:
     if found.xmp is not None and not _is_xmp(found.xmp):
         found.xmp = None
         found.left_out.append("damaged XMP")
