@@ -323,3 +323,29 @@ def test_who_waits_for_a_download_can_stop(library, monkeypatch):
     with pytest.raises(StoppedError):
         library.fetch(find_spec("4x-UltraSharp"), Stop())
     library._fetching.release()
+
+
+def test_links_in_a_circle_list_each_model_once(tmp_path):
+    for name in ("deep/one.pth", "other/two.pth", "three.pth"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    links = {"up": "", "deep/up": "", "deep/self": "deep", "also": "deep"}
+    links |= {"deep/there": "other", "other/back": "deep"}
+    for place, target in links.items():
+        (tmp_path / place).symlink_to(tmp_path / target, target_is_directory=True)
+    library = Library(lambda: [tmp_path])
+    found = [entry.name for entry in library.entries() if entry.origin == "found"]
+    assert found == ["deep/one", "other/two", "three"]
+    # Workflows that were saved with another name go on.
+    for name in ("also/one", "other/back/one.pth", "deep/there/two"):
+        assert library.find(name).name == f"{name.removesuffix('.pth').rsplit('/', 1)[-1]}.pth"
+
+
+def test_linked_folder_is_listed_under_the_name_of_the_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/one.pth").touch()
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "models/gone").symlink_to(tmp_path / "nowhere", target_is_directory=True)
+    entries = Library(lambda: [tmp_path / "models"]).entries()
+    assert [entry.name for entry in entries if entry.origin == "found"] == ["link/one"]

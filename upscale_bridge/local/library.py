@@ -6,7 +6,6 @@ lead out of them.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ _FOREIGN = (
 """Formats in which models are passed on, and that are not read."""
 
 _OTHERWISE = f"choose {SHIPPED_MODEL}, which is always there"
+_MOST_FOLDERS = 20_000
 
 _Identity = tuple[int, int, int, int, int]
 
@@ -104,6 +104,15 @@ class Library:
         for stem in stems:
             for listed, path in files.items():
                 if stem.casefold() in (listed.casefold(), listed.rsplit("/", 1)[-1].casefold()):
+                    return path
+        return self._linked(name)
+
+    def _linked(self, name: str) -> Path | None:
+        """Return the file that a name means which leads through a link to a listed folder."""
+        for folder in map(Path, self._folders()):
+            for path in _walk(folder, once=False):
+                below = path.relative_to(folder).as_posix()
+                if name.casefold() in (below.casefold(), _stem(below).casefold()):
                     return path
         return None
 
@@ -211,12 +220,47 @@ class Library:
         self._timer.start()
 
 
-def _walk(folder: Path, extensions: Sequence[str] = EXTENSIONS) -> Iterable[Path]:
-    """Yield the files of these kinds below `folder`; links are followed, as hosts do."""
-    for root, _, names in os.walk(folder, followlinks=True):
-        for name in names:
-            if name.lower().endswith(tuple(extensions)):
-                yield Path(root, name)
+def _walk(
+    folder: Path, extensions: Sequence[str] = EXTENSIONS, *, once: bool = True
+) -> Iterable[Path]:
+    """Yield the files of these kinds below `folder`; links are followed, as hosts do.
+
+    Each folder is entered once, without a link if there is such a way; or under all its names,
+    but for those that go in circles.
+    """
+    seen: set[object] = set()
+    linked: list[tuple[Path, tuple[object, ...]]] = [(folder, ())]
+    while linked:
+        near = [linked.pop(0)]
+        while near and len(seen) < _MOST_FOLDERS:
+            path, above = near.pop()
+            place = _place(path)
+            if place in above or (once and place in seen):
+                continue
+            seen.add(place if once else path)
+            folders, files = _listed(path)
+            yield from (file for file in files if file.name.lower().endswith(tuple(extensions)))
+            for below in reversed(folders):
+                (linked if below.is_symlink() else near).append((below, (*above, place)))
+
+
+def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the folders and the files in a folder; none when it cannot be looked into."""
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        return [], []
+    folders = [path for path in paths if path.is_dir()]
+    return folders, [path for path in paths if not path.is_dir()]
+
+
+def _place(folder: Path) -> object:
+    """Return what all names of a folder share; its path when it cannot be looked at."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return folder
+    return found.st_dev, found.st_ino
 
 
 def _identity(path: Path) -> _Identity:
