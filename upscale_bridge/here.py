@@ -112,8 +112,8 @@ def _require(library: Library, name: str, *, may_download: bool) -> None:
     spec = library.known(name, otherwise=advised([ANY_MODEL]))
     if not may_download:
         raise ModelNotFoundError(
-            f"{spec.name} is not on this machine ({spec.terms}). Run `upscale-bridge models "
-            f"download {spec.name}`, or {advised([DOWNLOAD, ANY_MODEL])}."
+            f"{spec.name} is not on this machine. Fetch it by `upscale-bridge models download "
+            f"{spec.name}` ({spec.terms}), or {advised([DOWNLOAD, ANY_MODEL])}."
         )
 
 

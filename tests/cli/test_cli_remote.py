@@ -201,3 +201,12 @@ def test_every_parameter_is_a_flag(run, operation):
     names = {"quality": "--service-quality", "scale_factor": "--scale"}
     for item in operation.params():
         assert names.get(item.name, "--" + item.name.replace("_", "-")) in shown
+
+
+def test_choices_with_commas_are_told_apart(run):
+    shown = " ".join(run("novita", "--help")[1].split())
+    assert "error; run locally; run locally, download if needed; run locally with any" in shown
+    assert "{error,run" not in shown
+    status, _, err = run("novita", "a.png", "-o", "b.png", "--when-unavailable", "sometimes")
+    assert status == 2
+    assert "'run locally, download if needed'" in err

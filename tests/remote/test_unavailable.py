@@ -257,8 +257,8 @@ def test_a_missing_model_leaves_the_ways_that_are_open(vendor, command, monkeypa
     text = refused(vendor, command, RUN)
     assert re.search(r"NOVITA_\w+.*Running locally failed as well", text)
     model = MODELS[command][0]
-    assert f"{model} is not on this machine ({model}: licence BSD-3-Clause; " in text
-    assert f"`upscale-bridge models download {model}`" in text
+    assert f"{model} is not on this machine. Fetch it by" in text
+    assert f"`upscale-bridge models download {model}` ({model}: licence BSD-3-Clause; " in text
     assert f"set when_unavailable to {DOWNLOAD!r} or {ANY!r}." in text
     assert "Switch its download on" not in text
     assert "choose UpscaleBridge-x4" not in text

@@ -48,13 +48,16 @@ def add_params(
             parser.add_argument(flag, dest=item.name, action=action, default=True, help=text)
             continue
         shown = str(item.default).replace("%", "%%") or "none"
+        odd = any("," in choice for choice in item.choices)  # argparse would list them by commas
+        if odd:
+            text += f" One of: {item.listed}."
         parser.add_argument(
             flag,
             dest=item.name,
             default=item.default,
             type=_number(item) if item.kind in ("int", "float") else str,
             choices=item.choices or None,
-            metavar=None if item.choices else item.kind.upper(),
+            metavar=None if item.choices and not odd else item.kind.upper(),
             help=f"{text} Default: {shown}",
         )
 
