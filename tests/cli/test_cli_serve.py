@@ -1,10 +1,13 @@
 """`serve` as far as it gets without listening, and `server-keys`."""
 
 import json
+import shutil
 import sys
 
 import pytest
 
+from upscale_bridge.errors import DownloadError
+from upscale_bridge.local.library import SHIPPED_FOLDER
 from upscale_bridge.server.customers import Customers
 from upscale_bridge.settings import home
 
@@ -59,3 +62,81 @@ def test_missing_package_names_the_extra(run, monkeypatch, package):
     status, _, err = run("serve", "--port", "0")
     assert status == 3
     assert "pip install upscale-bridge[server]" in err
+
+
+VENDORS = (
+    *("RealESRGAN_x4plus_anime_6B", "RealESRNet_x4plus", "4x-UltraSharp", "RealESRGAN_x4plus"),
+    *("RealESRGAN_x2plus", "realesr-general-x4v3", "realesr-general-wdn-x4v3"),
+    *("realesr-animevideov3", "ESRGAN_4x"),
+)
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """With which options a server would have been run."""
+    http = pytest.importorskip("upscale_bridge.server.http")
+    found = []
+    monkeypatch.setattr(http, "serve", found.append)
+    return found
+
+
+def put(*names):
+    folder = home() / "models"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        shutil.copy(SHIPPED_FOLDER / "UpscaleBridge-x4.safetensors", folder / f"{name}.safetensors")
+
+
+def test_missing_models_of_the_vendors_are_told_with_the_ways(run, served):
+    put("4x-UltraSharp")
+    status, _, err = run("serve")
+    assert (status, len(served), served[0].substitute) == (0, 1, False)
+    lines = err.splitlines()
+    told = [line.strip().partition(":")[0] for line in lines[1:-2]]
+    assert told == [name for name in VENDORS if name != "4x-UltraSharp"]
+    assert "licence BSD-3-Clause; 67 MB; from https://" in err
+    assert lines[-2] == (
+        "Requests for them are refused; `upscale-bridge models download NAME` fetches one, `serve "
+        "--download` fetches all, with `serve --substitute` UpscaleBridge-x4 stands in."
+    )
+    assert lines[-1].startswith("Listening")
+
+
+def test_ways_that_were_chosen_are_not_told(run, served):
+    _, _, err = run("serve", "--substitute")
+    assert served[0].substitute
+    assert "UpscaleBridge-x4 stands in for them; `upscale-bridge models download" in err
+    assert "--substitute" not in err
+
+
+def test_nothing_is_told_when_all_is_there(run, served):
+    put(*VENDORS)
+    assert run("serve")[2].startswith("Listening")
+    assert run("serve", "--download")[2].startswith("Listening")
+
+
+def test_missing_models_are_fetched_before_the_server_listens(run, served, monkeypatch):
+    fetched = []
+
+    def download(url, target, monitor, *, size, sha256):
+        assert served == []
+        if "x2plus" in url:
+            raise DownloadError("No connection.")
+        fetched.append(target.stem)
+        target.write_bytes(b"")
+
+    monkeypatch.setattr("upscale_bridge.local.library.download", download)
+    put("ESRGAN_4x", "4x-UltraSharp")
+    status, _, err = run("serve", "--download")
+    wanted = [name for name in VENDORS if name not in ("ESRGAN_4x", "4x-UltraSharp")]
+    assert status == 0
+    assert fetched == [name for name in wanted if name != "RealESRGAN_x2plus"]
+    assert all(f"{name}: licence" in err for name in wanted)
+    assert "RealESRGAN_x2plus: No connection." in err
+    assert "--download" not in err
+    assert err.index("No connection") < err.index("Requests for them") < err.index("Listening")
+
+
+def test_nothing_is_fetched_for_a_server_that_may_not_listen(run, monkeypatch):
+    monkeypatch.setattr("upscale_bridge.local.library.download", lambda *_, **__: 1 / 0)
+    assert run("serve", "--host", "0.0.0.0", "--download")[0] == 3

@@ -78,13 +78,14 @@ def opened(data):
 class Server:
     """An `App` in a folder of its own, and one worker that works when it is told to."""
 
-    def __init__(self, folder, service, most=1000, most_bytes=1 << 30):
+    def __init__(self, folder, service, most=1000, most_bytes=1 << 30, **options):
         self.service, self.clock = service, TestClock()
         self.queue = SqliteQueue(folder, most, self.clock)
         self.files = Files(folder / "files", most_bytes, self.clock)
         self.customers = Customers(folder / "keys.json")
         self.alive = True
-        self.app = App(service, self.queue, self.files, self.customers, lambda: self.alive)
+        workers = lambda: self.alive  # noqa: E731
+        self.app = App(service, self.queue, self.files, self.customers, workers, **options)
 
     def call(self, method, url, body=None, key="sk-anna", sender=HERE, **headers):
         """Send a call as the listener does; `body` may be bytes, else it is JSON."""

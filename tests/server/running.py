@@ -19,9 +19,9 @@ PROCESSES = Path("/proc")
 class RunningServer:
     """Listens at one port of the loopback; may be stopped or killed, and started again."""
 
-    def __init__(self, home, models=None, keys=0):
+    def __init__(self, home, models=None, keys=0, flags=()):
         """`home` becomes the data folder, `models` its model folder; `keys` are made at random."""
-        self.home, self.log = home, home / "log.txt"
+        self.home, self.log, self.flags = home, home / "log.txt", flags
         home.mkdir(parents=True, exist_ok=True)
         if models:
             (home / "models").symlink_to(models, target_is_directory=True)
@@ -44,7 +44,7 @@ class RunningServer:
         """Start it and wait until it takes calls."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command("serve", "--port", str(self.port)),
+                self._command("serve", "--port", str(self.port), *self.flags),
                 cwd=ROOT,
                 env=self._environment(),
                 stdout=log,

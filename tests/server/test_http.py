@@ -217,6 +217,7 @@ def test_metrics_of_two_servers_are_apart(listen):
 
 def test_logs_hold_no_secret(listener, caplog, server):
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "upscale_bridge")  # the command, run before, says less
     data = image()
     requests.post(listener.url + V3 + "?token=in-query", json=novita(data), headers=KEY, timeout=5)
     headers = {"X-Photio-Key": "pt-secret-of-ben"}

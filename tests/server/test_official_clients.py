@@ -31,7 +31,8 @@ PICTURE = image(width=24, height=16)
 def server(tmp_path_factory):
     models = tmp_path_factory.mktemp("models")
     shutil.copy(SHIPPED_FOLDER / f"{MODEL}.safetensors", models / "4x-UltraSharp.safetensors")
-    with RunningServer(tmp_path_factory.mktemp("home") / "server", models, keys=1) as running:
+    home = tmp_path_factory.mktemp("home") / "server"
+    with RunningServer(home, models, keys=1, flags=("--substitute",)) as running:
         yield running
 
 
@@ -179,12 +180,22 @@ def test_novita_is_refused(novita, case, status, words):
 # --- Novita v2
 
 
-@pytest.mark.parametrize(("case", "size"), [("factor", (48, 32)), ("size", (40, 40))])
+@pytest.mark.parametrize(
+    ("case", "size"), [("factor", (48, 32)), ("size", (40, 40)), ("no model", (8, 8))]
+)
 def test_novita_v2_gets_the_picture(novita_v2, case, size):
     found = novita_v2[case]
     assert (found["code"], found["status"], found["progress"]) == ("NORMAL", "SUCCESSFUL", 100)
     (data,) = found["images"]
     assert decoded(data).size == size
+
+
+def test_novita_v2_hears_which_model_stands_in(novita_v2):
+    found = novita_v2["vendor's model"]
+    assert found["info"] == "UpscaleBridge-x4 stands in for RealESRGAN_x4plus"
+    assert np.array_equal(np.asarray(decoded(found["images"][0])), enlarged(2))
+    assert novita_v2["factor"]["info"] == ""
+    assert (novita_v2["no model"]["info"], novita_v2["no model"]["status"]) == ("", "SUCCESSFUL")
 
 
 def test_novita_v2_gets_what_the_local_engine_makes(novita_v2):

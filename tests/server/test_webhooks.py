@@ -138,7 +138,9 @@ def test_novita_is_told_in_its_own_envelope(server, monkeypatch):
             "image_base64": picture(),
         },
     }
-    monkeypatch.setattr("upscale_bridge.server.meaning.check", lambda *_: None)
+    monkeypatch.setattr(
+        "upscale_bridge.server.meaning.check", lambda *_, **__: {"4x-UltraSharp": "4x-UltraSharp"}
+    )
     ticket = server.app.handle(post("/v3/async/upscale", body), ANYONE, BASE).json()["task_id"]
     server.work()  # fails: the model is not here
     server.hooks.tell_all()

@@ -5,14 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import SettingsError
+from ..errors import DownloadError, SettingsError
+from ..local.operation import SHIPPED_MODEL
 from ..server.bounds import Bounds
 from ..server.customers import Customers
+from ..server.meaning import missing_models
+from ..service import Service
 from ..settings import home
 from .common import add_common
-from .terminal import note
+from .terminal import Terminal, interruptible, note
+
+if TYPE_CHECKING:
+    from ..local.library import Library
 
 _PACKAGES = ("starlette", "uvicorn", "prometheus_client")
 
@@ -54,6 +60,16 @@ def add_commands(commands: Any) -> None:
     serve.add_argument(
         "--allow-url", action="store_true", help="fetch images from public addresses on request"
     )
+    serve.add_argument(
+        "--download",
+        action="store_true",
+        help="first fetch those of the vendors' models that are missing; licences are shown",
+    )
+    serve.add_argument(
+        "--substitute",
+        action="store_true",
+        help=f"let {SHIPPED_MODEL} stand in for known models that are missing, and say so",
+    )
     _add_keys_file(serve)
     add_common(serve)
     keys = commands.add_parser("server-keys", help="make or remove keys for clients of `serve`")
@@ -84,7 +100,7 @@ def _customers(args: argparse.Namespace) -> Customers:
 
 def _serve(args: argparse.Namespace) -> int:
     try:
-        from ..server.http import Options, serve
+        from ..server.http import Options, customers_of, serve
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _PACKAGES:
@@ -92,23 +108,58 @@ def _serve(args: argparse.Namespace) -> int:
         raise SettingsError(
             f"The package {package} is missing; `pip install upscale-bridge[server]` brings it."
         ) from error
-    note(f"Listening on http://{args.host}:{args.port} (Ctrl-C stops)")
-    serve(
-        Options(
-            folder=home() / "server",
-            keys=_customers(args).path,
-            host=args.host,
-            port=args.port,
-            allowed_hosts=tuple(args.allow_host),
-            devices=tuple(args.device or ("auto",)),
-            most_waiting=args.queue,
-            most_bytes=int(args.disk_gb * (1 << 30)),
-            most_body=args.body_mb << 20,
-            fetch_addresses=args.allow_url,
-            bounds=Bounds(60 * args.task_minutes, int(args.task_gb * (1 << 30))),
-        )
+    options = Options(
+        folder=home() / "server",
+        keys=_customers(args).path,
+        host=args.host,
+        port=args.port,
+        allowed_hosts=tuple(args.allow_host),
+        devices=tuple(args.device or ("auto",)),
+        most_waiting=args.queue,
+        most_bytes=int(args.disk_gb * (1 << 30)),
+        most_body=args.body_mb << 20,
+        fetch_addresses=args.allow_url,
+        bounds=Bounds(60 * args.task_minutes, int(args.task_gb * (1 << 30))),
+        substitute=args.substitute,
     )
+    customers_of(options)  # before a long download
+    library = Service().library
+    if args.download:
+        _download(library, quiet=args.json)
+    _tell_missing(library, args)
+    note(f"Listening on http://{args.host}:{args.port} (Ctrl-C stops)")
+    serve(options)
     return 0
+
+
+def _download(library: Library, *, quiet: bool) -> None:
+    """Fetch the vendors' models; what cannot be fetched does not keep the server from its work."""
+    specs = missing_models(library)
+    shown = Terminal(len(specs), quiet=quiet)
+    with interruptible(shown):
+        for index, spec in enumerate(specs):
+            try:
+                library.fetch(spec, shown.lane(index, spec.name))
+            except DownloadError as error:
+                note(f"{spec.name}: {error}")
+
+
+def _tell_missing(library: Library, args: argparse.Namespace) -> None:
+    """Say which of the vendors' models are not here, what that means, and how they come."""
+    specs = missing_models(library)
+    if not specs:
+        return
+    note("Models that the vendors offer and that are not on this server:")
+    for spec in specs:
+        note(f"  {spec.terms}")
+    ways = ["`upscale-bridge models download NAME` fetches one"]
+    if not args.download:
+        ways.append("`serve --download` fetches all")
+    if args.substitute:
+        note(f"{SHIPPED_MODEL} stands in for them; {', '.join(ways)}.")
+    else:
+        ways.append(f"with `serve --substitute` {SHIPPED_MODEL} stands in")
+        note(f"Requests for them are refused; {', '.join(ways)}.")
 
 
 def _list(args: argparse.Namespace) -> int:

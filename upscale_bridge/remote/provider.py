@@ -139,6 +139,8 @@ class RemoteOperation(Operation):
     size_parameter: ClassVar[str]
     """The parameter that decides how large the result is; its choices grow."""
     deprecated: ClassVar[bool] = False
+    known_models: ClassVar[tuple[str, ...]] = ()
+    """Names that other machines have for the models that the vendor offers."""
     retirement: ClassVar[str] = ""
     """What the vendor announced about the end of this API, one sentence with its date."""
 
@@ -244,16 +246,21 @@ class Wire(ABC):
         raise TypeError("this API has no webhooks")
 
     @abstractmethod
-    def write_submit(self, accepted: Ticket | Done, base_url: str = "") -> Reply:
-        """Return the answer to a submit; `base_url` as in `write_status`."""
+    def write_submit(self, accepted: Ticket | Done, base_url: str = "", *, note: str = "") -> Reply:
+        """Return the answer to a submit; `base_url` and `note` as in `write_status`."""
 
     @abstractmethod
     def read_poll_call(self, call: Call) -> str | None:
         """Return the ticket that a call asks about, None when it is no poll of this wire."""
 
     @abstractmethod
-    def write_status(self, ticket: str, status: Status, base_url: str = "") -> Reply:
-        """Return the answer to a poll; `base_url` is the server's own, for addresses in it."""
+    def write_status(
+        self, ticket: str, status: Status, base_url: str = "", *, note: str = ""
+    ) -> Reply:
+        """Return the answer to a poll; `base_url` is the server's own, for addresses in it.
+
+        `note` is said to the customer where the format has a place for it.
+        """
 
     @abstractmethod
     def write_error(self, status: int, message: str) -> Reply:

@@ -64,14 +64,18 @@ class App:
         alive: Callable[[], int],
         webhook_keys: Secrets | None = None,
         fetch: Callable[[str], bytes] | None = None,
+        *,
+        substitute: bool = False,
     ) -> None:
         """`service` knows the models, `alive` how many workers live, `webhook_keys`
         are the customers' secrets, `fetch` returns what lies at an address (without it none is
-        fetched)."""
+        fetched), `substitute` lets the shipped model stand in for known ones."""
         self._secrets = webhook_keys
         self._queue, self._files = queue, files
         self._uploads, self._replies = Uploads(files), Replies(files)
-        self._submits = Submits(service, queue, files, self._uploads, self._replies, fetch)
+        self._submits = Submits(
+            service, queue, files, self._uploads, self._replies, fetch, substitute=substitute
+        )
         self._customers, self._alive = customers, alive
 
     def admit(self, call: Call, sender: Sender, most_body: int) -> Admission | Answer:

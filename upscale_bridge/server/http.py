@@ -64,6 +64,8 @@ class Options:
     """Largest body of a request, and largest image at an address, bytes."""
     fetch_addresses: bool = False
     """Fetch images from public addresses that clients name."""
+    substitute: bool = False
+    """Let the shipped model stand in for known models that are not here."""
     bounds: Bounds = field(default_factory=Bounds)
     """What one task may take."""
 
@@ -73,8 +75,8 @@ class Options:
         return not _is_loopback(self.host) or bool(self.allowed_hosts)
 
 
-def serve(options: Options) -> None:
-    """Run until SIGTERM or SIGINT. Raises `SettingsError`."""
+def customers_of(options: Options) -> Customers:
+    """Return who may call; raises `SettingsError` where that would be everybody."""
     customers = Customers(options.keys, required=options.keys_required)
     if options.keys_required and not customers.names():
         name = options.allowed_hosts[0] if options.allowed_hosts else options.host
@@ -82,6 +84,12 @@ def serve(options: Options) -> None:
             f"As {name} others could use this server; make a key for each of them first: "
             "`upscale-bridge server-keys add NAME`."
         )
+    return customers
+
+
+def serve(options: Options) -> None:
+    """Run until SIGTERM or SIGINT. Raises `SettingsError`."""
+    customers = customers_of(options)
     queue = SqliteQueue(options.folder, options.most_waiting)
     files = Files(options.folder / "files", options.most_bytes)
     files.settle()
@@ -99,6 +107,7 @@ def serve(options: Options) -> None:
         workers.alive,
         webhook_keys=secrets,
         fetch=fetch if options.fetch_addresses else None,
+        substitute=options.substitute,
     )
     server = _Server(_configure(make_asgi(app, queue, options), options))
     with workers, Webhooks(queue, Replies(files).event, post_public, secrets):

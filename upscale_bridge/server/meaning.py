@@ -8,18 +8,30 @@ null.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .. import codecs, here
 from ..errors import InvalidInputError, ModelNotFoundError
-from ..local.catalogue import find_spec
+from ..local.catalogue import ModelSpec, find_spec
 from ..local.operation import SHIPPED_MODEL
 from ..monitor import Monitor
 from ..pictures import Picture
 from ..remote.provider import RemoteOperation
-from ..remote.providers import NovitaUpscaleV2
+from ..remote.providers import OPERATIONS, NovitaUpscaleV2
 from ..service import Service
 from ..sizes import Size
 
+if TYPE_CHECKING:
+    from ..local.library import Library
+
 _BLOCK = 16  # sides of what JPEG packs together with subsampled colours
+
+
+def missing_models(library: Library) -> list[ModelSpec]:
+    """Return the models that vendors offer and that are not on this server, each once."""
+    names = dict.fromkeys(name for kind in OPERATIONS for name in kind.known_models)
+    absent = [name for name in names if library.find(name) is None]
+    return [spec for spec in map(find_spec, absent) if spec is not None]
 
 
 def check_input(width: int, height: int, most_megapixels: int = 0) -> None:

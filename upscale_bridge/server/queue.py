@@ -72,6 +72,8 @@ class Job:
     """How often that was tried."""
     next_tell: float = 0.0
     """When to try again; negative when it is over."""
+    models: str = ""
+    """JSON of which model does the work of which one that was asked for; empty when not known."""
 
 
 class Queue(ABC):

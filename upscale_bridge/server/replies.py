@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..remote.provider import RemoteOperation, Wire
 from ..remote.providers import OPERATIONS, WaveSpeedUpscale
 from ..remote.providers.wavespeed import WaveSpeedWire
 from ..remote.wire import Done, Failed, Json, Output, Queued, Reply, Running, Status, Ticket
+from ..texts import printable
 from .files import Files
 from .queue import Job
+
+MODEL_HEADER = "x-upscale-bridge-model"
+"""Tells in every answer about a task which model does it, or did."""
 
 Answer = Callable[[Job], Reply]
 
@@ -49,7 +53,7 @@ class Replies:
 
     def accepted(self, operation: RemoteOperation, job: Job, base_url: str) -> Reply | Wait:
         """Return what the submit of a job is answered."""
-        wire = operation.wire
+        wire, note = operation.wire, _note(job)
         if not wire.has_tickets:
             return Wait(
                 job.id,
@@ -57,6 +61,7 @@ class Replies:
                 lambda job: self._result(wire, job),
                 lambda job: wire.write_error(500, "The server is busy; the image was not done."),
             )
+        accepted = Ticket(job.id)
         if isinstance(operation, WaveSpeedUpscale) and isinstance(wire, WaveSpeedWire):
             if operation.enable_sync_mode:
                 return Wait(
@@ -65,8 +70,10 @@ class Replies:
                     lambda job: self.polled(job, base_url),
                     lambda job: wire.write_late(job.id, base_url),
                 )
-            return wire.write_submit(Ticket(job.id), base_url, operation.model)
-        return wire.write_submit(Ticket(job.id), base_url)
+            reply = wire.write_submit(accepted, base_url, operation.model, note=note)
+        else:
+            reply = wire.write_submit(accepted, base_url, note=note)
+        return _naming_models(job, reply)
 
     def asked(self, job: Job, base_url: str) -> Reply | Wait:
         """Return what a poll is answered, or the wish for memory to answer it in."""
@@ -81,11 +88,13 @@ class Replies:
 
     def polled(self, job: Job, base_url: str) -> Reply:
         """Return what a poll is answered."""
-        wire, status = wire_of(job), self._status(job, base_url)
+        wire, status, note = wire_of(job), self._status(job, base_url), _note(job)
         if isinstance(wire, WaveSpeedWire):
             model = json.loads(job.parameters)["model"]
-            return wire.write_status(job.id, status, base_url, model)
-        return wire.write_status(job.id, status, base_url)
+            reply = wire.write_status(job.id, status, base_url, model, note=note)
+        else:
+            reply = wire.write_status(job.id, status, base_url, note=note)
+        return _naming_models(job, reply)
 
     def event(self, job: Job) -> Json:
         """Return what a webhook is told about a job that has ended."""
@@ -95,7 +104,7 @@ class Replies:
         data = self._files.read(job.result) if job.state == "done" else None
         if data is None:
             return wire.write_error(500, job.reason or "The result is gone.")
-        return wire.write_submit(Done((Output(data=data),)))
+        return _naming_models(job, wire.write_submit(Done((Output(data=data),))))
 
     def _status(self, job: Job, base_url: str) -> Status:
         match job.state:
@@ -108,6 +117,31 @@ class Replies:
         if _in_base64(job):
             return Done((Output(data=self._files.read(job.result) or b""),))
         return Done((Output(url=f"{base_url}/files/{job.result}"),))
+
+
+def models_of(job: Job) -> dict[str, str]:
+    """Return which model does the work of which one that was asked for."""
+    models: dict[str, str] = json.loads(job.models or "{}")
+    return models
+
+
+def _note(job: Job) -> str:
+    """Return what the customer should know about the models; empty for nothing."""
+    pairs = models_of(job).items()
+    own = job.operation == WaveSpeedUpscale.__name__  # whose models nobody else has
+    asked = json.loads(job.parameters)["model"] if own else ""
+    told = [f"{used} stands in for {asked or name}" for name, used in pairs if own or used != name]
+    return "; ".join(told)
+
+
+def _naming_models(job: Job, reply: Reply) -> Reply:
+    """Return an answer whose head names the models that do the work."""
+    names = ", ".join(dict.fromkeys(models_of(job).values()))
+    if not names:
+        return reply
+    # Names of files may have any letters, headers may not.
+    shown = printable(names).encode("ascii", "backslashreplace").decode()
+    return replace(reply, headers={**reply.headers, MODEL_HEADER: shown})
 
 
 def _in_base64(job: Job) -> bool:

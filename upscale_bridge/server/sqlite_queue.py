@@ -53,6 +53,7 @@ MIGRATIONS = (  # a new field of Job needs one more at the end; released ones ne
         "its only row, which begins where the times of the jobs are",
         "INSERT INTO seen VALUES (0.0, 0.0)",
     ),
+    Migration("the models of a job", "ALTER TABLE jobs ADD COLUMN models TEXT NOT NULL DEFAULT ''"),
 )
 
 

@@ -13,6 +13,7 @@ from statistics import median
 from ..remote.providers import OPERATIONS
 from ..remote.wire import Json, Reply
 from .queue import Job, Queue
+from .replies import models_of
 
 _PAGE = Path(__file__).parent / "page" / "index.html"
 _HOUR = 3600.0
@@ -68,10 +69,7 @@ def _task(job: Job) -> Json:
     return {
         "id": job.id,
         "operation": _title(job),
-        "model": parameters.get("model_name")
-        or parameters.get("upscaler_1")
-        or parameters.get("model")
-        or "",
+        "model": _model(job, parameters),
         "state": job.state,
         "size": [job.width, job.height],
         "result_size": _result_size(job, parameters),
@@ -83,6 +81,14 @@ def _task(job: Job) -> Json:
         "result": job.result,
         "reason": job.reason,
     }
+
+
+def _model(job: Job, parameters: Json) -> str:
+    """Return which model was asked for, and those that stand in."""
+    names = ("model_name", "upscaler_1", "model")
+    asked = next((str(parameters[name]) for name in names if parameters.get(name)), "")
+    others = [used for name, used in models_of(job).items() if used != name]
+    return f"{asked} ({', '.join(dict.fromkeys(others))})" if others else asked
 
 
 def _title(job: Job) -> str:

@@ -42,8 +42,12 @@ class Submits:
         uploads: Uploads,
         replies: Replies,
         fetch: Callable[[str], bytes] | None,
+        *,
+        substitute: bool,
     ) -> None:
-        """`fetch` returns what lies at an address; without it none is fetched."""
+        """`fetch` returns what lies at an address; without it none is fetched. `substitute` lets
+        the shipped model stand in for known ones that are not here."""
+        self._substitute = substitute
         self._service, self._queue, self._files = service, queue, files
         self._uploads, self._replies, self._fetch = uploads, replies, fetch
         self._fetching = Slots(_FETCHES, _FETCHES_EACH)
@@ -85,7 +89,14 @@ class Submits:
         """Check an image from outside, set room aside, keep the image, and queue its job."""
         head = codecs.read_header(data, "the image", codecs.SERVER_FORMATS)
         meaning.check_input(head.width, head.height, customer.input_megapixels)
-        meaning.check(self._service, operation, head.width, head.height, customer.result_megapixels)
+        models = meaning.check(
+            self._service,
+            operation,
+            head.width,
+            head.height,
+            customer.result_megapixels,
+            substitute=self._substitute,
+        )
         room = len(data) + meaning.largest_result(operation, head.width, head.height)
         share = customer.share(self._files.most, customer.disk_mb << 20)
         self._files.reserve(job.id, room, customer.name, share)
@@ -94,6 +105,7 @@ class Submits:
         try:
             self._files.write(name, data, room=job.id)
             job = replace(job, source=name, width=head.width, height=head.height)
+            job = replace(job, models=json.dumps(models))
             waiting = customer.share(self._queue.most, customer.waiting)
             stored = self._queue.submit(job, customer.allowances, waiting)
             return stored

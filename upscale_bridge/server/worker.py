@@ -118,9 +118,10 @@ def do(
             queue.fail(job, "The image is not here any more.")
             return
         operation = kind(**json.loads(job.parameters))
+        models = json.loads(job.models) if job.models else None
         progress = _Progress(queue, job, stop, bounds.seconds)
         with limited_memory(bounds.memory):
-            picture = meaning.carry_out(service, operation, data, progress)
+            picture = meaning.carry_out(service, operation, data, progress, models)
         name = files.new_name(picture.mime)
         files.write(name, picture.data, room=job.id)
         if not queue.finish(job, name):

@@ -27,6 +27,7 @@ def follow(client, request):
         "status": result.data.status.name,
         "progress": result.data.progress,
         "reason": result.data.failed_reason,
+        "info": result.data.info,
         "images": [base64.b64encode(data).decode() for data in result.data.imgs_bytes],
     }
 
@@ -46,6 +47,8 @@ def main():
     found = {
         "factor": follow(client, UpscaleRequest(image, ours, upscaling_resize=2.0)),
         "size": follow(client, sized),
+        "vendor's model": follow(client, UpscaleRequest(image, "R-ESRGAN 4x+")),
+        "no model": follow(client, UpscaleRequest(image, "Lanczos", upscaling_resize=0.5)),
         "unknown model": error(client, UpscaleRequest(image, "no-such-model")),
         "missing image": error(client, UpscaleRequest("", ours)),
         "wrong key": error(NovitaClient("wrong", base_url=URL), UpscaleRequest(image, ours)),

@@ -44,6 +44,7 @@ NOVITA = Provider(
     key_page="https://novita.ai/settings/key-management",
     free_call="/v3/user",  # user_info() of novita-client 0.7.1
 )
+_MODELS = ("RealESRGAN_x4plus_anime_6B", "RealESRNet_x4plus", "4x-UltraSharp")
 _RESULT = "/v3/async/task-result"
 _REASONS = {
     400: "INVALID_REQUEST_BODY",
@@ -84,7 +85,7 @@ class NovitaWire(Wire):
         percent = whole(task.get("progress_percent"))
         return Running(min(percent, 100) / 100 if percent > 0 else None)
 
-    def write_submit(self, accepted: Ticket | Done, base_url: str = "") -> Reply:
+    def write_submit(self, accepted: Ticket | Done, base_url: str = "", *, note: str = "") -> Reply:
         if not isinstance(accepted, Ticket):
             raise TypeError("this API answers a submit with a ticket only")
         return answer({"task_id": accepted.id})
@@ -92,7 +93,9 @@ class NovitaWire(Wire):
     def read_poll_call(self, call: Call) -> str | None:
         return ticket_in_query(call, _RESULT)
 
-    def write_status(self, ticket: str, status: Status, base_url: str = "") -> Reply:
+    def write_status(
+        self, ticket: str, status: Status, base_url: str = "", *, note: str = ""
+    ) -> Reply:
         words = {Queued: "QUEUED", Running: "PROCESSING", Done: "SUCCEED", Failed: "FAILED"}
         fraction = status.fraction or 0 if isinstance(status, Running) else 0
         outputs = status.outputs if isinstance(status, Done) else ()
@@ -170,13 +173,14 @@ class NovitaUpscale(RemoteOperation):
     wire: ClassVar[Wire] = UpscaleWire()
     command: ClassVar[str] = "novita"
     size_parameter: ClassVar[str] = "scale_factor"
+    known_models: ClassVar[tuple[str, ...]] = _MODELS
     retirement: ClassVar[str] = "Novita ended its Upscale API on 2026-07-22 and names no successor"
 
     model_name: str = param(
         "RealESRGAN_x4plus_anime_6B",
         "The model: anime and drawings (RealESRGAN_x4plus_anime_6B), smooth photos "
         "(RealESRNet_x4plus), sharp photos (4x-UltraSharp).",
-        choices=("RealESRGAN_x4plus_anime_6B", "RealESRNet_x4plus", "4x-UltraSharp"),
+        choices=_MODELS,
     )
     scale_factor: float = param(
         2.0,

@@ -117,15 +117,17 @@ class V2Wire(Wire):
         operation = make(NovitaUpscaleV2, {**body, "resize_mode": _MODES[by_size]})
         return operation, Source("base64", image)
 
-    def write_submit(self, accepted: Ticket | Done, base_url: str = "") -> Reply:
+    def write_submit(self, accepted: Ticket | Done, base_url: str = "", *, note: str = "") -> Reply:
         if not isinstance(accepted, Ticket):
             raise TypeError("this API answers a submit with a ticket only")
-        return answer({"code": 0, "msg": "", "data": {"task_id": accepted.id, "warn": ""}})
+        return answer({"code": 0, "msg": "", "data": {"task_id": accepted.id, "warn": note}})
 
     def read_poll_call(self, call: Call) -> str | None:
         return ticket_in_query(call, _PROGRESS)
 
-    def write_status(self, ticket: str, status: Status, base_url: str = "") -> Reply:
+    def write_status(
+        self, ticket: str, status: Status, base_url: str = "", *, note: str = ""
+    ) -> Reply:
         numbers = {Queued: 0, Running: 1, Done: 2, Failed: 3}
         fraction = status.fraction or 0 if isinstance(status, Running) else 0
         outputs = status.outputs if isinstance(status, Done) else ()
@@ -134,7 +136,7 @@ class V2Wire(Wire):
             "progress": 100 if outputs else round(100 * fraction),  # official clients want an int
             "eta_relative": 0,
             "imgs": [output.url for output in outputs],
-            "info": "",
+            "info": note,
             "failed_reason": status.reason if isinstance(status, Failed) else "",
             "current_images": [],
             "enable_nsfw_detection": False,
@@ -155,6 +157,7 @@ class NovitaUpscaleV2(RemoteOperation):
     wire: ClassVar[Wire] = V2Wire()
     command: ClassVar[str] = "novita-v2"
     size_parameter: ClassVar[str] = "upscaling_resize"
+    known_models: ClassVar[tuple[str, ...]] = tuple(_LOCAL_MODELS.values())
     deprecated: ClassVar[bool] = True
     retirement: ClassVar[str] = "Novita calls its Upscale V2 API deprecated and to be removed"
 

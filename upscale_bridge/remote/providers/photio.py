@@ -84,7 +84,7 @@ class PhotioWire(Wire):
         is_url = image.startswith(("http://", "https://"))
         return make(PhotioUpscale, body), Source("url" if is_url else "base64", image)
 
-    def write_submit(self, accepted: Ticket | Done, base_url: str = "") -> Reply:
+    def write_submit(self, accepted: Ticket | Done, base_url: str = "", *, note: str = "") -> Reply:
         if not isinstance(accepted, Done):
             raise TypeError("this API answers a submit with the result only")
         body = base64.b64encode(accepted.outputs[0].data).decode()
@@ -93,7 +93,9 @@ class PhotioWire(Wire):
     def read_poll_call(self, call: Call) -> str | None:
         return None
 
-    def write_status(self, ticket: str, status: Status, base_url: str = "") -> Reply:
+    def write_status(
+        self, ticket: str, status: Status, base_url: str = "", *, note: str = ""
+    ) -> Reply:
         raise TypeError("this API has no tasks")
 
     def write_error(self, status: int, message: str) -> Reply:

@@ -106,11 +106,16 @@ class WaveSpeedWire(Wire):
         return make(WaveSpeedUpscale, values), source
 
     def write_submit(
-        self, accepted: Ticket | Done, base_url: str = "", model: str = _MODELS[0]
+        self,
+        accepted: Ticket | Done,
+        base_url: str = "",
+        model: str = _MODELS[0],
+        *,
+        note: str = "",
     ) -> Reply:
         if isinstance(accepted, Ticket):
-            return self.write_status(accepted.id, Queued(), base_url, model)
-        return self.write_status(accepted.ticket, accepted, base_url, model)
+            return self.write_status(accepted.id, Queued(), base_url, model, note=note)
+        return self.write_status(accepted.ticket, accepted, base_url, model, note=note)
 
     def read_poll_call(self, call: Call) -> str | None:
         path = urlsplit(call.url).path
@@ -122,7 +127,13 @@ class WaveSpeedWire(Wire):
         return None
 
     def write_status(
-        self, ticket: str, status: Status, base_url: str = "", model: str = _MODELS[0]
+        self,
+        ticket: str,
+        status: Status,
+        base_url: str = "",
+        model: str = _MODELS[0],
+        *,
+        note: str = "",
     ) -> Reply:
         words = {Queued: "created", Running: "processing", Done: "completed", Failed: "failed"}
         outputs = status.outputs if isinstance(status, Done) else ()
@@ -137,7 +148,8 @@ class WaveSpeedWire(Wire):
             "error": status.reason if isinstance(status, Failed) else "",  # never null
             "timings": {"inference": 0},
         }
-        return answer({"code": 200, "message": "success", "data": data})
+        message = f"success; {note}" if note else "success"
+        return answer({"code": 200, "message": message, "data": data})
 
     def webhook(self, call: Call) -> str:
         return parse_qs(urlsplit(call.url).query).get("webhook", [""])[0]
