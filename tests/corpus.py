@@ -179,6 +179,8 @@ PNG_DAMAGE = {
     "pHYs of 2 bytes": ("pHYs", chunk(b"pHYs", bytes(2))),
     "sRGB of 9": ("sRGB", chunk(b"sRGB", b"\x09")),
     "cICP of 2 bytes": ("cICP", chunk(b"cICP", bytes(2))),
+    "tRNS of 5 bytes": ("tRNS", chunk(b"tRNS", bytes(5))),
+    "tRNS with a wrong checksum": ("tRNS", chunk(b"tRNS", bytes(2))[:-4] + b"oops"),
     "XMP of no XML": ("XMP", chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x:xmpmeta")),
 }  # fmt: skip
 

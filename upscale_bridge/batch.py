@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from . import codecs
 from .errors import InvalidInputError, SettingsError
-from .folders import NOT_READ, READ, WRITTEN, identity, pictures
+from .folders import NOT_READ, READ, WRITTEN, identity, is_folder, is_there, pictures
 from .local.operation import LocalUpscale
 from .metadata import Metadata, listed
 from .monitor import Monitor
@@ -108,7 +108,7 @@ def plan_jobs(
         if len(sources) > 1 or (out is None and sources[0][0] != STREAM):
             raise InvalidInputError("--output", "Name a folder for the results with -o.")
         return [Job(sources[0][0], STREAM)]
-    single = len(sources) == 1 and not Path(out).is_dir() and Path(out).suffix.lower() in WRITTEN
+    single = len(sources) == 1 and not is_folder(Path(out)) and Path(out).suffix.lower() in WRITTEN
     jobs = (
         [Job(sources[0][0], Path(out))]
         if single
@@ -134,7 +134,7 @@ def run_job(
 
     `size` is for the local operation alone: it takes any factor.
     """
-    if isinstance(job.target, Path) and job.target.exists() and not output.overwrite:
+    if isinstance(job.target, Path) and is_there(job.target) and not output.overwrite:
         return Done(job, "skipped", {})
     name = str(job.source)
     _check_target(job.target, output)
@@ -236,12 +236,12 @@ def _expand(
     path = Path(name)
     if name == STREAM:
         yield STREAM, Path("stdin.png"), True
-    elif path.is_dir():
+    elif is_folder(path):
         for file, readable in pictures(path, recursive=recursive, without=results, say=say):
             yield file, file.relative_to(path), readable
-    elif not path.exists() and glob.has_magic(name):
+    elif not is_there(path) and glob.has_magic(name):
         for match in sorted(glob.glob(name, recursive=recursive)):  # noqa: PTH207 (may be absolute)
-            if not Path(match).is_dir():
+            if not is_folder(Path(match)):
                 yield Path(match), Path(Path(match).name), True
     else:
         yield path, Path(path.name), True
@@ -250,7 +250,7 @@ def _expand(
 def _refuse_ending(out: str) -> None:
     """Raise `InvalidInputError` for the name of a picture that is not written."""
     ending = Path(out).suffix.lower()
-    folder = Path(out).is_dir() or out.endswith(("/", os.sep))
+    folder = is_folder(Path(out)) or out.endswith(("/", os.sep))
     if not folder and ending in READ | NOT_READ and ending not in WRITTEN:
         raise InvalidInputError(
             "--output",
@@ -353,10 +353,10 @@ def _check_target(target: Path | str, output: Output) -> None:
             f"The name of the result, {target.name[:40]}..., has {len(name)} bytes, {longest} are "
             "possible; shorten the name of the picture or the --suffix.",
         )
-    if target.is_dir():
+    if is_folder(target):
         raise SettingsError(f"{target} is a folder; name another one for the results.")
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        reason = "it cannot be written to" if folder.is_dir() else "it is a file"
+    if not is_folder(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        reason = "it cannot be written to" if is_folder(folder) else "it is a file"
         raise SettingsError(f"Cannot write {target} ({folder}: {reason}); choose another folder.")
 
 
@@ -375,7 +375,7 @@ def _check_room(target: Path | str, format: str, size: tuple[int, int], pixel: i
 
 def _existing(folder: Path) -> Path:
     """Return the folder, or the first above it that is there."""
-    return next((path for path in (folder, *folder.absolute().parents) if path.exists()), folder)
+    return next((path for path in (folder, *folder.absolute().parents) if is_there(path)), folder)
 
 
 def _longest_name(folder: Path) -> int:
@@ -398,7 +398,7 @@ def write(target: Path | str, data: bytes, *, overwrite: bool) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            if target.exists() and not overwrite:
+            if is_there(target) and not overwrite:
                 raise SettingsError(
                     f"{target} was made by another program in the meantime and is kept; "
                     "--overwrite replaces it."

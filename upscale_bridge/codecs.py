@@ -349,7 +349,7 @@ def _avif_notes(data: bytes) -> list[str]:
 
 def _to_plain_mode(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None]:
     """Return the image as L, LA, RGB or RGBA, and the profile that fits it then."""
-    if image.mode in ("CMYK", "LAB", "YCbCr", "HSV"):
+    if image.mode in ("CMYK", "LAB"):
         return _to_srgb(image, icc), None
     if image.mode in ("1", "L", "LA", "RGB", "RGBA") and "transparency" not in image.info:
         return image.convert("L") if image.mode == "1" else image, icc
@@ -362,7 +362,7 @@ def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     """Convert by the file's own profile when it has one; a CMYK profile does not fit RGB."""
     from PIL import ImageCms
 
-    if icc and image.mode in ("CMYK", "LAB"):
+    if icc:
         try:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
             srgb = ImageCms.createProfile("sRGB")

@@ -24,7 +24,8 @@ class Part(NamedTuple):
     """Whether its checksum fits; only PNG has one."""
 
 
-_PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
+_PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT")
+_KEYS = {0: (2,), 2: (6,), 3: range(1, 257)}  # bytes of tRNS by the type of colour
 _JPEG_PIXELS = {*range(0xC0, 0xD0), 0xDB, 0xDD}  # frames and the tables for them
 _WEBP_PIXELS = (b"ALPH", b"VP8 ", b"VP8L")
 _NEXT = re.compile(rb"PLTE|tRNS|IDAT|IEND")
@@ -64,6 +65,10 @@ def _split_png(data: bytes) -> tuple[bytes, list[Part]]:
             continue
         body = data[at + 8 : end - 4]
         sound = end <= len(data) and zlib.crc32(kind + body) == _u32(data, end - 4)
+        if kind == b"tRNS" and sound and len(body) in _KEYS.get(data[25], ()):
+            kept.append(data[at:end])
+            at = end
+            continue
         if not sound and not _is_chunk(data, end):  # its length is wrong as well
             end = _next_pixels(data, at + 8)
         parts.append(Part(kind.decode("latin-1"), body, sound))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,8 +36,8 @@ NOT_READ = {
 }
 """Endings of pictures that are not, unless their first bytes tell another format."""
 
-_FOREIGN_FOLDERS = {"@eadir", "__macosx", "#recycle", "$recycle.bin", "thumbnails", "_thumbs"}
-# What a NAS, macOS and Windows put there: copies of the pictures, or what was thrown away.
+_FOREIGN_FOLDERS = {"@eadir", "__macosx", "#recycle", "$recycle.bin"}
+# What a NAS, macOS and Windows put there: thumbnails, other data, what was thrown away.
 
 Identity = tuple[int, int] | Path
 
@@ -50,6 +51,26 @@ def identity(path: Path) -> Identity:
     return found.st_dev, found.st_ino
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether something has this name, False when the system will not say.
+
+    `Path.exists` raises for names that are too long and for folders that are closed.
+    """
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether it is a folder, False when the system will not say."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def pictures(
     folder: Path,
     *,
@@ -59,8 +80,8 @@ def pictures(
 ) -> Iterator[tuple[Path, bool]]:
     """Yield every picture in a folder, in order, and whether its format is read.
 
-    Links to folders are followed, each folder is entered once. Hidden files are passed over, and
-    folders of other programs, of which those named thumbnails; so is the folder `without`.
+    Links to folders are followed, each folder is entered once. Hidden files and folders are passed
+    over, and those of other programs; so is the folder `without`.
     """
     seen = {identity(folder)}
     if without is not None and identity(without) != identity(folder):

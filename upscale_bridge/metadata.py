@@ -70,7 +70,7 @@ def of_png(parts: Sequence[Part]) -> Metadata:
         name = f"its {kind} chunk"
         if kind in _PNG_DROPPED:
             continue
-        if not sound:
+        if not sound or kind == "tRNS":  # a sound one went with the pixels
             found.left_out.append(f"{name} (damaged)")
         elif kind in ("tEXt", "zTXt", "iTXt"):
             text, size, problem = _text(kind, data, room)

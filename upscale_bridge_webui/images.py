@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from upscale_bridge import codecs
+from upscale_bridge.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +16,21 @@ _MODES = ("L", "LA", "RGB", "RGBA")
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """Return float32 [1, height, width, channels] in 0..1; transparency is kept."""
+    """Return float32 [1, height, width, channels] in 0..1; transparency is kept.
+
+    The WebUI opens files lazily: damage may show here first. It is an `InvalidInputError`.
+    """
+    try:
+        return _read(image)
+    except Exception as error:  # a damaged file can fail anywhere inside Pillow
+        raise InvalidInputError(
+            "image",
+            "The image is damaged or of a kind that cannot be read "
+            f"({error or type(error).__name__}); save it as PNG.",
+        ) from error
+
+
+def _read(image: Image.Image) -> Tensor:
     import numpy as np
     import torch
 

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from .. import batch
 from ..errors import AuthError, MissingKeyError, QuotaError, StoppedError, UpscaleError
+from ..folders import is_there
 from ..local.operation import LocalUpscale
 from ..metadata import listed
 from ..monitor import Monitor
@@ -90,7 +91,7 @@ def _run(args: argparse.Namespace) -> int:
         if not isinstance(operation, LocalUpscale):
             workers = service.client.settings().concurrency
         elif args.overwrite or any(
-            isinstance(job.target, str) or not job.target.exists() for job in jobs
+            isinstance(job.target, str) or not is_there(job.target) for job in jobs
         ):  # one message about a missing model, not one for every picture
             service.library.load(operation.model, shown, may_download=operation.download)
         failures = _report(args, _results(jobs, work, shown, workers))
