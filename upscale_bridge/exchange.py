@@ -75,7 +75,7 @@ def unpack(operation: RemoteOperation, parcel: Parcel) -> Callable[[bytes], Tens
         check_size(operation, sent, (pixels.shape[1], pixels.shape[0]))
         if operation.result_size == "exact":
             pixels = _resize(pixels, operation.target(*parcel.size))
-        return pixels if parcel.alpha is None else _join(pixels, parcel.alpha)
+        return pixels if parcel.alpha is None else _join(operation, pixels, parcel.alpha)
 
     return accept
 
@@ -197,8 +197,16 @@ def _resize(pixels: Tensor, size: Size) -> Tensor:
     return resize(pixels.float().nan_to_num(nan=0.0), *size)
 
 
-def _join(pixels: Tensor, alpha: Tensor) -> Tensor:
+def _join(operation: RemoteOperation, pixels: Tensor, alpha: Tensor) -> Tensor:
+    """Return the result with the alpha of its image, cropped as the result was."""
     import torch
 
-    enlarged = _resize(alpha, (pixels.shape[1], pixels.shape[0]))
+    from .local.resample import centre
+
+    size = pixels.shape[1], pixels.shape[0]
+    if operation.keeps_aspect():
+        enlarged = _resize(alpha, size)
+    else:
+        whole = operation.covered(alpha.shape[1], alpha.shape[0])
+        enlarged = centre(_resize(alpha, whole), *size)
     return torch.cat([pixels[..., :3], enlarged], dim=-1)

@@ -204,3 +204,19 @@ def test_fitting_never_exceeds_the_edge_and_never_vanishes():
             wide, high = sizes.within((width, 7), edge)
             assert 1 <= max(wide, high) <= max(edge, 1)
             assert high >= 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 64), (64, 40), (33, 33)])
+def test_alpha_is_cropped_as_the_colours_are(service, private, monkeypatch, width, height):
+    """A white square on black, opaque where it is white: both must stay in one place."""
+    monkeypatch.setattr(NovitaUpscaleV2, "limits", Limits())
+    image = torch.zeros(20, 30, 4)
+    image[6:14, 9:21] = 1
+    image[..., 3].clamp_(min=0.01)  # the colours below full transparency are not kept
+    operation = replace(to_size(width, height), upscaler_1="Nearest")
+    parcel = exchange.pack(operation, image, Monitor())
+    picture = meaning.carry_out(service, operation, parcel.picture.data, Monitor())
+    found = exchange.unpack(operation, parcel)(picture.data)
+    assert found.shape == (height, width, 4)
+    apart = (found[..., 0] > 0.5) != (found[..., 3] > 0.5)
+    assert apart.float().mean() < 0.12, "but for the edge, which Lanczos puts elsewhere"

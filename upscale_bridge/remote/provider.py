@@ -181,6 +181,10 @@ class RemoteOperation(Operation):
         """Return the size in pixels that is asked for, given that of the image."""
         return sizes.enlarged((width, height), self.factor(width, height))
 
+    def covered(self, width: int, height: int) -> Size:
+        """Return the size to which an image is enlarged, before it may be cropped."""
+        return self.target(width, height)
+
     def keeps_aspect(self) -> bool:
         """Tell whether the result shows the whole image in its own proportions."""
         return True

@@ -113,10 +113,8 @@ def largest_result(operation: RemoteOperation, width: int, height: int) -> int:
 def _largest(operation: RemoteOperation, width: int, height: int) -> tuple[int, int]:
     """Return the size of the largest image that is made on the way to a result."""
     wide, high = operation.target(width, height)
-    if isinstance(operation, NovitaUpscaleV2):
-        covered = operation.covered(width, height)
-        return max(wide, covered[0]), max(high, covered[1])
-    return wide, high
+    covered = operation.covered(width, height)
+    return max(wide, covered[0]), max(high, covered[1])
 
 
 def carry_out(

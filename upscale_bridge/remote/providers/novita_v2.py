@@ -227,7 +227,6 @@ class NovitaUpscaleV2(RemoteOperation):
         return sizes.cover_factor((width, height), self._wanted)
 
     def covered(self, width: int, height: int) -> Size:
-        """Return the size to which an image is enlarged, before it is cropped."""
         if self.upscaler_1 in NO_UPSCALER:  # the WebUI skips the whole step
             return width, height
         return sizes.on_grid((width, height), self.factor(width, height))
