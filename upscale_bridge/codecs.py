@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -300,6 +301,7 @@ def _read_numbers(data: bytes, format: str) -> tiffs.Samples | None:
     samples = tiffs.Samples(*found, 16)
     if samples.top == 1:
         tiffs.check_range(samples.array, 0, 1, 0.1, samples.notes)
+        samples.notes.append("what its numbers of 32 bits have beyond 16")
     return samples
 
 
@@ -320,6 +322,8 @@ def _decode_pillow(
         if format in ("avif", "bmp", "gif"):
             exif = image.info.get("exif") if format == "avif" else None
             about = metadata.of_info(image.info, exif)
+        if format == "avif" and not about.icc:
+            about.colours = _avif_colours(data)
         array = deep.read_png(image, data) if format == "png" else None
         if array is not None:
             return tiffs.Samples(array, 65535, 16), about
@@ -337,6 +341,17 @@ def _scale_key(image: Image.Image, data: bytes) -> None:
     """Bring the transparent gray of a PNG of 1, 2 or 4 bits to the 8 bits of Pillow's pixels."""
     if data[25] == 0 and data[24] < 8 and "transparency" in image.info:
         image.info["transparency"] = image.info["transparency"] * 255 // (2 ** data[24] - 1)
+
+
+def _avif_colours(data: bytes) -> dict[str, bytes]:
+    """Return as cICP the colour space that an AVIF names (ISO/IEC 14496-12, colr), if not sRGB."""
+    at = data.find(b"colrnclx")
+    if at < 0 or at + 14 > len(data):
+        return {}
+    primaries, transfer = struct.unpack_from(">HH", data, at + 8)
+    if primaries > 255 or transfer > 255 or (primaries in (1, 2) and transfer in (1, 2, 6, 13)):
+        return {}
+    return {"cICP": bytes([primaries, transfer, 0, 1])}
 
 
 def _avif_notes(data: bytes) -> list[str]:

@@ -26,6 +26,7 @@ class Part(NamedTuple):
 
 _PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT")
 _KEYS = {0: (2,), 2: (6,), 3: range(1, 257)}  # bytes of tRNS by the type of colour
+_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _JPEG_PIXELS = {*range(0xC0, 0xD0), 0xDB, 0xDD}  # frames and the tables for them
 _WEBP_PIXELS = (b"ALPH", b"VP8 ", b"VP8L")
 _NEXT = re.compile(rb"PLTE|tRNS|IDAT|IEND")
@@ -107,6 +108,8 @@ def _split_jpeg(data: bytes) -> tuple[bytes, list[Part]]:
             continue
         end = at + struct.unpack_from(">H", data, at)[0]
         body = data[at + 2 : end]
+        if marker in _JPEG_FRAMES and body[:1] not in (b"", b"\x08"):
+            raise NotImplementedError(f"{body[0]} bits per channel")
         if marker in _JPEG_PIXELS or (marker == 0xEE and body.startswith(b"Adobe")):
             kept.append(b"\xff" + data[found.start() + 1 : end])
         else:

@@ -273,6 +273,8 @@ def _finished(
     if layout.kind == "f":
         array, top, bits = array.astype(np.float32, copy=False), 1, 16
         check_range(array, 0, 1, 0.1, notes)
+        if layout.bits > 16:
+            notes.append(f"what its numbers of {layout.bits} bits have beyond 16")
     elif layout.bits <= 16 and layout.kind == "u":
         top, bits = 2**layout.bits - 1, 8 if layout.bits == 8 else 16
     else:
