@@ -330,7 +330,9 @@ def _layout(dice, bits, kind, whole, channels, order, planar, compression, inver
         alpha = truth[..., -1:]
         scaled = truth[..., :-1] * alpha * top
         stored[..., :-1] = (np.round(scaled) if whole else scaled).astype(kind)
-    predictor = dice.choice((1, 2) if whole else (1, 2, 3)) if bits in (8, 16, 32, 64) else 1
+    predictor = dice.choice((1, 2) if whole else (1, 2, 3))
+    if bits not in (8, 16, 32, 64) or compression in ("none", "packbits"):
+        predictor = 1
     tile, big, rows = dice.choice((None, None, 16)), dice.random() < 0.3, dice.choice((1, 5, 40))
     data = tiffs.write(
         stored, photometric=2 if channels > 2 else 0 if inverted else 1, bits=bits, planar=planar,
@@ -384,6 +386,11 @@ def tiff_cases():
         "Lab of 16 bits": ("Lab, 16 bits", gradient(3, 65535), {"photometric": 8}),
         "complex numbers": ("64 bits", whole.astype(np.int64), {"more": [(339, 3, 1, b"\6\0")]}),
     }
+    packed = {"photometric": 2, "compression": "packbits", "predictor": 2}
+    refused["PackBits of differences"] = "predictor 2", gradient(3, 65535), packed
+    ignored = [(317, 3, 1, b"\2\0")]  # which no reader heeds without compression
+    data = tiffs.write(values, photometric=2, more=ignored)
+    yield Case("tiff predictor of nothing", data, truth)
     for name, (word, numbers, options) in refused.items():
         data = tiffs.write(numbers, **{"photometric": 1, **options})
         yield Case(f"tiff {name}", data, None, refused=word)

@@ -23,9 +23,10 @@ PIXEL_TAGS = (
 )
 """What says how the pixels lie in the file. A decoder gets no other tag."""
 
-_NONE, _DEFLATE = 1, (8, 32946)
-_LIBTIFF = (5, 32773, 34925, 50000)  # LZW, PackBits, LZMA, Zstandard: bytes in, bytes out
+_NONE, _PACKBITS, _DEFLATE = 1, 32773, (8, 32946)
+_LIBTIFF = (5, _PACKBITS, 34925, 50000)  # LZW, PackBits, LZMA, Zstandard: bytes in, bytes out
 _KINDS = {1: "u", 2: "i", 3: "f"}  # of SampleFormat
+_AT_ONCE = 1 << 25  # bytes that are unpacked in one go
 _MOST_CLASSIC = 2**32 - 2**20
 
 
@@ -146,10 +147,13 @@ def _described(
 def _layout(data: bytes, ifd: Directory, bits: int, format: int) -> _Layout:
     width, height, samples = ifd.number(256), ifd.number(257), ifd.number(277) or 1
     kind = _KINDS.get(format if format != 4 else 1)
-    predictor, compression = ifd.number(317) or 1, ifd.number(259) or 1
+    compression = ifd.number(259) or 1
+    # Without compression libtiff and others pay no heed to a predictor; with PackBits they differ.
+    predictor = 1 if compression == _NONE else ifd.number(317) or 1
     whole = bits in (8, 16, 32, 64)
     readable = kind == "u" if bits in range(9, 16) else whole and not (kind == "f" and bits == 8)
-    if not readable or kind is None or (predictor != 1 and not whole) or predictor not in (1, 2, 3):
+    predicted = whole and compression != _PACKBITS and predictor in (2, 3)
+    if not readable or kind is None or (predictor != 1 and not predicted):
         raise NotImplementedError(
             _described((bits,), (format,), ifd.number(262), compression)
             + (f", predictor {predictor}" if predictor != 1 else "")
@@ -159,7 +163,7 @@ def _layout(data: bytes, ifd: Directory, bits: int, format: int) -> _Layout:
     block = (ifd.number(322), ifd.number(323)) if tiled else (width, rows)
     places = ifd.numbers(324 if tiled else 273), ifd.numbers(325 if tiled else 279)
     planar = ifd.number(284) == 2 and samples > 1
-    if min(block) < 1 or max(block) > 1 << 20 or block[0] * block[1] > 1 << 28 or samples > 64:
+    if min(block) < 1 or max(block) > 1 << 20 or block[0] * block[1] > 1 << 28 or samples > 8:
         raise ValueError("its strips or tiles have no size")
     many = -(-width // block[0]) * -(-height // block[1]) * (samples if planar else 1)
     if not many == len(places[0]) == len(places[1]):
@@ -179,36 +183,39 @@ def _unpacked(data: bytes, layout: _Layout) -> NDArray[Any]:
     result = np.empty((layout.height, layout.width, layout.samples), f"{layout.kind}{size}")
     wide, high = layout.block
     across, down = -(-layout.width // wide), -(-layout.height // high)
-    for index, (start, count) in enumerate(layout.places):
-        plane, place = divmod(index, across * down)
-        top, left = place // across * high, place % across * wide
-        rows = high if layout.tiled else min(high, layout.height - top)
-        samples = 1 if layout.planar else layout.samples
-        block = _block(data[start : start + count], layout, rows, samples)
-        part = result[top : top + high, left : left + wide]
-        if layout.planar:
-            part[..., plane] = block[: part.shape[0], : part.shape[1], 0]
-        else:
-            part[...] = block[: part.shape[0], : part.shape[1]]
+    samples = 1 if layout.planar else layout.samples
+    row = -(-wide * samples * layout.bits // 8)
+    step = min(max(1, _AT_ONCE // (row * high)), across * down)
+    for plane in range(layout.samples if layout.planar else 1):
+        channels = slice(plane, plane + 1) if layout.planar else slice(None)
+        for start in range(0, across * down, step):
+            numbers = range(start, min(start + step, across * down))
+            tops = [number // across * high for number in numbers]
+            heights = [high if layout.tiled else min(high, layout.height - top) for top in tops]
+            places = layout.places[plane * across * down + start :][: len(numbers)]
+            packed = [data[place : place + count] for place, count in places]
+            blocks = _blocks(_inflated(packed, layout.compression, row, heights), layout, samples)
+            for index, (number, top) in enumerate(zip(numbers, tops, strict=True)):
+                left = number % across * wide
+                part = result[top : top + high, left : left + wide, channels]
+                block = blocks[index * high : index * high + heights[index]]
+                part[...] = block[: part.shape[0], : part.shape[1]]
     return result
 
 
-def _block(packed: bytes, layout: _Layout, rows: int, samples: int) -> NDArray[Any]:
-    """Return the numbers [rows, columns, samples] of a strip or tile."""
+def _blocks(raw: bytes, layout: _Layout, samples: int) -> NDArray[Any]:
+    """Return the numbers [rows, columns, samples] of strips or tiles, one below another."""
     import numpy as np
 
     columns = layout.block[0]
     row = -(-columns * samples * layout.bits // 8)
-    raw = _inflated(packed, layout.compression, row, rows)
-    if len(raw) < row * rows:
-        raise ValueError("one of its strips or tiles ends too early")
-    octets = np.frombuffer(raw, np.uint8, row * rows).reshape(rows, row)
+    octets = np.frombuffer(raw, np.uint8).reshape(-1, row)
+    shape, size = (len(octets), columns, samples), layout.bits // 8
     if layout.bits in range(9, 16):
-        return _narrow(octets, layout.bits, columns * samples).reshape(rows, columns, samples)
-    shape, size = (rows, columns, samples), layout.bits // 8
+        return _narrow(octets, layout.bits, columns * samples).reshape(shape)
     if layout.predictor == 3:  # TIFF technical note 3: bytes of equal weight, as differences
-        summed = octets.reshape(rows, -1, samples).cumsum(axis=1, dtype=np.uint8)
-        planes = summed.reshape(rows, size, columns * samples).transpose(0, 2, 1)
+        summed = octets.reshape(len(octets), -1, samples).cumsum(axis=1, dtype=np.uint8)
+        planes = summed.reshape(len(octets), size, columns * samples).transpose(0, 2, 1)
         return np.ascontiguousarray(planes).view(f">{layout.kind}{size}").reshape(shape)
     values = octets.view(f"{layout.order}u{size}").reshape(shape)
     values = values.astype(f"u{size}", copy=False)
@@ -228,32 +235,50 @@ def _narrow(octets: NDArray[Any], bits: int, many: int) -> NDArray[Any]:
     return found
 
 
-def _inflated(packed: bytes, compression: int, row: int, rows: int) -> bytes:
-    if compression == _NONE:
-        return packed
-    if compression in _DEFLATE:
+def _inflated(packed: list[bytes], compression: int, row: int, heights: list[int]) -> bytes:
+    """Return the bytes of strips or tiles, so many rows each, one behind another."""
+    if compression in _LIBTIFF:
+        found = _by_libtiff(packed, compression, row, heights)
+    elif compression == _NONE:
+        found = b"".join(piece[: row * rows] for piece, rows in zip(packed, heights, strict=True))
+    else:
         try:
-            return zlib.decompressobj().decompress(packed, row * rows)
+            found = b"".join(
+                zlib.decompressobj().decompress(piece, row * rows)
+                for piece, rows in zip(packed, heights, strict=True)
+            )
         except zlib.error as error:
             raise ValueError(str(error)) from error
+    if len(found) != row * sum(heights):
+        raise ValueError("one of its strips or tiles ends too early")
+    return found
+
+
+def _by_libtiff(packed: list[bytes], compression: int, row: int, heights: list[int]) -> bytes:
+    """Let libtiff unpack them as strips of gray pixels of 8 bits, which any version has.
+
+    The file is opened past Pillow's limit on the size of pictures, which would count bytes here.
+    """
     from PIL import TiffImagePlugin
 
+    places = [8]
+    for piece in packed:
+        places.append(places[-1] + len(piece))
+    at = places.pop()
+    at += at % 2
     tags = {
         256: longs("<", row),
-        257: longs("<", rows),
+        257: longs("<", sum(heights)),
         258: shorts("<", 8),
         259: shorts("<", compression),
         262: shorts("<", 1),
-        273: longs("<", 8),
+        273: longs("<", *places),
         277: shorts("<", 1),
-        278: longs("<", rows),
-        279: longs("<", len(packed)),
+        278: longs("<", heights[0]),
+        279: longs("<", *map(len, packed)),
     }
-    at = 8 + len(packed) + len(packed) % 2
-    body = packed + bytes(len(packed) % 2) + write_directory(tags, at, "<")
-    # As gray pixels of 8 bits, which any version has; opened past the limit on the size of
-    # pictures, which would count bytes here.
-    image = TiffImagePlugin.TiffImageFile(io.BytesIO(b"II*\0" + struct.pack("<I", at) + body))
+    data = (b"II*\0" + struct.pack("<I", at) + b"".join(packed)).ljust(at, b"\0")
+    image = TiffImagePlugin.TiffImageFile(io.BytesIO(data + write_directory(tags, at, "<")))
     return image.tobytes()
 
 
