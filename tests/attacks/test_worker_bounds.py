@@ -54,9 +54,9 @@ def test_task_that_needs_too_much_memory_fails_and_the_next_one_does_not(server,
     small, large = (ticket(server.post(V3, novita(), key=key)) for key in ("sk-a", "sk-b"))
     real = meaning.carry_out
 
-    def hungry(service, operation, data, monitor):
+    def hungry(*arguments):
         bytearray(600 << 20)
-        return real(service, operation, data, monitor)
+        return real(*arguments)
 
     monkeypatch.setattr(meaning, "carry_out", hungry)
     assert work(server, Bounds(memory=300 << 20)).state == "failed"
