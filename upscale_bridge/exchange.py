@@ -194,7 +194,7 @@ def _encode(operation: RemoteOperation, colours: Tensor, monitor: Monitor) -> Pi
 def _resize(pixels: Tensor, size: Size) -> Tensor:
     from .local.resample import resize
 
-    return resize(pixels.float().nan_to_num(nan=0.0), *size)
+    return resize(pixels, *size)
 
 
 def _join(operation: RemoteOperation, pixels: Tensor, alpha: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from upscale_bridge.errors import OutOfMemoryError
 from upscale_bridge.local.devices import Memory
 from upscale_bridge.local.engine import Engine, Setting, bytes_per_pixel
 from upscale_bridge.local.operation import LocalUpscale
+from upscale_bridge.local.resample import resize
 from upscale_bridge.monitor import Monitor
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA or ROCm")
@@ -83,6 +84,14 @@ def test_replicas_are_channels_last(model, gpu, picture):
     assert wide
     assert all(p.is_contiguous(memory_format=torch.channels_last) for p in wide)
     assert {p.device.type for p in wide} == {"cuda"}
+
+
+@pytest.mark.parametrize("size", [(150, 40), (1, 1), (300, 200)])
+def test_resize_stays_on_the_gpu_and_equals_main_memory(picture, size):
+    pixels = picture(90, 110, 4)[0]
+    found = resize(pixels.cuda(), *size)
+    assert found.device.type == "cuda"
+    torch.testing.assert_close(found.cpu(), resize(pixels, *size), atol=2e-6, rtol=0)
 
 
 def test_cost_of_a_pixel_is_measured(model, gpu, picture):

@@ -29,8 +29,8 @@ from .devices import PRECISIONS, Memory, is_out_of_memory
 from .halo import LARGEST_HALO
 from .loader import Model
 from .operation import LocalUpscale
-from .passes import SMALLEST_TILE, LayerRun, Setting, allocate
-from .resample import resize
+from .passes import SMALLEST_TILE, LayerRun, Setting
+from .resample import allocate, clean, resize
 
 _CPU_TILE = 192  # activations of larger tiles leave the caches; smaller ones waste on the halo
 _CPU_TILE_LARGE = 512  # for ESRGAN, which works in strips, and models that lose by tiling
@@ -221,7 +221,7 @@ def _upscale_image(
     """Fill `result` [height', width', channels] from `image` [height, width, channels]."""
     if operation.scale_factor < 1:
         progress.monitor.check()
-        result.copy_(resize(clean(image), *sizes[-1]))
+        result.copy_(resize(image, *sizes[-1]))
         progress.advance(image.shape[0] * image.shape[1])
         return
     if alpha_channel(image.shape[-1]) is not None:
@@ -248,11 +248,6 @@ def _run_pass(
     elif alpha is not None and not by_model:
         size = (result.shape[1], result.shape[0])
         result[..., alpha] = resize(image[..., alpha:], *size)[..., 0]
-
-
-def clean(image: Tensor) -> Tensor:
-    """Return a float32 copy in 0..1 without NaN."""
-    return image.float().nan_to_num(nan=0.0).clamp(0.0, 1.0)
 
 
 def _allocate_result(count: int, size: Size, channels: int) -> Tensor:

@@ -11,7 +11,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +19,7 @@ from ..monitor import Monitor
 from .channels import Layer
 from .devices import Memory, is_out_of_memory
 from .loader import Model
-from .resample import resample, support, targets, weights
+from .resample import Taps, resample, support, taps, targets
 from .tiling import Span, Tile, TilePlan
 from .workers import pool, worker_count
 
@@ -87,11 +86,6 @@ class Setting:
             minimum=self.model.minimum,
             blend=0 if sight.exact else _BLEND,
         )
-
-
-def allocate(*shape: int) -> Tensor:
-    """Return uninitialised float32; numpy's memory comes in huge pages, torch's does not."""
-    return torch.from_numpy(np.empty(shape, dtype=np.float32))
 
 
 @dataclass
@@ -205,11 +199,9 @@ class LayerRun:
         scale = self.setting.model.scale
         x = _axis(window.x, part.x, plan.width, self._target[0], scale)
         y = _axis(window.y, part.y, plan.height, self._target[1], scale)
-        if isinstance(x, slice) and isinstance(y, slice):
-            return output[y, x].cpu()
-        rows = _matrix(y, output.shape[0]).to(output.device)
-        columns = _matrix(x, output.shape[1]).to(output.device)
-        return resample(output, rows, columns).clamp_(0.0, 1.0).cpu()
+        pixels = resample(output, y, x)
+        exact = isinstance(x, slice) and isinstance(y, slice)
+        return (pixels if exact else pixels.clamp_(0.0, 1.0)).cpu()
 
 
 def _start(compute: Callable[[], Tensor], workers: int) -> Future[Tensor]:
@@ -229,17 +221,12 @@ def _ramp(fade: int, length: int) -> Tensor:
     return ((torch.arange(length) + 1) / (fade + 1)).clamp_(max=1.0)
 
 
-def _axis(window: Span, core: Span, length: int, target: int, scale: int) -> slice | Tensor:
+def _axis(window: Span, core: Span, length: int, target: int, scale: int) -> slice | Taps:
     """Return what takes one axis of a window's output to the target pixels of its core."""
     if target == length * scale:
         return slice((core.start - window.start) * scale, (core.stop - window.start) * scale)
     scaled = Span(window.start * scale, window.stop * scale)
-    return weights(scaled, targets(core, length, target), length * scale, target)
-
-
-def _matrix(axis: slice | Tensor, length: int) -> Tensor:
-    """Return `axis` as a weight matrix."""
-    return torch.eye(length)[axis] if isinstance(axis, slice) else axis
+    return taps(scaled, targets(core, length, target), length * scale, target)
 
 
 def _forward(setting: Setting, pixels: Tensor, check: Callable[[], None]) -> Tensor:

@@ -3,18 +3,35 @@
 The weights of a target pixel depend only on the two lengths, never on the tile that computes it,
 so a tiled resize equals an untiled one. Enlarging interpolates; shrinking widens the filter by
 the ratio (anti-aliasing), as Pillow's LANCZOS does.
+
+A target pixel sees 7 source pixels, and more when it shrinks. Neighbours see nearly the same ones:
+in main memory 16 of them share a small matrix product. It is numpy's, since what torch's gives
+depends on settings of the whole process (autocast, the precision of products).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from .tiling import Span
 
+Floats: TypeAlias = npt.NDArray[np.float32]
+Product: TypeAlias = tuple[slice, slice, Floats]
+
+_CPU = torch.device("cpu")
 _LOBES = 3
+_TOGETHER = 16  # target pixels of one product; more would multiply more zeros
+_PRODUCT = 1 << 18  # multiplications; BLAS shares larger products among threads, which costs more
+_BLOCK = 512  # pixels; the caches hold a block, and its products are worth their calls
+_BLOCK_ELSEWHERE = 8192
 
 
 def support(source: int, target: int) -> int:
@@ -35,49 +52,185 @@ def _first(edge: int, source: int, target: int) -> int:
     return -((source - 2 * edge * target) // (2 * source))
 
 
-def weights(window: Span, wanted: Span, source: int, target: int) -> Tensor:
-    """Return the matrix float32 [wanted.length, window.length] that resamples `window`.
+@dataclass(frozen=True)
+class Taps:
+    """What each of a range of target pixels takes from a window of source pixels, on one axis."""
 
-    `window` and `wanted` are ranges of the whole axes of `source` and `target` pixels; `window`
-    must reach `support()` beyond the wanted centres or end where the image ends.
+    first: npt.NDArray[np.int64]
+    """[length]: the first source pixel, counted from where the window begins; never falls."""
+    weights: Floats
+    """[length, count]: of the source pixels from there on; a row adds up to 1."""
+
+    @cached_property
+    def products(self) -> list[Product]:
+        """(target pixels, source pixels, matrix that takes these to those) of each product."""
+        length, count = self.weights.shape
+        if not length:
+            return []
+        group, place = np.divmod(np.arange(length), _TOGETHER)
+        starts = self.first[::_TOGETHER]
+        offset = self.first - starts[group]
+        shape = len(starts), _TOGETHER, int(offset.max()) + count
+        matrices = np.zeros(shape, np.float32)
+        columns = offset[:, None] + np.arange(count)
+        matrices[group[:, None], place[:, None], columns] = self.weights
+        found = []
+        for index, start in enumerate(starts.tolist()):
+            target = slice(index * _TOGETHER, min((index + 1) * _TOGETHER, length))
+            size = int(offset[target.stop - 1]) + count
+            matrix = matrices[index, : target.stop - target.start, :size]
+            found.append((target, slice(start, start + size), matrix))
+        return found
+
+
+def taps(window: Span, wanted: Span, source: int, target: int) -> Taps:
+    """Return what the `wanted` target pixels take from `window`.
+
+    Both are ranges of the whole axes of `source` and `target` pixels; `window` must reach
+    `support()` beyond the wanted centres or end where the image ends.
     """
     ratio = source / target
     width = max(ratio, 1.0)
-    centres = (torch.arange(wanted.start, wanted.stop, dtype=torch.float64) + 0.5) * ratio - 0.5
-    taps = torch.arange(window.start, window.stop, dtype=torch.float64)
-    distance = (taps[None, :] - centres[:, None]) / width
-    lobes = torch.where(
-        distance.abs() < _LOBES, torch.sinc(distance) * torch.sinc(distance / _LOBES), 0.0
-    )
-    return (lobes / lobes.sum(dim=1, keepdim=True)).to(torch.float32)
+    centres = (np.arange(wanted.start, wanted.stop) + 0.5) * ratio - 0.5 - window.start
+    count = min(math.ceil(2 * _LOBES * width) + 1, window.length)
+    first = np.ceil(centres - _LOBES * width).clip(0, window.length - count).astype(np.int64)
+    distance = (first[:, None] + np.arange(count) - centres[:, None]) / width
+    lobes = np.where(abs(distance) < _LOBES, np.sinc(distance) * np.sinc(distance / _LOBES), 0.0)
+    return Taps(first, (lobes / lobes.sum(axis=1, keepdims=True)).astype(np.float32))
 
 
-def resample(pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Apply two weight matrices to float32 [height, width, channels]."""
-    pixels = torch.tensordot(columns, pixels, dims=([1], [1]))  # [width', height, channels]
-    resized: Tensor = torch.tensordot(rows, pixels, dims=([1], [1]))  # [height', width', channels]
+def resample(pixels: Tensor, rows: Taps | slice, columns: Taps | slice) -> Tensor:
+    """Resample float32 [height, width, channels] where it lies; a slice only cuts its axis."""
+    if isinstance(rows, slice):
+        pixels = pixels[rows]
+    if isinstance(columns, slice):
+        pixels = pixels[:, columns]
+    # What shrinks more goes first and leaves less to the other.
+    steps = [
+        (len(axis.first) / pixels.shape[dim], dim, axis)
+        for dim, axis in enumerate((rows, columns))
+        if isinstance(axis, Taps)
+    ]
+    for _, dim, axis in sorted(steps, key=lambda step: step[:2]):
+        if pixels.device.type != "cpu":
+            pixels = _by_taps(pixels, axis, dim)
+        else:
+            along = _along_columns if dim else _along_rows
+            pixels = torch.from_numpy(along(pixels.numpy(), axis))
+    return pixels
+
+
+def _along_rows(pixels: Floats, axis: Taps) -> Floats:
+    """Return [height', width, channels] of [height, width, channels]."""
+    source = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
+    result = np.empty((len(axis.first), source.shape[1]), np.float32)
+    step = _step(axis)
+    for left in range(0, source.shape[1], step):
+        part = slice(left, left + step)
+        for target, taken, matrix in axis.products:
+            np.matmul(matrix, source[taken, part], out=result[target, part])
+    return result.reshape(-1, *pixels.shape[1:])
+
+
+def _along_columns(pixels: Floats, axis: Taps) -> Floats:
+    """Return [height, width', channels] of [height, width, channels]."""
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    source = planes.reshape(-1, planes.shape[2])
+    result = np.empty((len(source), len(axis.first)), np.float32)
+    step = _step(axis)
+    for top in range(0, len(source), step):
+        part = slice(top, top + step)
+        for target, taken, matrix in axis.products:
+            np.matmul(source[part, taken], matrix.T, out=result[part, target])
+    resized: Floats = result.reshape(*planes.shape[:2], -1).transpose(1, 2, 0)
     return resized
 
 
-def resize(pixels: Tensor, width: int, height: int, rows_at_once: int = 256) -> Tensor:
-    """Resize float32 [height, width, channels] to exactly `width` x `height`, clamped to 0..1.
+def _step(axis: Taps) -> int:
+    """Return how many lines go through each product of an axis together."""
+    return max(64, _PRODUCT // max((matrix.size for *_, matrix in axis.products), default=1))
 
-    Works in bands, so that it needs little more memory than its result.
-    """
-    old_height, old_width, channels = pixels.shape
-    if (old_width, old_height) == (width, height):
-        return pixels.clamp(0.0, 1.0)
-    result = torch.empty(height, width, channels)
-    columns = weights(Span(0, old_width), Span(0, width), old_width, width)
-    reach = support(old_height, height)
-    for start in range(0, height, rows_at_once):
-        wanted = Span(start, min(start + rows_at_once, height))
-        first = max(0, wanted.start * old_height // height - reach)
-        last = min(old_height, math.ceil(wanted.stop * old_height / height) + reach)
-        rows = weights(Span(first, last), wanted, old_height, height)
-        band = resample(pixels[first:last].float(), rows, columns)
-        result[wanted.start : wanted.stop] = band.clamp_(0.0, 1.0)
+
+def _by_taps(pixels: Tensor, axis: Taps, dim: int) -> Tensor:
+    """Resample one dimension of [height, width, channels] on a device: one tap after the other."""
+    shape = [-1 if index == dim else 1 for index in range(pixels.dim())]
+    first = torch.from_numpy(axis.first).to(pixels.device)
+    weights = torch.from_numpy(axis.weights).to(pixels.device)
+    result = pixels.index_select(dim, first) * weights[:, 0].view(shape)
+    for tap in range(1, weights.shape[1]):
+        result.addcmul_(pixels.index_select(dim, first + tap), weights[:, tap].view(shape))
     return result
+
+
+def resize(pixels: Tensor, width: int, height: int) -> Tensor:
+    """Resize [height, width, channels] of any float dtype to exactly `width` x `height`.
+
+    Returns float32 in 0..1 on the device of `pixels`, which are cleaned first. Works in blocks, so
+    that it needs little more memory than its result.
+    """
+    pixels = pixels.detach()
+    old_height, old_width, channels = pixels.shape
+    result = allocate(height, width, channels, device=pixels.device)
+    side = _BLOCK if pixels.device.type == "cpu" else _BLOCK_ELSEWHERE
+    wide = min(side, max(old_width, width))
+    columns = _parts(old_width, width, wide)
+    for y in _parts(old_height, height, side * side // (wide * channels)):
+        for x in columns:
+            block = clean(pixels[y.window, x.window])
+            _store(resample(block, y.axis, x.axis), result[y.wanted, x.wanted])
+    return result
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A range of target pixels, the source pixels that it sees, and what it takes from them."""
+
+    wanted: slice
+    window: slice
+    axis: Taps | slice
+
+
+def _parts(source: int, target: int, side: int) -> list[_Part]:
+    """Cut an axis into parts of about `side` pixels, before or after."""
+    step = max(_TOGETHER, side * min(source, target) // source)
+    reach = support(source, target)
+    found = []
+    for start in range(0, target, step):
+        wanted = Span(start, min(start + step, target))
+        if source == target:
+            same = slice(wanted.start, wanted.stop)
+            found.append(_Part(same, same, slice(None)))
+            continue
+        first = max(0, wanted.start * source // target - reach)
+        last = min(source, -(-wanted.stop * source // target) + reach)
+        axis = taps(Span(first, last), wanted, source, target)
+        found.append(_Part(slice(wanted.start, wanted.stop), slice(first, last), axis))
+    return found
+
+
+def _store(band: Tensor, place: Tensor) -> None:
+    """Fill `place` with `band` in 0..1."""
+    if place.device.type != "cpu":
+        torch.clamp(band, 0.0, 1.0, out=place)
+        return
+    for channel in range(place.shape[-1]):  # much quicker than together when they lie apart
+        np.clip(band[..., channel].numpy(), 0.0, 1.0, out=place[..., channel].numpy())
+
+
+def clean(pixels: Tensor) -> Tensor:
+    """Return `pixels` as float32 in 0..1 without NaN; themselves if they are that."""
+    pixels = pixels.float()
+    values = pixels.numpy() if pixels.device.type == "cpu" else pixels
+    if values.min() >= 0 and values.max() <= 1:  # NaN if one pixel is
+        return pixels
+    return pixels.nan_to_num(nan=0.0).clamp_(0.0, 1.0)
+
+
+def allocate(*shape: int, device: torch.device = _CPU) -> Tensor:
+    """Return uninitialised float32; numpy's memory comes in huge pages, torch's does not."""
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=torch.float32, device=device)
+    return torch.from_numpy(np.empty(shape, dtype=np.float32))
 
 
 def nearest(pixels: Tensor, width: int, height: int) -> Tensor:
