@@ -3,6 +3,7 @@
 import base64
 import email.utils
 import json
+import select
 import threading
 import time
 from contextlib import contextmanager
@@ -102,7 +103,19 @@ def test_a_closed_connection_is_noticed(service):
     with requests.Session() as session:
         reply = session.get(f"{service.base_url}/healthz", timeout=5)
         assert reply.headers.get("Connection") is None
+        # Until the end of the connection has arrived here, nobody can know of it.
+        until = time.monotonic() + 5
+        while not is_readable(session):
+            assert time.monotonic() < until
+            time.sleep(0.001)
         assert session.get(f"{service.base_url}/healthz", timeout=5).status_code == 404
+
+
+def is_readable(session):
+    """Tell whether anything, the end included, has arrived on a session's only connection."""
+    (pool,) = session.get_adapter("http://").poolmanager.pools._container.values()
+    connections = [one for one in pool.pool.queue if one is not None and one.sock is not None]
+    return all(select.select([one.sock], [], [], 0)[0] for one in connections)
 
 
 @pytest.mark.parametrize("silent", [False, True])
