@@ -32,6 +32,7 @@ _TOGETHER = 16  # target pixels of one product; more would multiply more zeros
 _PRODUCT = 1 << 18  # multiplications; BLAS shares larger products among threads, which costs more
 _BLOCK = 512  # pixels; the caches hold a block, and its products are worth their calls
 _BLOCK_ELSEWHERE = 8192
+_LEAST = 4  # target pixels of a block's side; their windows overlap the more the fewer they are
 
 
 def support(source: int, target: int) -> int:
@@ -116,7 +117,7 @@ def resample(pixels: Tensor, rows: Taps | slice, columns: Taps | slice) -> Tenso
             pixels = _by_taps(pixels, axis, dim)
         else:
             along = _along_columns if dim else _along_rows
-            pixels = torch.from_numpy(along(pixels.numpy(), axis))
+            pixels = torch.from_numpy(along(pixels.detach().numpy(), axis))
     return pixels
 
 
@@ -168,7 +169,6 @@ def resize(pixels: Tensor, width: int, height: int) -> Tensor:
     Returns float32 in 0..1 on the device of `pixels`, which are cleaned first. Works in blocks, so
     that it needs little more memory than its result.
     """
-    pixels = pixels.detach()
     old_height, old_width, channels = pixels.shape
     result = allocate(height, width, channels, device=pixels.device)
     side = _BLOCK if pixels.device.type == "cpu" else _BLOCK_ELSEWHERE
@@ -192,7 +192,7 @@ class _Part:
 
 def _parts(source: int, target: int, side: int) -> list[_Part]:
     """Cut an axis into parts of about `side` pixels, before or after."""
-    step = max(_TOGETHER, side * min(source, target) // source)
+    step = max(_LEAST, side * min(source, target) // source)
     reach = support(source, target)
     found = []
     for start in range(0, target, step):
@@ -208,18 +208,18 @@ def _parts(source: int, target: int, side: int) -> list[_Part]:
     return found
 
 
-def _store(band: Tensor, place: Tensor) -> None:
-    """Fill `place` with `band` in 0..1."""
+def _store(block: Tensor, place: Tensor) -> None:
+    """Fill `place` with `block`, clamped to 0..1."""
     if place.device.type != "cpu":
-        torch.clamp(band, 0.0, 1.0, out=place)
+        torch.clamp(block, 0.0, 1.0, out=place)
         return
     for channel in range(place.shape[-1]):  # much quicker than together when they lie apart
-        np.clip(band[..., channel].numpy(), 0.0, 1.0, out=place[..., channel].numpy())
+        np.clip(block[..., channel].numpy(), 0.0, 1.0, out=place[..., channel].numpy())
 
 
 def clean(pixels: Tensor) -> Tensor:
     """Return `pixels` as float32 in 0..1 without NaN; themselves if they are that."""
-    pixels = pixels.float()
+    pixels = pixels.detach().float()
     values = pixels.numpy() if pixels.device.type == "cpu" else pixels
     if values.min() >= 0 and values.max() <= 1:  # NaN if one pixel is
         return pixels
