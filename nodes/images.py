@@ -12,13 +12,27 @@ EMPTY_MASK_SIDE = 64
 
 
 def to_images(image: Tensor) -> Tensor:
-    """Return an IMAGE as [batch, height, width, channels]; single images may lack the batch."""
-    return image if image.dim() == 4 else image[None]
+    """Return an IMAGE as [batch, height, width, channels]; single images may lack the batch.
+
+    Raises `InvalidInputError` for what is none.
+    """
+    import torch
+
+    from ..upscale_bridge.local.tensors import take_images
+
+    if isinstance(image, torch.Tensor) and image.dim() == 3:
+        image = image[None]
+    return take_images(image)
 
 
 def to_masks(mask: Tensor) -> Tensor:
-    """Return a MASK [batch, height, width] or [height, width] as one-channel images."""
-    return (mask if mask.dim() == 3 else mask[None])[..., None]
+    """Return a MASK as one-channel images; it may have a channel and may lack the batch.
+
+    Raises `InvalidInputError` for what is none.
+    """
+    from ..upscale_bridge.local.tensors import take_masks
+
+    return take_masks(mask)
 
 
 def is_flat(masks: Tensor) -> bool:

@@ -80,17 +80,16 @@ class LocalESRGANUpscale:
         with host.translated():
             operation = self.OPERATION(**values)
             pixels = images.to_images(image)
+            masks = None if mask is None else images.to_masks(mask)
             monitor = host.ComfyMonitor()
             run = partial(host.service().run, monitor=monitor, descriptor=upscale_model)
             result = run(operation, pixels)
-            if mask is None:
+            if masks is None:
                 masks = images.split_alpha(result.images)
+            elif operation.alpha == "lanczos" or images.is_flat(masks):
+                masks = images.fit_masks(masks, result.images)[..., 0]
             else:
-                masks = images.to_masks(mask)
-                if operation.alpha == "lanczos" or images.is_flat(masks):
-                    masks = images.fit_masks(masks, result.images)[..., 0]
-                else:
-                    masks = run(operation, images.fit_masks(masks, pixels)).images[..., 0]
+                masks = run(operation, images.fit_masks(masks, pixels)).images[..., 0]
             monitor.finish(result.summary, result.images[-1])
             outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
             return results.shown((*outputs, json.dumps(result.info)), result, pixels)

@@ -54,11 +54,12 @@ class RemoteUpscale:
         with host.translated():
             operation = self.OPERATION(**values)
             pixels = images.to_images(image)
+            masks = None if mask is None else images.to_masks(mask)
             result = await host.on_own_thread(partial(host.service().run, operation, pixels))
-            if mask is None:
+            if masks is None:
                 masks = images.split_alpha(result.images)
             else:
-                masks = images.fit_masks(images.to_masks(mask), result.images)[..., 0]
+                masks = images.fit_masks(masks, result.images)[..., 0]
             host.ComfyMonitor().status(result.summary)
             outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
             told = *outputs, json.dumps(result.info)

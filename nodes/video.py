@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..upscale_bridge.errors import InvalidInputError
 from ..upscale_bridge.local.operation import LocalUpscaleVideo
 from ..upscale_bridge.monitor import Monitor
 from . import film, host, results
@@ -143,6 +144,12 @@ def _file_of(video: Any) -> Iterator[Path]:
     """Give the file of a VIDEO; ComfyUI writes one first when it is of images, cut or cropped."""
     from comfy_api.latest import InputImpl
 
+    from ..upscale_bridge.local.tensors import kind_of
+
+    if not hasattr(video, "save_to"):
+        raise InvalidInputError(
+            "video", f"video must be a VIDEO, as Load Video gives one; got {kind_of(video)}."
+        )
     if isinstance(video, InputImpl.VideoFromFile):
         source = video.get_stream_source()
         if isinstance(source, str) and _is_whole(video, Path(source)):

@@ -102,9 +102,13 @@ class Service:
 
         `descriptor` is a model that the host's own loader (spandrel) loaded; it takes the place
         of a local operation's model; `size` (width, height) that of the exact result, for hosts
-        that round it. Raises an `UpscaleError`, or what `monitor` raises.
+        that round it. Raises an `UpscaleError`, or what `monitor` raises: `InvalidInputError`
+        before anything else when `images` are not what `take_images` takes.
         """
+        from .local.tensors import take_images
+
         monitor = monitor or Monitor()
+        images = take_images(images)
         if isinstance(operation, RemoteOperation):
             from .errand import run_remote
 

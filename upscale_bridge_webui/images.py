@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 _MODES = ("L", "LA", "RGB", "RGBA")
 
 
-def to_tensor(image: Image.Image) -> Tensor:
-    """Return float32 [1, height, width, channels] in 0..1; transparency is kept.
+def to_tensor(image: object) -> Tensor:
+    """Return float32 [1, height, width, channels] in 0..1 of a Pillow image; transparency is kept.
 
-    The WebUI opens files lazily: damage may show here first. It is an `InvalidInputError`.
+    The WebUI opens files lazily: damage may show here first. That, and what is no Pillow image,
+    is an `InvalidInputError`.
     """
+    if not isinstance(image, Image.Image):
+        from upscale_bridge.local.tensors import kind_of
+
+        raise InvalidInputError("image", f"image must be a Pillow image; got {kind_of(image)}.")
     try:
         return _read(image)
     except Exception as error:  # a damaged file can fail anywhere inside Pillow

@@ -92,7 +92,11 @@ def ramp(height, width):
 
 @pytest.mark.parametrize("alpha", ["model", "lanczos"])
 @pytest.mark.parametrize(
-    "shape", [(6, 8), (1, 6, 8), (1, 3, 4), (1, 64, 64), (3, 6, 8), (2, 6, 8), (5, 10, 9)]
+    "shape",
+    [
+        *((6, 8), (1, 6, 8), (1, 3, 4), (1, 64, 64), (3, 6, 8), (2, 6, 8), (5, 10, 9)),
+        *((1, 1, 6, 8), (3, 1, 3, 4)),
+    ],
 )
 def test_mask_of_any_size_and_number_fits_the_images(upscale, images, alpha, shape):
     given = ramp(*shape[-2:]).expand(shape)
@@ -103,6 +107,34 @@ def test_mask_of_any_size_and_number_fits_the_images(upscale, images, alpha, sha
     assert mask.max() <= 1
     for one in mask:
         assert torch.allclose(one.mean(0), ramp(1, 16)[0], atol=0.2)  # the model sharpens
+
+
+def test_mask_may_have_a_channel(upscale, images):
+    given = ramp(6, 8).expand(3, 6, 8)
+    expected = upscale(images(3), mask=given)[1]
+    assert torch.equal(upscale(images(3), mask=given[..., None])[1], expected)
+    assert torch.equal(upscale(images(3), mask=given[:, None])[1], expected)
+
+
+NO_MASKS = {
+    "none of them": torch.zeros(0, 6, 8),
+    "an image": torch.zeros(1, 6, 8, 3),
+    "0..255": ramp(6, 8) * 255,
+    "whole numbers": (ramp(6, 8) * 255).byte(),
+    "a list": [ramp(6, 8)],
+}
+
+
+@pytest.mark.parametrize("name", NO_MASKS)
+def test_what_is_no_mask_is_refused_before_all_else(upscale, images, name):
+    with pytest.raises(RuntimeError, match="InvalidInputError: mask must "):
+        upscale(images(), mask=NO_MASKS[name], model="nowhere")
+
+
+@pytest.mark.parametrize("image", [None, [torch.zeros(6, 8, 3)], torch.ones(1, 6, 8, 3).byte()])
+def test_what_is_no_image_is_refused_before_all_else(upscale, image):
+    with pytest.raises(RuntimeError, match="InvalidInputError: images must "):
+        upscale(image, model="nowhere")
 
 
 def test_last_mask_is_repeated(upscale, images):

@@ -207,6 +207,25 @@ def test_mask_of_any_size_and_number_fits_the_result(vendors, run, images, shape
     assert len(service.tasks) == 3, "the mask is not sent"
 
 
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [
+        ("mask", {"mask": torch.zeros(0, 6, 8)}),
+        ("mask", {"mask": torch.zeros(1, 6, 8, 3)}),
+        ("mask", {"mask": torch.full((1, 6, 8), 200.0)}),
+        ("images", {"image": torch.full((1, 6, 8, 3), 200, dtype=torch.uint8)}),
+        ("images", {"image": None}),
+    ],
+)
+def test_what_is_no_image_or_mask_is_refused_before_anything_is_sent(
+    vendors, run, images, name, inputs
+):
+    service = vendors()
+    with pytest.raises(RuntimeError, match=f"InvalidInputError: {name} must "):
+        run("NovitaUpscale", **{"image": images(), **inputs})
+    assert not service.tasks
+
+
 def test_mask_input_wins_over_alpha(vendors, run, images):
     vendors()
     image, mask, _ = run("NovitaUpscale", image=images(1, 4), mask=torch.full((1, 6, 8), 0.25))

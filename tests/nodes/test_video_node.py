@@ -51,6 +51,13 @@ def test_a_video_is_enlarged_with_its_sound(video_node, comfy, source):
     assert left(comfy) == [Path(video.get_stream_source())]
 
 
+@pytest.mark.parametrize("video", [None, [], "a.mp4", torch.zeros(4, 48, 64, 3)])
+def test_what_is_no_video_is_refused_in_a_sentence(video_node, comfy, video):
+    with pytest.raises(RuntimeError, match=r"InvalidInputError: video must be a VIDEO, .*; got "):
+        video_node.upscale(video=video, **VALUES)
+    assert not left(comfy)
+
+
 def test_frames_are_what_the_image_node_gives(video_node, source, upscale):
     video, _ = video_node.upscale(video=VideoFromFile(str(source)), **VALUES)
     found, _ = films.read(video.get_stream_source())

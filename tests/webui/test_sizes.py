@@ -17,6 +17,7 @@ from tests.webui.kit import (
     rounded,
 )
 from upscale_bridge import codecs, sizes
+from upscale_bridge.errors import InvalidInputError
 from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.monitor import Monitor
 from upscale_bridge.remote.providers import NovitaUpscaleV2
@@ -226,3 +227,9 @@ def test_pixels_come_back_as_they_went(webui, mode):
     assert pixels.max() <= 1
     assert pixels.numpy() * 255 == pytest.approx(array(image).reshape(1, 30, 40, -1), abs=1e-3)
     assert differs(part("images").to_image(pixels[0]), image) == 0
+
+
+@pytest.mark.parametrize("image", [None, array(photo(4, 3)), [photo(4, 3)], "photo.png"])
+def test_what_is_no_picture_is_refused_in_a_sentence(webui, image):
+    with pytest.raises(InvalidInputError, match="image must be a Pillow image; got "):
+        part("images").to_tensor(image)

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInputError, OutOfMemoryError
+from ..errors import OutOfMemoryError
 from ..monitor import Monitor
 from .channels import alpha_channel, fill_transparent, layers
 from .devices import PRECISIONS, Memory, is_out_of_memory
@@ -31,6 +31,7 @@ from .loader import Model
 from .operation import LocalUpscale
 from .passes import SMALLEST_TILE, LayerRun, Setting
 from .resample import allocate, clean, resize
+from .tensors import take_images
 
 _CPU_TILE = 192  # activations of larger tiles leave the caches; smaller ones waste on the halo
 _CPU_TILE_LARGE = 512  # for ESRGAN, which works in strips, and models that lose by tiling
@@ -95,10 +96,11 @@ class Engine:
 
         Returns float32 [batch, height', width', channels] in 0..1 on the CPU, of the size that is
         the operation's target, and a report; `size` (width, height) takes its place, for hosts
-        that round it. The input is not modified; values outside 0..1 are clamped, NaN becomes 0.
+        that round it. The input is not modified; values a little outside 0..1 are clamped, NaN
+        becomes 0, and what `take_images` refuses is refused.
         Raises `InvalidInputError`, `EngineError` or whatever `monitor.check` raises.
         """
-        _check_images(images)
+        images = take_images(images)
         started = time.monotonic()
         count, height, width, channels = images.shape
         target = size or operation.target(width, height)
@@ -259,15 +261,6 @@ def _allocate_result(count: int, size: Size, channels: int) -> Tensor:
             f"The result, {count} x {size[0]} x {size[1]} px, needs {need:.1f} GiB of main memory, "
             "which is not there; choose a smaller scale factor or fewer images at a time."
         ) from error
-
-
-def _check_images(images: Tensor) -> None:
-    if images.dim() != 4 or not 1 <= images.shape[-1] <= 4 or 0 in images.shape:
-        raise InvalidInputError(
-            "images",
-            "images must be a tensor [batch, height, width, 1 to 4 channels] without empty sides; "
-            f"got {list(images.shape)}.",
-        )
 
 
 def _key(setting: Setting) -> tuple[str, str, torch.dtype]:

@@ -247,7 +247,7 @@ def centre(pixels: Tensor, width: int, height: int) -> Tensor:
 
     The halves are rounded as AUTOMATIC1111's WebUI rounds them: target // 2 - source // 2.
     """
-    canvas = torch.zeros(height, width, pixels.shape[-1])
+    canvas = torch.zeros(height, width, pixels.shape[-1], dtype=torch.float32)
     left = width // 2 - pixels.shape[1] // 2
     top = height // 2 - pixels.shape[0] // 2
     inside = pixels[max(-top, 0) : height - top, max(-left, 0) : width - left]
