@@ -105,14 +105,28 @@ class Service:
         that round it. Raises an `UpscaleError`, or what `monitor` raises: `InvalidInputError`
         before anything else when `images` are not what `take_images` takes.
         """
+        from .local.state import own_state
+
+        with own_state():
+            return self._run(operation, images, monitor or Monitor(), descriptor, size)
+
+    def _run(
+        self,
+        operation: Operation,
+        images: Tensor,
+        monitor: Monitor,
+        descriptor: object,
+        size: tuple[int, int] | None,
+    ) -> Result:
+        from .local.state import lasting
         from .local.tensors import take_images
 
-        monitor = monitor or Monitor()
         images = take_images(images)
         if isinstance(operation, RemoteOperation):
             from .errand import run_remote
 
-            return run_remote(self, operation, images, monitor)
+            with lasting():
+                return run_remote(self, operation, images, monitor)
         if not isinstance(operation, LocalUpscale):
             raise TypeError(f"unknown operation {type(operation).__name__}")
         model = (
@@ -126,8 +140,10 @@ class Service:
     def resume(self, operation: ResumeTask, monitor: Monitor | None = None) -> Result:
         """Return the result of a remote task that was submitted before; costs nothing."""
         from .errand import resume
+        from .local.state import lasting, own_state
 
-        return resume(self, operation, monitor or Monitor())
+        with own_state(), lasting():
+            return resume(self, operation, monitor or Monitor())
 
     def _wrap(self, descriptor: object) -> Model:
         from .local.loader import wrap_descriptor

@@ -226,6 +226,11 @@ def test_what_is_no_image_or_mask_is_refused_before_anything_is_sent(
     assert not service.tasks
 
 
+def test_result_is_no_tensor_of_inference_mode(vendors, run, images):
+    vendors()
+    assert not run("NovitaUpscale", image=images(2))[0].is_inference()
+
+
 def test_mask_input_wins_over_alpha(vendors, run, images):
     vendors()
     image, mask, _ = run("NovitaUpscale", image=images(1, 4), mask=torch.full((1, 6, 8), 0.25))

@@ -31,6 +31,7 @@ from .loader import Model
 from .operation import LocalUpscale
 from .passes import SMALLEST_TILE, LayerRun, Setting
 from .resample import allocate, clean, resize
+from .state import lasting, own_state, usual_dtype
 from .tensors import take_images
 
 _CPU_TILE = 192  # activations of larger tiles leave the caches; smaller ones waste on the halo
@@ -84,6 +85,8 @@ class Engine:
         self._working: dict[tuple[str, str, torch.dtype], int] = {}
         self._costs: dict[tuple[str, str, torch.dtype], float] = {}
 
+    @own_state()
+    @usual_dtype()
     def upscale(
         self,
         model: Model,
@@ -97,7 +100,8 @@ class Engine:
         Returns float32 [batch, height', width', channels] in 0..1 on the CPU, of the size that is
         the operation's target, and a report; `size` (width, height) takes its place, for hosts
         that round it. The input is not modified; values a little outside 0..1 are clamped, NaN
-        becomes 0, and what `take_images` refuses is refused.
+        becomes 0, and what `take_images` refuses is refused. Autocast, inference mode, gradients
+        and defaults of the caller reach neither the work nor the result.
         Raises `InvalidInputError`, `EngineError` or whatever `monitor.check` raises.
         """
         images = take_images(images)
@@ -254,7 +258,8 @@ def _run_pass(
 
 def _allocate_result(count: int, size: Size, channels: int) -> Tensor:
     try:
-        return allocate(count, size[1], size[0], channels)
+        with lasting():
+            return allocate(count, size[1], size[0], channels)
     except MemoryError as error:
         need = count * size[0] * size[1] * channels * 4 / 2**30
         raise OutOfMemoryError(

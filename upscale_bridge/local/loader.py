@@ -21,6 +21,7 @@ from .halo import Sight, measure_sight
 from .lean import slim
 from .reader import read_weights
 from .room import Room
+from .state import lasting, own_state, usual_dtype
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -97,6 +98,7 @@ class Model:
                 log.debug("%s: %s", self.name, self._sight)
             return self._sight
 
+    @lasting()
     def replica(self, device: torch.device, dtype: torch.dtype) -> Replica:
         """Return the model in `dtype`, to run on `device`; it is not moved there yet."""
         with self._lock:
@@ -145,6 +147,9 @@ class Replica:
         return output, self._call.finite
 
 
+@own_state()
+@lasting()
+@usual_dtype()
 def load_model(path: Path, name: str | None = None) -> Model:
     """Load a weights file, or raise `UnsupportedModelError`.
 
@@ -171,11 +176,14 @@ def load_model(path: Path, name: str | None = None) -> Model:
 
 
 def _build(name: str, weights: dict[str, Tensor], spandrel: Any) -> Any:
-    """Return spandrel's descriptor; weights that its network does not have are left out."""
+    """Return spandrel's descriptor; weights that its network does not have are left out.
+
+    A network is built with random weights; the caller's sequence of random numbers stays as it is.
+    """
     loader = spandrel.ModelLoader("cpu", _registry(spandrel))
     room = _ROOM + _ROOM_SHARE * sum(one.numel() * one.element_size() for one in weights.values())
     try:
-        with Room(room):
+        with torch.random.fork_rng(devices=[]), Room(room):
             return loader.load_from_state_dict(dict(weights))
     except RuntimeError as error:
         names = _surplus(str(error))
@@ -189,7 +197,7 @@ def _build(name: str, weights: dict[str, Tensor], spandrel: Any) -> Any:
             ) from error
     log.warning("%s: left out what its network does not have (%s).", name, some)
     rest = {key: value for key, value in weights.items() if key not in names}
-    with Room(room):
+    with torch.random.fork_rng(devices=[]), Room(room):
         return loader.load_from_state_dict(rest)
 
 
