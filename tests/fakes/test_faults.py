@@ -3,7 +3,7 @@
 import base64
 import email.utils
 import json
-import select
+import selectors
 import threading
 import time
 from contextlib import contextmanager
@@ -115,7 +115,13 @@ def is_readable(session):
     """Tell whether anything, the end included, has arrived on a session's only connection."""
     (pool,) = session.get_adapter("http://").poolmanager.pools._container.values()
     connections = [one for one in pool.pool.queue if one is not None and one.sock is not None]
-    return all(select.select([one.sock], [], [], 0)[0] for one in connections)
+    return all(map(has_arrived, connections))
+
+
+def has_arrived(connection):
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection.sock, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 @pytest.mark.parametrize("silent", [False, True])
