@@ -1,8 +1,10 @@
 """HTTP to a remote API on this machine: what arrives, what breaks, and what is known then."""
 
 import base64
+import gc
 import socket
 import threading
+import weakref
 
 import pytest
 
@@ -70,6 +72,24 @@ def test_answers_come_with_status_body_and_lower_case_headers(service, once):
     assert reply.json()["task_id"] == service.tasks[0].id
     assert service.tasks[0].image == PNG
     assert send(line, POLL).status == 404
+
+
+def test_what_an_answer_was_for_is_not_kept_with_its_connection(service):
+    line = line_to(service.base_url)
+
+    class Task:
+        def __init__(self, line):
+            self.line = line
+
+        def check(self):
+            """Do not stop."""
+
+    task = Task(line)
+    known = weakref.ref(task)
+    assert send(line, POLL, stop=task.check).status == 404
+    del line, task
+    gc.collect()
+    assert known() is None
 
 
 def test_body_is_sent_with_its_length_and_in_order():

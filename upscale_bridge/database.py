@@ -53,19 +53,20 @@ class Database(Generic[Row]):
         row: type[Row],
         migrations: Sequence[Migration],
         indexes: tuple[str, ...] = (),
-        written: Callable[[], None] | None = None,
         damaged: str = "Move it away and keep it.",
     ) -> None:
-        """`indexes` are column lists; `written` is called after each change by this program.
+        """`indexes` are column lists; `damaged` says what to do about a file that is damaged.
 
-        `damaged` says what to do about a file that is damaged; nothing is changed in such a one.
+        Nothing is changed in such a one.
 
         The file is made, or brought to the newest version, when first needed. Before that a copy
         of the older version is put beside it, in place of an earlier copy.
         """
         self._path, self._table, self._row = path, table, row
         self._migrations, self._indexes = migrations, indexes
-        self._written, self._damaged = written, damaged
+        self._damaged = damaged
+        self.listeners: list[Callable[[], None]] = []
+        """Called after every change that this program makes, from the thread that made it."""
         self._names = [field.name for field in fields(row)]  # type: ignore[arg-type]
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
@@ -88,8 +89,9 @@ class Database(Generic[Row]):
                     raise
             except sqlite3.Error as error:
                 raise self._unusable(error) from error
-        if self._written is not None and not reading:
-            self._written()
+        if not reading:
+            for listener in self.listeners:
+                listener()
 
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         """Run one statement, inside a transaction."""

@@ -187,6 +187,7 @@ class _Response(HTTPResponse):
         self._watch.in_head = True
         super().begin()
         self._watch.in_head = False
+        del self._watch  # a connection keeps its last answer, which may keep nothing else
         # What is no header would be logged by urllib3, whatever it is.
         self.msg.defects.clear()
         self.msg.set_payload("")

@@ -48,14 +48,15 @@ class Journal:
         self._folder = folder
         self._clock = clock or Clock()
         self._lock = threading.RLock()
-        self.listeners: list[Callable[[], None]] = []
-        """Called after every change that this program makes, from the thread that made it."""
-        self._database = Database(
-            folder / FILE, "tasks", Task, MIGRATIONS, ("ticket",), self._tell, _DAMAGED
-        )
+        self._database = Database(folder / FILE, "tasks", Task, MIGRATIONS, ("ticket",), _DAMAGED)
         self._seen = SeenTime(self._database, self._clock)
         self._active: set[str] = set()
         self._owners = Owners(folder / "owners")
+
+    @property
+    def listeners(self) -> list[Callable[[], None]]:
+        """Called after every change that this program makes, from the thread that made it."""
+        return self._database.listeners
 
     @property
     def results(self) -> Path:
@@ -277,10 +278,6 @@ class Journal:
             ).fetchall()
         times = sorted(float(row[0]) for row in rows)
         return times[len(times) // 2] if times else None
-
-    def _tell(self) -> None:
-        for listener in self.listeners:
-            listener()
 
     def _abandon(self, task: Task, reason: str) -> Task | None:
         """Forget a task that was never submitted, or keep it as ambiguous and return it.
