@@ -125,7 +125,7 @@ def call_bare(command: str, fake: Any, seed: int) -> float:
     import requests
 
     from tests.remote.kit import picture
-    from upscale_bridge import codecs
+    from upscale_bridge.images import codecs
 
     data = codecs.encode(picture(seed)[0]).data
     text = base64.b64encode(data).decode()

@@ -7,7 +7,7 @@ more for its time), interleaved so that a busy machine hits all alike:
 
 - float: Pillow's LANCZOS of one float plane (mode F) after the other, which computes the same
 - 8 bits: Pillow's LANCZOS of L, RGB or RGBA, which rounds between the axes
-- ours: `resize` of upscale_bridge/local/resample.py
+- ours: `resize` of upscale_bridge/images/resample.py
 
 Pillow's time is that of its `resize` alone, without making planes of an array. Memory is the peak
 resident size during the call, less what was resident before it, in units of the float result.
@@ -111,7 +111,7 @@ def measure(case: str, name: str) -> dict[str, float]:
     sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
     from local import read_status
 
-    from upscale_bridge.local.resample import resize
+    from upscale_bridge.images.resample import resize
 
     channels, width, height, *size = CASES[case]
     pixels = np.random.default_rng(0).random((height, width, channels), np.float32)

@@ -20,7 +20,8 @@ CROP = (100, 60, 260, 200)  # left, top, right, bottom in the photo: eyes and wh
 def main() -> None:
     """Upscale, compare and say where the pictures are."""
     sys.path.insert(0, str(ROOT))
-    from upscale_bridge import LocalUpscale, codecs, run
+    from upscale_bridge import LocalUpscale, run
+    from upscale_bridge.images import codecs
 
     photo = codecs.decode(PHOTO.read_bytes(), PHOTO.name)
     result = run(LocalUpscale(scale_factor=SCALE), photo.pixels[None])

@@ -51,7 +51,8 @@ def files() -> dict[str, Json]:
     pack = load_pack()
     titles = pack.NODE_DISPLAY_NAME_MAPPINGS
     nodes = {name: draw(titles[name], node) for name, node in pack.NODE_CLASS_MAPPINGS.items()}
-    own = {text: text for text in [*said_by_scripts(), *said_by_the_core(), *announced(pack)]}
+    texts = {*said_by_scripts(), *said_by_the_core(), *announced(pack)}
+    own = {text: text for text in sorted(texts)}
     return {**PAGE, "main": {**PAGE["main"], OWN: own}, "nodeDefs": nodes}
 
 

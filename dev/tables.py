@@ -13,13 +13,13 @@ README = ROOT / "README.md"
 sys.path.insert(0, str(ROOT))
 
 from upscale_bridge import LocalUpscale  # noqa: E402 (the checkout need not be installed)
-from upscale_bridge.errand import ResumeTask  # noqa: E402
+from upscale_bridge.contract.shared import SHARED  # noqa: E402
 from upscale_bridge.local.catalogue import catalogue  # noqa: E402
 from upscale_bridge.local.operation import LocalUpscaleVideo  # noqa: E402
 from upscale_bridge.params import Operation, Param  # noqa: E402
-from upscale_bridge.remote.choices import SHARED  # noqa: E402
-from upscale_bridge.remote.providers import OPERATIONS  # noqa: E402
-from upscale_bridge.settings import Settings  # noqa: E402
+from upscale_bridge.remote.run import ResumeTask  # noqa: E402
+from upscale_bridge.storage.settings import Settings  # noqa: E402
+from upscale_bridge.vendors import OPERATIONS  # noqa: E402
 from upscale_bridge_webui.names import PREFIX  # noqa: E402
 
 NODES: dict[str, type[Operation]] = {

@@ -7,11 +7,11 @@ POST /upscale_bridge/advice    {"node": "NovitaUpscale", "values": {...}, "size"
 
 from __future__ import annotations
 
-from ..upscale_bridge.advice import advise
 from ..upscale_bridge.errors import InvalidInputError
 from ..upscale_bridge.local.operation import LocalUpscale, LocalUpscaleVideo
 from ..upscale_bridge.params import Operation
-from ..upscale_bridge.remote.providers import OPERATIONS
+from ..upscale_bridge.preflight import advise
+from ..upscale_bridge.vendors import OPERATIONS
 from . import host
 from .http import PREFIX, Handler, Json, telling
 

@@ -16,15 +16,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..upscale_bridge.errors import (
-    OutOfMemoryError,
-    SettingsError,
-    StoppedError,
-    UpscaleError,
-)
-from ..upscale_bridge.keys import Keys
+from ..upscale_bridge.errors import OutOfMemoryError, SettingsError, StoppedError, UpscaleError
 from ..upscale_bridge.monitor import Monitor
 from ..upscale_bridge.service import Service
+from ..upscale_bridge.storage.keys import Keys
 from ..upscale_bridge.texts import printable
 
 if TYPE_CHECKING:
@@ -275,7 +270,7 @@ def _show_text(text: str, *, stays: bool = False) -> None:
 def _preview(tile: torch.Tensor) -> tuple[str, Any, int]:
     from PIL import Image
 
-    from ..upscale_bridge.codecs import to_uint8
+    from ..upscale_bridge.images.codecs import to_uint8
 
     array = to_uint8(tile)
     image = Image.fromarray(array[..., :3] if array.shape[-1] >= 3 else array[..., 0])

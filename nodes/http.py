@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..upscale_bridge.contract.http import Json
+from ..upscale_bridge.contract.reading import is_unicode
 from ..upscale_bridge.errors import UpscaleError
-from ..upscale_bridge.origins import collect, is_json, is_local, refuse_cross_site
-from ..upscale_bridge.remote.wire import is_unicode
+from ..upscale_bridge.network.origins import collect, is_json, is_local, refuse_cross_site
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-Json = dict[str, Any]
 Handler = Callable[["web.Request"], Awaitable["web.StreamResponse"]]
 
 PREFIX = "/upscale_bridge"

@@ -44,7 +44,7 @@ def fit_masks(masks: Tensor, images: Tensor) -> Tensor:
     """Return `masks` [B, H, W, 1] in the size and number of `images`; the last one is repeated."""
     import torch
 
-    from ..upscale_bridge.local.resample import resize
+    from ..upscale_bridge.images.resample import resize
 
     count, height, width, _ = images.shape
     masks = masks[:count]

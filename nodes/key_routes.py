@@ -12,29 +12,29 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from ..upscale_bridge.contract.vendor import Vendor
 from ..upscale_bridge.errors import InvalidInputError, UpscaleError
-from ..upscale_bridge.remote.provider import Provider
-from ..upscale_bridge.remote.providers import PROVIDERS
+from ..upscale_bridge.vendors import VENDORS
 from . import host
 from .http import PREFIX, Handler, Json, answer, is_here, read, telling
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-EVENT = "upscale_bridge.keys"
+EVENT = "upscale_bridge.storage.keys"
 
 
 def describe(*, hints: bool = True) -> Json:
     """Return what the page may know: never more than a key's last characters, if `hints`."""
     keys, rows = host.keys(), []
-    for provider in PROVIDERS:
-        found = keys.find(provider.name)
+    for vendor in VENDORS:
+        found = keys.find(vendor.name)
         rows.append(
             {
-                "name": provider.name,
-                "title": provider.title,
-                "variable": provider.key_variable,
-                "page": provider.key_page,
+                "name": vendor.name,
+                "title": vendor.title,
+                "variable": vendor.key_variable,
+                "page": vendor.key_page,
                 "origin": found.origin if found else None,
                 "hint": found.secret.hint if found and hints else None,
             }
@@ -75,11 +75,11 @@ def test(body: Json) -> Json:
     return {"text": host.service().client.try_key(_provider(body))}
 
 
-def _provider(body: Json) -> Provider:
-    for provider in PROVIDERS:
-        if provider.name == body.get("name"):
-            return provider
-    raise InvalidInputError("name", "There is no provider of that name.")
+def _provider(body: Json) -> Vendor:
+    for vendor in VENDORS:
+        if vendor.name == body.get("name"):
+            return vendor
+    raise InvalidInputError("name", "There is no vendor of that name.")
 
 
 def _refuse_far(request: web.Request) -> str:

@@ -7,9 +7,9 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..upscale_bridge.errand import ResumeTask
-from ..upscale_bridge.remote import providers
-from ..upscale_bridge.remote.provider import RemoteOperation
+from ..upscale_bridge import vendors
+from ..upscale_bridge.contract.operation import RemoteOperation
+from ..upscale_bridge.remote.run import ResumeTask
 from . import host, images, results
 from .inputs import widgets
 
@@ -34,7 +34,7 @@ class RemoteUpscale:
     def __init_subclass__(cls) -> None:
         cls.DESCRIPTION = cls.OPERATION.__doc__
         cls.DEPRECATED = cls.OPERATION.deprecated
-        cls.SEARCH_ALIASES = ["upscale api", "remote upscale", cls.OPERATION.provider.name]
+        cls.SEARCH_ALIASES = ["upscale api", "remote upscale", cls.OPERATION.vendor.name]
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
@@ -69,31 +69,31 @@ class RemoteUpscale:
 class NovitaUpscale(RemoteUpscale):
     """Novita Upscale."""
 
-    OPERATION = providers.NovitaUpscale
+    OPERATION = vendors.NovitaUpscale
 
 
 class NovitaUpscaleToResolution(RemoteUpscale):
     """Novita Upscale to Resolution."""
 
-    OPERATION = providers.NovitaUpscaleToResolution
+    OPERATION = vendors.NovitaUpscaleToResolution
 
 
 class NovitaUpscaleV2(RemoteUpscale):
     """Novita Upscale V2."""
 
-    OPERATION = providers.NovitaUpscaleV2
+    OPERATION = vendors.NovitaUpscaleV2
 
 
 class PhotioUpscale(RemoteUpscale):
     """Photio Upscale."""
 
-    OPERATION = providers.PhotioUpscale
+    OPERATION = vendors.PhotioUpscale
 
 
 class WaveSpeedUpscale(RemoteUpscale):
     """WaveSpeed Upscale."""
 
-    OPERATION = providers.WaveSpeedUpscale
+    OPERATION = vendors.WaveSpeedUpscale
 
 
 class ResumeUpscaleTask:

@@ -50,7 +50,7 @@ def shown(outputs: tuple[Any, ...], result: Result, before: Tensor | None = None
 
 def _keep(pixels: Tensor) -> dict[str, str]:
     """Write an image into ComfyUI's temporary folder, which it empties itself."""
-    from ..upscale_bridge import codecs
+    from ..upscale_bridge.images import codecs
 
     if pixels.shape[-1] in (2, 4):
         pixels = pixels[..., :-1]

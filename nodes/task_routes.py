@@ -20,12 +20,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..upscale_bridge.errand import ResumeTask
+from ..upscale_bridge.contract.operation import RemoteOperation
 from ..upscale_bridge.errors import InvalidInputError, UpscaleError
 from ..upscale_bridge.remote.journal import Journal
-from ..upscale_bridge.remote.provider import RemoteOperation
-from ..upscale_bridge.remote.providers import OPERATIONS
+from ..upscale_bridge.remote.run import ResumeTask
 from ..upscale_bridge.remote.task import Task
+from ..upscale_bridge.vendors import OPERATIONS
 from . import host
 from .http import PREFIX, Json, answer, asking, telling
 
@@ -50,7 +50,7 @@ def describe() -> Json:
                 "ticket": task.ticket,
                 "state": task.state,
                 "title": kinds[task.operation].title,
-                "has_tickets": kinds[task.operation].wire.has_tickets,
+                "has_tickets": kinds[task.operation].has_tasks(),
                 "input_size": [task.width, task.height],
                 "created": task.created,
                 "finished": task.finished,
@@ -117,7 +117,7 @@ async def thumbnail(request: web.Request) -> web.StreamResponse:
 
 
 def _price(kind: type[RemoteOperation], task: Task) -> Json | None:
-    if task.base_url != kind.provider.base_url:  # another host has other prices
+    if task.base_url != kind.vendor.base_url:  # another host has other prices
         return None
     try:
         price = kind(**json.loads(task.parameters)).price
@@ -146,8 +146,8 @@ def _file(request: web.Request) -> Path | None:
 
 @lru_cache(maxsize=2 * _MOST)
 def _small(path: Path) -> bytes:
-    from ..upscale_bridge import codecs
-    from ..upscale_bridge.local.resample import resize
+    from ..upscale_bridge.images import codecs
+    from ..upscale_bridge.images.resample import resize
 
     pixels = codecs.decode(path.read_bytes(), "the result", codecs.RESULT_FORMATS).pixels
     height, width = pixels.shape[:2]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..upscale_bridge.errors import InvalidInputError
 from ..upscale_bridge.local.operation import LocalUpscaleVideo
 from ..upscale_bridge.monitor import Monitor
-from . import film, host, results
+from . import host, results, video_io
 from .local import CONNECTED_MODEL, model_widgets
 
 if TYPE_CHECKING:
@@ -63,14 +63,14 @@ class LocalESRGANUpscaleVideo:
         with host.translated(), _file_of(video) as source:
             operation = self.OPERATION(**values)
             monitor = host.ComfyMonitor()
-            found = film.look(source)
+            found = video_io.look(source)
             if found.bits > 8:
                 monitor.notice(f"The video has {found.bits} bits per channel; the result has 8.")
             run = partial(host.service().run, operation, descriptor=upscale_model)
-            frames = _Frames(run, monitor, found.frames)
+            frames = _FrameRun(run, monitor, found.frames)
             target = _new_file()
             size = operation.target(found.width, found.height)
-            written = film.rewrite(source, target, found, size, operation.crf, frames.change)
+            written = video_io.rewrite(source, target, found, size, operation.crf, frames.change)
             if written.damaged:
                 monitor.notice(f"{written.damaged} damaged parts of the video were left out.")
             result, before = frames.shown(written)
@@ -79,7 +79,7 @@ class LocalESRGANUpscaleVideo:
             return results.shown(outputs, result, before)
 
 
-class _Frames:
+class _FrameRun:
     """Passes frames through the operation, and keeps one of them to show."""
 
     def __init__(self, run: Any, monitor: Monitor, total: int) -> None:
@@ -97,7 +97,7 @@ class _Frames:
         self._monitor.status(self._told())
         return result.images
 
-    def shown(self, written: film.Written) -> tuple[Result, Tensor]:
+    def shown(self, written: video_io.Written) -> tuple[Result, Tensor]:
         """Return what to show for the whole video: a result with one frame, and the original."""
         ((result, before),) = self._kept
         seconds = round(time.monotonic() - self._started, 3)
@@ -166,7 +166,7 @@ def _file_of(video: Any) -> Iterator[Path]:
 def _is_whole(video: Any, source: Path) -> bool:
     """Tell whether a VIDEO is all of its file; ComfyUI 0.8 cannot cut yet and has no method."""
     window = getattr(video, "get_active_trim_window", lambda: (0, 0))()
-    found = film.look(source)
+    found = video_io.look(source)
     return not any(window) and sorted(video.get_dimensions()) == sorted((found.width, found.height))
 
 

@@ -22,8 +22,9 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from tests import tiffs
-from upscale_bridge import LocalUpscale, Monitor, batch, codecs
+from upscale_bridge import LocalUpscale, Monitor, batch
 from upscale_bridge.errors import InvalidInputError
+from upscale_bridge.images import codecs
 from upscale_bridge.service import Result
 
 TWICE = LocalUpscale(scale_factor=2)
@@ -500,10 +501,10 @@ def attempt(case, format, folder):
     """Put a case through the command's steps; return what came of it, or raise."""
     source, target = folder / "in.bin", folder / f"out.{TARGETS[format]}"
     source.write_bytes(case.data)
-    job = batch.Job(source, target)
+    job = batch.FileJob(source, target)
     try:
-        output = batch.Output(overwrite=True)
-        done = batch.run_job(job, TWICE, batch.Size(), output, Repeats(), Monitor())
+        output = batch.OutputOptions(overwrite=True)
+        done = batch.run_job(job, TWICE, batch.WantedSize(), output, Repeats(), Monitor())
     except InvalidInputError as error:
         said = str(error)
         if case.refused:

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upscale_bridge import codecs
-from upscale_bridge.batch import STREAM, Job, Output, Size, plan_jobs
+from upscale_bridge.batch import STREAM, FileJob, OutputOptions, WantedSize, plan_jobs
 from upscale_bridge.errors import InvalidInputError
+from upscale_bridge.images import codecs
 
 PIXELS = st.integers(1, 20_000)
 
@@ -27,7 +27,7 @@ def pictures(tmp_path, monkeypatch):
 
 def plan(inputs, out, *, recursive=False, **output):
     """Return the planned (source, target) pairs as text with slashes."""
-    jobs = plan_jobs(inputs, out, Output(**output), recursive=recursive)
+    jobs = plan_jobs(inputs, out, OutputOptions(**output), recursive=recursive)
     return [tuple(p if p == STREAM else p.as_posix() for p in (j.source, j.target)) for j in jobs]
 
 
@@ -64,7 +64,7 @@ def test_pictures_that_cannot_be_read_are_named_in_one_line(pictures, name):
     for number in (1, 2):
         Path("in", f"{number}{name}").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
     said = []
-    jobs = plan_jobs(["in"], "out", Output(), say=said.append)
+    jobs = plan_jobs(["in"], "out", OutputOptions(), say=said.append)
     assert [job.source.name for job in jobs] == ["a.png", "b.JPG"]
     (line,) = said
     assert line.startswith("2 pictures of formats that are not read: ")
@@ -72,7 +72,7 @@ def test_pictures_that_cannot_be_read_are_named_in_one_line(pictures, name):
     Path("alone").mkdir()
     Path("in", f"1{name}").rename(Path("alone", name))
     with pytest.raises(InvalidInputError, match="No pictures found that can be read"):
-        plan_jobs(["alone"], "out", Output())
+        plan_jobs(["alone"], "out", OutputOptions())
 
 
 @pytest.mark.parametrize("name", ["c.heic", "c.tga"])
@@ -193,25 +193,25 @@ def test_no_pictures_is_refused(pictures, inputs):
 
 
 def test_missing_file_becomes_a_job_so_that_the_others_run(pictures):
-    jobs = plan_jobs(["in/none.png", "in/a.png"], "out", Output())
-    assert jobs[0] == Job(Path("in/none.png"), Path("out/none.png"))
+    jobs = plan_jobs(["in/none.png", "in/a.png"], "out", OutputOptions())
+    assert jobs[0] == FileJob(Path("in/none.png"), Path("out/none.png"))
 
 
 def test_size_without_a_wish_is_the_default():
-    assert Size().factor(30, 20, 4.0) == 4.0
+    assert WantedSize().factor(30, 20, 4.0) == 4.0
 
 
 @given(width=PIXELS, height=PIXELS, wanted=PIXELS)
 def test_width_height_and_longest_edge_are_met_exactly(width, height, wanted):
-    assert round(width * Size(width=wanted).factor(width, height, 4.0)) == wanted
-    assert round(height * Size(height=wanted).factor(width, height, 4.0)) == wanted
-    longest = Size(longest_edge=wanted).factor(width, height, 4.0)
+    assert round(width * WantedSize(width=wanted).factor(width, height, 4.0)) == wanted
+    assert round(height * WantedSize(height=wanted).factor(width, height, 4.0)) == wanted
+    longest = WantedSize(longest_edge=wanted).factor(width, height, 4.0)
     assert max(round(width * longest), round(height * longest)) == wanted
 
 
 @given(width=PIXELS, height=PIXELS, box=st.tuples(PIXELS, PIXELS))
 def test_picture_fits_inside_the_box_and_touches_it(width, height, box):
-    factor = Size(*box).factor(width, height, 4.0)
+    factor = WantedSize(*box).factor(width, height, 4.0)
     sides = (round(width * factor), round(height * factor))
     assert sides[0] <= box[0]
     assert sides[1] <= box[1]

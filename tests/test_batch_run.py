@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from upscale_bridge import LocalUpscale, Monitor, Service, batch, codecs
-from upscale_bridge.batch import Job, Output, Size
+from upscale_bridge import LocalUpscale, Monitor, Service, batch
+from upscale_bridge.batch import FileJob, OutputOptions, WantedSize
 from upscale_bridge.errors import InvalidInputError, SettingsError
+from upscale_bridge.images import codecs
 
 TWICE = LocalUpscale(scale_factor=2)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -28,9 +29,11 @@ def run(service, tmp_path):
     """Enlarge tmp_path/<source> twice into tmp_path/out/<target>; return (done, target)."""
 
     def enlarge(source, target=None, size=None, **output):
-        size = size or Size()
-        job = Job(tmp_path / source, tmp_path / "out" / (target or source))
-        return batch.run_job(job, TWICE, size, Output(**output), service, Monitor()), job.target
+        size = size or WantedSize()
+        job = FileJob(tmp_path / source, tmp_path / "out" / (target or source))
+        return batch.run_job(
+            job, TWICE, size, OutputOptions(**output), service, Monitor()
+        ), job.target
 
     return enlarge
 
@@ -59,8 +62,8 @@ def test_file_is_enlarged_and_reported(run, tmp_path):
 def test_result_that_is_there_is_skipped_before_anything_is_read(tmp_path):
     target = tmp_path / "a.png"
     target.write_bytes(b"kept")
-    job = Job(tmp_path / "missing.png", target)
-    done = batch.run_job(job, TWICE, Size(), Output(), None, Monitor())
+    job = FileJob(tmp_path / "missing.png", target)
+    done = batch.run_job(job, TWICE, WantedSize(), OutputOptions(), None, Monitor())
     assert (done.status, done.info) == ("skipped", {})
     assert target.read_bytes() == b"kept"
 
@@ -76,7 +79,7 @@ def test_overwrite_replaces_the_result(run, tmp_path):
 
 def test_wanted_size_replaces_the_scale(run, tmp_path):
     picture(tmp_path / "a.png")
-    done, _ = run("a.png", size=Size(width=33))
+    done, _ = run("a.png", size=WantedSize(width=33))
     assert done.info["size"] == (33, 26)
 
 
@@ -124,9 +127,9 @@ def test_alpha_into_jpeg_is_refused_before_the_computing(tmp_path):
     image = Image.new("RGBA", (9, 9), (1, 2, 3, 255))
     image.putpixel((4, 4), (1, 2, 3, 254))
     image.save(tmp_path / "a.png")
-    job = Job(tmp_path / "a.png", tmp_path / "out/a.jpg")
+    job = FileJob(tmp_path / "a.png", tmp_path / "out/a.jpg")
     with pytest.raises(InvalidInputError, match="transparency"):
-        batch.run_job(job, TWICE, Size(), Output(), None, Monitor())
+        batch.run_job(job, TWICE, WantedSize(), OutputOptions(), None, Monitor())
     assert files(tmp_path / "out") == []
 
 
@@ -218,7 +221,7 @@ def test_stream_keeps_the_format_unless_told(service, monkeypatch, format, expec
     out = io.BytesIO()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data.getvalue())))
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out))
-    job = Job(batch.STREAM, batch.STREAM)
-    batch.run_job(job, TWICE, Size(), Output(format=format), service, Monitor())
+    job = FileJob(batch.STREAM, batch.STREAM)
+    batch.run_job(job, TWICE, WantedSize(), OutputOptions(format=format), service, Monitor())
     result = codecs.decode(out.getvalue())
     assert (result.format, tuple(result.pixels.shape)) == (expected, (10, 12, 3))

@@ -19,7 +19,7 @@ ROWS = {"journal": Task, "queue": Job}
 MIGRATIONS = {"journal": task.MIGRATIONS, "queue": sqlite_queue.MIGRATIONS}
 OPEN = {"journal": Journal, "queue": SqliteQueue}
 FILL = {"journal": fill_journal, "queue": fill_queue}
-KINDS = {"str": "TEXT", "State": "TEXT", "int": "INTEGER", "float": "REAL"}
+KINDS = {"str": "TEXT", "TaskState": "TEXT", "JobState": "TEXT", "int": "INTEGER", "float": "REAL"}
 STORED = sorted(DATA.glob("journal/v*.sqlite3")) + sorted(DATA.glob("queue/v*.sqlite3"))
 ADVICE = (
     "A stored file has no such column. Append a Migration to MIGRATIONS in {place}: one statement "

@@ -9,14 +9,15 @@ Nothing heavy is imported until an operation runs.
 from .errors import UpscaleError
 from .local.operation import LocalUpscale
 from .monitor import Monitor
-from .remote.providers import (
+from .result import Result
+from .service import Service, run
+from .vendors import (
     NovitaUpscale,
     NovitaUpscaleToResolution,
     NovitaUpscaleV2,
     PhotioUpscale,
     WaveSpeedUpscale,
 )
-from .service import Result, Service, run
 
 __all__ = [
     "LocalUpscale",

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import codecs
+from .contract.operation import RemoteOperation
 from .errors import InvalidInputError, SettingsError
-from .folders import NOT_READ, READ, WRITTEN, identity, is_folder, is_there, pictures
+from .images import codecs
+from .images.folders import NOT_READ, READ, WRITTEN, identity, is_folder, is_there, pictures
+from .images.metadata import Metadata, listed
 from .local.operation import LocalUpscale
-from .metadata import Metadata, listed
 from .monitor import Monitor
-from .remote.provider import RemoteOperation
 from .service import Service
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _LEAST_FREE = 1 << 16
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputOptions:
     """How results are written."""
 
     format: str | None = None
@@ -50,7 +50,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Size:
+class WantedSize:
     """The wanted size in pixels; the aspect ratio is kept, the picture fits inside."""
 
     width: int | None = None
@@ -68,7 +68,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Job:
+class FileJob:
     """One file and where its result goes; a `Path`, or `STREAM`."""
 
     source: Path | str
@@ -76,10 +76,10 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Done:
+class FileResult:
     """What became of a job."""
 
-    job: Job
+    job: FileJob
     status: Literal["done", "skipped"]
     info: dict[str, Any]
     summary: str = ""
@@ -90,11 +90,11 @@ class Done:
 def plan_jobs(
     inputs: Sequence[str],
     out: str | None,
-    output: Output,
+    output: OutputOptions,
     *,
     recursive: bool = False,
     say: Callable[[str], None] = lambda text: None,
-) -> list[Job]:
+) -> list[FileJob]:
     """Return a job for every picture that `inputs` (files, folders, patterns, "-") name.
 
     `out` is a file for a single input file, else a folder; "-" (or None when the input is "-")
@@ -107,12 +107,12 @@ def plan_jobs(
     if out is None or out == STREAM:
         if len(sources) > 1 or (out is None and sources[0][0] != STREAM):
             raise InvalidInputError("--output", "Name a folder for the results with -o.")
-        return [Job(sources[0][0], STREAM)]
+        return [FileJob(sources[0][0], STREAM)]
     single = len(sources) == 1 and not is_folder(Path(out)) and Path(out).suffix.lower() in WRITTEN
     jobs = (
-        [Job(sources[0][0], Path(out))]
+        [FileJob(sources[0][0], Path(out))]
         if single
-        else [Job(source, Path(out) / _result_name(below, output)) for source, below in sources]
+        else [FileJob(source, Path(out) / _result_name(below, output)) for source, below in sources]
     )
     _refuse_collisions(jobs, output)
     if single and output.format not in (None, WRITTEN[Path(out).suffix.lower()]):
@@ -123,19 +123,19 @@ def plan_jobs(
 
 
 def run_job(
-    job: Job,
+    job: FileJob,
     operation: LocalUpscale | RemoteOperation,
-    size: Size,
-    output: Output,
+    size: WantedSize,
+    output: OutputOptions,
     service: Service,
     monitor: Monitor,
-) -> Done:
+) -> FileResult:
     """Upscale one file, or skip it when its result is there already.
 
     `size` is for the local operation alone: it takes any factor.
     """
     if isinstance(job.target, Path) and is_there(job.target) and not output.overwrite:
-        return Done(job, "skipped", {})
+        return FileResult(job, "skipped", {})
     name = str(job.source)
     _check_target(job.target, output)
     decoded = codecs.decode(_read(job.source), name)
@@ -151,13 +151,14 @@ def run_job(
             left_out.append("8 of 16 bits per channel (services give back 8)")
     codecs.check_format(format, target, transparent=pixels.shape[-1] in (2, 4))
     _check_room(job.target, format, target, pixels.shape[-1] * bits // 8)
-    result = service.run(operation, pixels[None], monitor, size=target)
+    exact = target if isinstance(operation, LocalUpscale) else None
+    result = service.run(operation, pixels[None], monitor, size=exact)
     about = decoded.about if output.metadata else _colours_of(decoded.about)
     enlarged = result.images[0]
     left_out += codecs.unfit(about, format, (enlarged.shape[1], enlarged.shape[0]), bits)
     picture = codecs.encode(enlarged, format, quality=output.quality, bits=bits, about=about)
     write(job.target, picture.data, overwrite=output.overwrite)
-    return Done(job, "done", result.info, result.summary, tuple(dict.fromkeys(left_out)))
+    return FileResult(job, "done", result.info, result.summary, tuple(dict.fromkeys(left_out)))
 
 
 def _writable(decoded: codecs.Decoded, format: str, left_out: list[str]) -> Tensor:
@@ -174,7 +175,7 @@ def _writable(decoded: codecs.Decoded, format: str, left_out: list[str]) -> Tens
 
 
 def _sized(
-    operation: LocalUpscale, size: Size, width: int, height: int
+    operation: LocalUpscale, size: WantedSize, width: int, height: int
 ) -> tuple[LocalUpscale, tuple[int, int]]:
     """Return what brings a picture to the wanted size, which no factor limits, and that size."""
     factor = size.factor(width, height, operation.scale_factor)
@@ -259,12 +260,12 @@ def _refuse_ending(out: str) -> None:
         )
 
 
-def _without_results(jobs: list[Job], output: Output) -> list[Job]:
+def _without_results(jobs: list[FileJob], output: OutputOptions) -> list[FileJob]:
     """Leave out what an earlier run made, where results lie among the pictures."""
     results = {identity(Path(job.target)) for job in jobs}
     names = {(Path(job.source).parent, Path(job.source).stem) for job in jobs}
 
-    def is_result(job: Job) -> bool:
+    def is_result(job: FileJob) -> bool:
         source = Path(job.source)
         if identity(source) in results:
             return True
@@ -280,7 +281,7 @@ def _without_results(jobs: list[Job], output: Output) -> list[Job]:
     return [job for job in jobs if not is_result(job)]
 
 
-def _result_name(below: Path, output: Output) -> Path:
+def _result_name(below: Path, output: OutputOptions) -> Path:
     suffix = below.suffix
     if output.format and WRITTEN.get(suffix.lower()) != output.format:
         suffix = ".jpg" if output.format == "jpeg" else f".{output.format}"
@@ -289,8 +290,8 @@ def _result_name(below: Path, output: Output) -> Path:
     return below.with_name(below.stem + output.suffix + suffix)
 
 
-def _refuse_collisions(jobs: list[Job], output: Output) -> None:
-    taken: dict[str, Job] = {}
+def _refuse_collisions(jobs: list[FileJob], output: OutputOptions) -> None:
+    taken: dict[str, FileJob] = {}
     for job in jobs:
         target = Path(job.target).resolve()
         # Names that differ in their case only are one file there.
@@ -309,7 +310,7 @@ def _refuse_collisions(jobs: list[Job], output: Output) -> None:
             )
 
 
-def _advice(first: Path, second: Path, output: Output) -> str:
+def _advice(first: Path, second: Path, output: OutputOptions) -> str:
     """Say how the results of two files get two names."""
     if first.name.casefold() == second.name.casefold():
         return (
@@ -321,7 +322,7 @@ def _advice(first: Path, second: Path, output: Output) -> str:
     return "rename one of them, or upscale them in two runs with an --output of their own"
 
 
-def _format(job: Job, output: Output, source: str) -> str:
+def _format(job: FileJob, output: OutputOptions, source: str) -> str:
     if output.format:
         return output.format
     if isinstance(job.target, Path):
@@ -340,7 +341,7 @@ def _read(source: Path | str) -> bytes:
         ) from error
 
 
-def _check_target(target: Path | str, output: Output) -> None:
+def _check_target(target: Path | str, output: OutputOptions) -> None:
     """Raise what would keep a file from being written, as far as it is known before."""
     if isinstance(target, str):
         return

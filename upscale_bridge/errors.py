@@ -161,3 +161,9 @@ class StoppedError(UpscaleError):
 
     def __init__(self, message: str = "Stopped on request.") -> None:
         super().__init__(message)
+
+
+def restated(error: UpscaleError, text: str) -> UpscaleError:
+    """Return the same error with more to say."""
+    error.args = (text,)
+    return error

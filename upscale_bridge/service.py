@@ -4,39 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .keys import Keys
+from .contract.operation import RemoteOperation
 from .local.operation import LocalUpscale
 from .monitor import Monitor
 from .params import Operation
-from .remote.provider import RemoteOperation
-from .settings import Settings, load_settings
+from .result import Result
+from .storage.keys import Keys
+from .storage.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .errand import ResumeTask
+    from .equivalent import Equivalent
+    from .images.sizes import Size
     from .local.devices import Memory
     from .local.engine import Engine
     from .local.library import Library
     from .local.loader import Model
     from .remote.client import Client
-
-
-@dataclass(frozen=True)
-class Result:
-    """What an operation gave."""
-
-    images: Tensor
-    """float32 [batch, height, width, channels] in 0..1 on the CPU."""
-    info: dict[str, Any]
-    """What was done, as plain data for JSON; no secrets."""
-    summary: str
-    """One line about it for the user."""
+    from .remote.run import ResumeTask
 
 
 class Service:
@@ -89,6 +79,13 @@ class Service:
             self._client = self._client or Client(self._keys, self._settings)
             return self._client
 
+    @property
+    def equivalent(self) -> Equivalent:
+        """What does remote operations here."""
+        from .equivalent import Equivalent
+
+        return Equivalent(self.library, self._run_locally)
+
     def run(
         self,
         operation: Operation,
@@ -96,16 +93,17 @@ class Service:
         monitor: Monitor | None = None,
         *,
         descriptor: object = None,
-        size: tuple[int, int] | None = None,
+        size: Size | None = None,
     ) -> Result:
         """Do `operation` to `images` [batch, height, width, 1 to 4 channels], any float dtype.
 
         `descriptor` is a model that the host's own loader (spandrel) loaded; it takes the place
-        of a local operation's model; `size` (width, height) that of the exact result, for hosts
-        that round it. Raises an `UpscaleError`, or what `monitor` raises: `InvalidInputError`
-        before anything else when `images` are not what `take_images` takes.
+        of a local operation's model; `size` (width, height) is that of a local operation's exact
+        result, for hosts that round it. Raises an `UpscaleError`, or what `monitor` raises:
+        `InvalidInputError` before anything else when `images` are not what `take_images` takes,
+        `TypeError` for a descriptor or size that a remote operation has no use for.
         """
-        from .local.state import own_state
+        from .local.torch_state import own_state
 
         with own_state():
             return self._run(operation, images, monitor or Monitor(), descriptor, size)
@@ -116,19 +114,40 @@ class Service:
         images: Tensor,
         monitor: Monitor,
         descriptor: object,
-        size: tuple[int, int] | None,
+        size: Size | None,
     ) -> Result:
-        from .local.state import lasting
         from .local.tensors import take_images
+        from .local.torch_state import lasting
 
         images = take_images(images)
         if isinstance(operation, RemoteOperation):
-            from .errand import run_remote
+            from .remote.run import run_remote
 
+            if descriptor is not None or size is not None:
+                raise TypeError("a descriptor or a size is for local operations only")
             with lasting():
-                return run_remote(self, operation, images, monitor)
+                return run_remote(self.client, operation, images, monitor, self.equivalent)
         if not isinstance(operation, LocalUpscale):
             raise TypeError(f"unknown operation {type(operation).__name__}")
+        return self._upscale(operation, images, monitor, descriptor, size)
+
+    def _run_locally(
+        self, operation: LocalUpscale, images: Tensor, monitor: Monitor, size: Size
+    ) -> Result:
+        """Do a local operation within another one."""
+        from .local.torch_state import own_state
+
+        with own_state():
+            return self._upscale(operation, images, monitor, None, size)
+
+    def _upscale(
+        self,
+        operation: LocalUpscale,
+        images: Tensor,
+        monitor: Monitor,
+        descriptor: object,
+        size: Size | None,
+    ) -> Result:
         model = (
             self.library.load(operation.model, monitor, may_download=operation.download)
             if descriptor is None
@@ -139,11 +158,11 @@ class Service:
 
     def resume(self, operation: ResumeTask, monitor: Monitor | None = None) -> Result:
         """Return the result of a remote task that was submitted before; costs nothing."""
-        from .errand import resume
-        from .local.state import lasting, own_state
+        from .local.torch_state import lasting, own_state
+        from .remote.run import resume
 
         with own_state(), lasting():
-            return resume(self, operation, monitor or Monitor())
+            return resume(self.client, operation, monitor or Monitor())
 
     def _wrap(self, descriptor: object) -> Model:
         from .local.loader import wrap_descriptor

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from upscale_bridge import codecs
 from upscale_bridge.errors import InvalidInputError
+from upscale_bridge.images import codecs
 
 if TYPE_CHECKING:
     from torch import Tensor

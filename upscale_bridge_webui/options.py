@@ -12,11 +12,12 @@ from typing import Any
 import gradio as gr
 from modules import script_callbacks, shared
 
+from upscale_bridge.contract.shared import SharedParams
 from upscale_bridge.errors import UpscaleError
-from upscale_bridge.keys import Keys
 from upscale_bridge.params import Param
-from upscale_bridge.remote.providers import PROVIDERS, PhotioUpscale
-from upscale_bridge.settings import Settings, load_settings
+from upscale_bridge.storage.keys import Keys
+from upscale_bridge.storage.settings import Settings, load_settings
+from upscale_bridge.vendors import VENDORS
 
 from .components import label
 from .names import SETTING_PREFIX
@@ -25,7 +26,7 @@ log = logging.getLogger("upscale_bridge")
 
 SECTION = ("upscale_bridge", "Upscale Bridge")
 
-_UNAVAILABLE = next(item for item in PhotioUpscale.params() if item.name == "when_unavailable")
+_UNAVAILABLE = next(item for item in SharedParams.params() if item.name == "when_unavailable")
 _OWN = (
     Param(
         "list_remote",
@@ -54,19 +55,19 @@ def describe_keys() -> str:
     """Return HTML that tells which keys were found, and where others go."""
     keys = Keys()
     rows = []
-    for provider in PROVIDERS:
+    for vendor in VENDORS:
         try:
-            found = keys.find(provider.name)
+            found = keys.find(vendor.name)
             state = f"found ({found.origin})" if found else "not set"
         except UpscaleError as error:
             state = str(error)
-        text = f"{provider.title}: {state}. Environment variable {provider.key_variable}."
+        text = f"{vendor.title}: {state}. Environment variable {vendor.key_variable}."
         rows.append(f"<li>{html.escape(text)}</li>")
     return (
         f"<p>API keys (as of the last Reload UI):</p><ul>{''.join(rows)}</ul><p>They are never "
         "stored here: the WebUI would write them into its page and config.json. Set them in the "
         f"environment, or as JSON in {html.escape(str(keys.path))}: "
-        f"<code>{{&quot;{PROVIDERS[0].name}&quot;: &quot;KEY&quot;}}</code>. Nothing needs a key "
+        f"<code>{{&quot;{VENDORS[0].name}&quot;: &quot;KEY&quot;}}</code>. Nothing needs a key "
         "to enlarge images on this machine.</p>"
     )
 

@@ -9,10 +9,11 @@ import gradio as gr
 from modules import scripts_postprocessing, shared
 from modules.ui_components import InputAccordion
 
+from upscale_bridge.contract.operation import RemoteOperation
 from upscale_bridge.errors import StoppedError
 from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.params import Operation, Param
-from upscale_bridge.remote.providers import OPERATIONS
+from upscale_bridge.vendors import OPERATIONS
 
 from . import host
 from .components import component
@@ -22,7 +23,6 @@ log = logging.getLogger("upscale_bridge")
 
 _ALL: tuple[type[Operation], ...] = (LocalUpscale, *OPERATIONS)
 KINDS = {kind.title: kind for kind in _ALL}
-_HIDDEN = ("image_url", "send_data_uri")  # the image is the one in the tab
 _NOT_TOLD = ("when_too_large", "when_unavailable", "attempt", "download")
 
 
@@ -110,7 +110,8 @@ def _draw_parameter(kind: type[Operation], item: Param) -> Any:
 
 def parameters(kind: type[Operation]) -> list[Param]:
     """Return the parameters that the panel shows."""
-    return [item for item in kind.params() if item.name not in _HIDDEN]
+    hidden = kind.client_only if issubclass(kind, RemoteOperation) else ()  # the image is the tab's
+    return [item for item in kind.params() if item.name not in hidden]
 
 
 def field(kind: type[Operation], item: Param) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 from PIL import Image
 
+from upscale_bridge.contract.operation import RemoteOperation
+from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.params import Operation
 
 from . import host, images
@@ -13,8 +15,7 @@ from . import host, images
 
 def always(kind: type[Operation]) -> dict[str, Any]:
     """Return what every run from the WebUI says: it has no place for the address of an image."""
-    names = {item.name for item in kind.params()}
-    return {"send_data_uri": True} if "send_data_uri" in names else {}
+    return dict(kind.without_address) if issubclass(kind, RemoteOperation) else {}
 
 
 def run(
@@ -27,7 +28,8 @@ def run(
     """
     with host.translated(), host.monitored() as monitor:
         try:
-            found = host.service().run(operation, images.to_tensor(image), monitor, size=size)
+            exact = size if isinstance(operation, LocalUpscale) else None
+            found = host.service().run(operation, images.to_tensor(image), monitor, size=exact)
         finally:
             host.memory().park()
         monitor.status(found.summary)

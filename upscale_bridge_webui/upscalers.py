@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 from modules import script_callbacks, shared, upscaler
 from PIL import Image
 
+from upscale_bridge.contract.sizing import reaching
 from upscale_bridge.errors import StoppedError
+from upscale_bridge.images.sizes import on_grid
 from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.params import Operation
-from upscale_bridge.remote.providers import OPERATIONS
-from upscale_bridge.remote.sizing import reaching
-from upscale_bridge.sizes import on_grid
+from upscale_bridge.vendors import OPERATIONS
 
 from . import host, options
 from .names import PREFIX

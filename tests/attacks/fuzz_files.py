@@ -19,8 +19,8 @@ from PIL import Image
 from safetensors.torch import save
 
 from tests.attacks.opcodes import Program
-from upscale_bridge.codecs import MOST_PIXELS, RESULT_FORMATS, decode, read_header
 from upscale_bridge.errors import InvalidInputError, UnsupportedModelError
+from upscale_bridge.images.codecs import MOST_PIXELS, RESULT_FORMATS, decode, read_header
 from upscale_bridge.local.loader import import_spandrel, load_model
 from upscale_bridge.local.reader import read_weights
 

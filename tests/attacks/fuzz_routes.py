@@ -14,11 +14,13 @@ from collections import Counter
 from pathlib import Path
 
 from tests.server.kit import BASE, HERE, SUBMITS, Server, image
+from upscale_bridge.contract.http import Call, Reply
+from upscale_bridge.contract.server import ServedTask
+from upscale_bridge.contract.tasks import Done, Output
 from upscale_bridge.errors import ProviderError
-from upscale_bridge.remote.providers import OPERATIONS
-from upscale_bridge.remote.wire import Call, Done, Output, Reply, Ticket
 from upscale_bridge.server.admission import Admission
 from upscale_bridge.service import Service
+from upscale_bridge.vendors import OPERATIONS, server_for
 
 CASES = 6000
 """Of each kind; the tests run a share of them."""
@@ -124,12 +126,13 @@ def run_answers(cases, seed=0):
     right = []
     for operation in OPERATIONS:
         wire, output = operation.wire, Output(url="https://host.example/a.png?sign=1")
-        if wire.has_tickets:
-            right.append((wire.read_submit, wire.write_submit(Ticket("abc"), BASE)))
-            right.append((wire.read_poll, wire.write_status("abc", Done((output,)), BASE)))
+        server, task = server_for(operation.__name__), ServedTask("abc", {}, BASE)
+        if operation.has_tasks():
+            right.append((wire.read_submit, server.write_submit(task)))
+            right.append((wire.read_poll, server.write_status(task, Done((output,)))))
         else:
             data = Output(data=base64.b64decode("iVBORw0KGgo="))
-            right.append((wire.read_submit, wire.write_submit(Done((data,)), BASE)))
+            right.append((wire.read_submit, server.write_result(data)))
     for number in range(cases):
         read, reply = chance.choice(right)
         body = written(chance, bend(chance, json.loads(reply.body)))

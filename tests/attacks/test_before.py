@@ -12,19 +12,22 @@ import torch
 from PIL import Image
 
 from tests import corpus, tiffs
-from upscale_bridge import LocalUpscale, Monitor, batch, cli, codecs
-from upscale_bridge.batch import Job, Output, Size, plan_jobs
+from upscale_bridge import LocalUpscale, Monitor, batch, cli
+from upscale_bridge.batch import FileJob, OutputOptions, WantedSize, plan_jobs
 from upscale_bridge.errors import InvalidInputError, SettingsError
-from upscale_bridge.remote.providers import OPERATIONS
+from upscale_bridge.images import codecs
+from upscale_bridge.vendors import OPERATIONS
 
 Disk = namedtuple("Disk", "total used free")
 
 
 def attempt(folder, target, *, operation=None, size=None, **output):
     """Run folder/a.png into folder/`target` with a service that would fail at once."""
-    job = Job(folder / "a.png", folder / target)
+    job = FileJob(folder / "a.png", folder / target)
     operation = operation or LocalUpscale(scale_factor=2)
-    return batch.run_job(job, operation, size or Size(), Output(**output), None, Monitor())
+    return batch.run_job(
+        job, operation, size or WantedSize(), OutputOptions(**output), None, Monitor()
+    )
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def picture(tmp_path):
 )
 def test_limits_of_formats_and_names_are_told_first(picture, target, edge, words):
     with pytest.raises(InvalidInputError, match=words):
-        attempt(picture, target, size=Size(longest_edge=edge))
+        attempt(picture, target, size=WantedSize(longest_edge=edge))
 
 
 FOURFOLD = [
@@ -74,16 +77,18 @@ def test_impossible_names_cost_one_picture_each(picture, capsys, monkeypatch):
 @pytest.mark.parametrize("name", ["n" * 251 + ".png", "ä" * 125 + "a.png", "n" * 241 + ".png"])
 def test_names_as_long_as_the_system_allows_are_written(tmp_path, name):
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
-    job = Job(tmp_path / "a.png", tmp_path / "out" / name)
-    batch.run_job(job, corpus.TWICE, Size(), Output(), corpus.Repeats(), Monitor())
+    job = FileJob(tmp_path / "a.png", tmp_path / "out" / name)
+    batch.run_job(job, corpus.TWICE, WantedSize(), OutputOptions(), corpus.Repeats(), Monitor())
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_opaque_alpha_is_no_obstacle_for_jpeg(tmp_path, mode):
     Image.new("RGBA", (9, 9), (9, 99, 199, 255)).convert(mode).save(tmp_path / "a.png")
-    job = Job(tmp_path / "a.png", tmp_path / "a.jpg")
-    done = batch.run_job(job, corpus.TWICE, Size(), Output(), corpus.Repeats(), Monitor())
+    job = FileJob(tmp_path / "a.png", tmp_path / "a.jpg")
+    done = batch.run_job(
+        job, corpus.TWICE, WantedSize(), OutputOptions(), corpus.Repeats(), Monitor()
+    )
     assert done.left_out == ()
     with Image.open(tmp_path / "a.jpg") as found:
         assert found.size == (18, 18)
@@ -116,11 +121,11 @@ def test_full_disk_is_told_first_as_far_as_it_is_known(picture, monkeypatch, tar
 def test_endings_that_are_not_written_are_told_first(picture, monkeypatch, name, capsys):
     monkeypatch.chdir(picture)
     with pytest.raises(InvalidInputError, match=r"results are written as \.png, \.jpg"):
-        plan_jobs(["a.png"], name, Output())
+        plan_jobs(["a.png"], name, OutputOptions())
     assert cli.main(["tasks", "resume", "nothing", "-o", name]) == 2
     assert "results are written as" in capsys.readouterr().err
     (picture / name).mkdir()
-    assert plan_jobs(["a.png"], name, Output())[0].target.name == "a.png"
+    assert plan_jobs(["a.png"], name, OutputOptions())[0].target.name == "a.png"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +141,7 @@ def test_advice_about_two_results_of_one_name_fits_the_case(tmp_path, names, out
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     with pytest.raises(InvalidInputError, match=words):
-        plan_jobs([str(tmp_path / name) for name in names], "out", Output(**output))
+        plan_jobs([str(tmp_path / name) for name in names], "out", OutputOptions(**output))
 
 
 FAILURES = [
@@ -191,8 +196,10 @@ def test_longest_edge_is_met_whatever_the_factor(picture, edge, size):
         return corpus.Result(torch.zeros(1, size[1], size[0], 3), {}, "")
 
     asked = []
-    job = Job(picture / "a.png", picture / "b.png")
-    batch.run_job(job, LocalUpscale(), Size(longest_edge=edge), Output(), Engine(), Monitor())
+    job = FileJob(picture / "a.png", picture / "b.png")
+    batch.run_job(
+        job, LocalUpscale(), WantedSize(longest_edge=edge), OutputOptions(), Engine(), Monitor()
+    )
     assert asked == [(min(max(edge / 32, 0.25), 16), size)]
     with Image.open(picture / "b.png") as image:
         assert image.size == size
@@ -210,9 +217,11 @@ def test_rerun_with_another_format_enlarges_no_results(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_bytes(name.encode())
     folder = tmp_path / "in"
-    jobs = plan_jobs([str(folder)], str(folder), Output(suffix="_x4", format="png"))
+    jobs = plan_jobs([str(folder)], str(folder), OutputOptions(suffix="_x4", format="png"))
     assert [job.source.name for job in jobs] == ["a.png", "b.jpg", "d_x4.png"]
-    jobs = plan_jobs([str(folder)], str(folder / "out"), Output(format="webp"), recursive=True)
+    jobs = plan_jobs(
+        [str(folder)], str(folder / "out"), OutputOptions(format="webp"), recursive=True
+    )
     assert "c.png" not in [job.source.name for job in jobs]
 
 
@@ -230,7 +239,7 @@ def test_hidden_and_foreign_files_are_no_pictures(tmp_path):
     (tmp_path / "up").symlink_to(tmp_path, target_is_directory=True)
     (tmp_path / "again.png").symlink_to(tmp_path / "a.png")
     said = []
-    jobs = plan_jobs([str(tmp_path)], "out", Output(), recursive=True, say=said.append)
+    jobs = plan_jobs([str(tmp_path)], "out", OutputOptions(), recursive=True, say=said.append)
     assert [job.source.name for job in jobs] == ["a.png"]
     assert len(said) == 1
     assert "again.png" in said[0]
@@ -244,11 +253,11 @@ def test_numbers_that_are_no_levels_are_refused_with_their_range():
 
 def test_depth_that_services_do_not_give_back_is_said(tmp_path):
     (tmp_path / "a.png").write_bytes(codecs.encode(torch.rand(9, 9, 3), bits=16).data)
-    job, operation = Job(tmp_path / "a.png", tmp_path / "b.png"), OPERATIONS[0]()
+    job, operation = FileJob(tmp_path / "a.png", tmp_path / "b.png"), OPERATIONS[0]()
 
     class Vendor:
         def run(self, operation, images, monitor, **options):
             return corpus.Result(images, {}, "")
 
-    done = batch.run_job(job, operation, Size(), Output(), Vendor(), Monitor())
+    done = batch.run_job(job, operation, WantedSize(), OutputOptions(), Vendor(), Monitor())
     assert done.left_out == ("8 of 16 bits per channel (services give back 8)",)

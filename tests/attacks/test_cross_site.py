@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from upscale_bridge.origins import collect, is_json, is_local, refuse_cross_site
+from upscale_bridge.network.origins import collect, is_json, is_local, refuse_cross_site
 
 HOST = "127.0.0.1:8188"
 

@@ -16,7 +16,7 @@ from upscale_bridge.cli import main
 from upscale_bridge.errors import AmbiguousSubmitError, SettingsError, TaskLostError
 from upscale_bridge.remote.journal import FILE, Journal, Task
 from upscale_bridge.server.sqlite_queue import SqliteQueue
-from upscale_bridge.settings import home
+from upscale_bridge.storage.settings import home
 
 OPEN = {"journal": Journal, "queue": SqliteQueue}
 PAGE = 4096

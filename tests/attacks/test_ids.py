@@ -13,14 +13,11 @@ from tests.fakes import faults
 from tests.fakes.answers import Answer
 from tests.fakes.faults import Fault
 from tests.remote.kit import POLLED, enlarged, named, picture, rows
-from upscale_bridge.errand import ResumeTask
-from upscale_bridge.errors import (
-    AmbiguousSubmitError,
-    TaskError,
-    TaskLostError,
-)
-from upscale_bridge.remote.wire import Ticket, as_id, read_output, spot_id
-from upscale_bridge.settings import home
+from upscale_bridge.contract.reading import as_id, read_output, spot_id
+from upscale_bridge.contract.tasks import Ticket
+from upscale_bridge.errors import AmbiguousSubmitError, TaskError, TaskLostError
+from upscale_bridge.remote.run import ResumeTask
+from upscale_bridge.storage.settings import home
 
 SYNC = {"enable_sync_mode": True}
 
@@ -251,8 +248,8 @@ def test_what_is_no_id(value):
 
 
 def test_task_with_a_number_for_an_id_is_followed(vendor):
-    from upscale_bridge.remote.providers.novita import NovitaUpscale
-    from upscale_bridge.remote.wire import Reply
+    from upscale_bridge.contract.http import Reply
+    from upscale_bridge.vendors.novita.upscale import NovitaUpscale
 
     read = NovitaUpscale.wire.read_submit
     assert read(Reply(200, b'{"task_id": 987654321098765432109}')) == Ticket(

@@ -21,12 +21,15 @@ from tests.raw_server import RawServer, answered, say
 from tests.remote.conftest import ends, remote, vendor  # noqa: F401 (fixtures)
 from tests.remote.kit import ALL, KEY, Watch, wait_until
 from upscale_bridge import cli
-from upscale_bridge.echoes import Echoes
+from upscale_bridge.contract.http import Call, Reply
+from upscale_bridge.contract.server import ServedTask
+from upscale_bridge.contract.tasks import Failed, Status
+from upscale_bridge.contract.wire import TaskWire
 from upscale_bridge.errors import BadReplyError, TransportError, UpscaleError
-from upscale_bridge.keys import Secret
-from upscale_bridge.remote.providers import OPERATIONS
-from upscale_bridge.remote.wire import Call, Reply, Status
-from upscale_bridge.transport import Line
+from upscale_bridge.network.transport import Transport
+from upscale_bridge.storage.keys import Secret
+from upscale_bridge.storage.redaction import Redactor
+from upscale_bridge.vendors import OPERATIONS, server_for
 
 ODD = "sk/a+B\"c\\D&e<F>%g=h'i-0123456789"
 PLAIN = "kQ7wLm2xTz9vRb4nYc6pJd8s"
@@ -124,12 +127,12 @@ def unescaped(text):
 def test_every_form_is_hidden(form, key):
     echo = form(key)
     for text in (echo, f"Wrong key {echo}, see https://a.example/?a=b&c=%41", f"{echo} {echo}"):
-        shown = Echoes(key).hide(text)
+        shown = Redactor(key).hide(text)
         assert echo not in shown
         assert key.lower() not in shown.lower()
         assert "***" in shown
         assert not any(key in one for one in unescaped(shown))
-        assert Echoes(key).hide_all({"a": [{"b": text}], text: 1}) == {
+        assert Redactor(key).hide_all({"a": [{"b": text}], text: 1}) == {
             "a": [{"b": shown}],
             shown: 1,
         }
@@ -150,8 +153,8 @@ def test_every_form_is_hidden(form, key):
     ],
 )
 def test_other_texts_are_left_as_they_are(text):
-    assert Echoes(ODD).hide(text) == text
-    assert Echoes(PLAIN).hide_all([text, 7, 1.5, None, True]) == [text, 7, 1.5, None, True]
+    assert Redactor(ODD).hide(text) == text
+    assert Redactor(PLAIN).hide_all([text, 7, 1.5, None, True]) == [text, 7, 1.5, None, True]
 
 
 def test_images_are_left_as_they_are_whatever_the_key_is():
@@ -159,7 +162,7 @@ def test_images_are_left_as_they_are_whatever_the_key_is():
     key = "AAAAAAAA"
     png = b64("\u0000" * 9).join(["iVBORw0KGgo", "A" * 3000])
     for image in (png, f"data:image/png;base64,{png}", png[:200]):
-        assert Echoes(key).hide_all({"image": image, "error": f"bad {key}"}) == {
+        assert Redactor(key).hide_all({"image": image, "error": f"bad {key}"}) == {
             "image": image,
             "error": "bad ***",
         }
@@ -167,17 +170,17 @@ def test_images_are_left_as_they_are_whatever_the_key_is():
 
 def test_dump_of_the_request_is_no_image():
     dump = hexadecimal(f"POST / HTTP/1.1\r\nAuthorization: Bearer {PLAIN}\r\n\r\n" + "x" * 2000)
-    assert hexadecimal(PLAIN) not in Echoes(PLAIN).hide(dump)
+    assert hexadecimal(PLAIN) not in Redactor(PLAIN).hide(dump)
     dump = b64(f"POST / HTTP/1.1\r\nAuthorization: Bearer {PLAIN}\r\n\r\n" + "x" * 2000)
-    assert b64(PLAIN)[:20] not in Echoes(PLAIN).hide(dump)
+    assert b64(PLAIN)[:20] not in Redactor(PLAIN).hide(dump)
 
 
 def test_key_of_digits_is_hidden_as_a_number_too():
-    assert Echoes("12345678901").hide_all({"a": 12345678901, "b": 12}) == {"a": "***", "b": 12}
+    assert Redactor("12345678901").hide_all({"a": 12345678901, "b": 12}) == {"a": "***", "b": 12}
 
 
 def test_long_and_deep_texts_cost_little():
-    echoes = Echoes(PLAIN)
+    echoes = Redactor(PLAIN)
     for text in ("\\" * 100_000, "%25" * 50_000, "&amp;" * 30_000, " " * 200_000, "a " * 200_000):
         assert len(echoes.hide(text)) <= 100_000
     assert echoes.hide("%25" * 20 + "41") in ("***", "%25" * 20 + "41")
@@ -192,7 +195,7 @@ def test_long_and_deep_texts_cost_little():
 
 
 def line_to(url):
-    return Line(url, "Authorization", "Bearer ", Secret(PLAIN))
+    return Transport(url, "Authorization", "Bearer ", Secret(PLAIN))
 
 
 OPTIONS = {"stop": lambda: None, "limit": 1 << 20, "read_seconds": 5.0}
@@ -287,12 +290,13 @@ def test_nothing_that_leaves_holds_the_key(vendor, command, capsys, caplog):  # 
 
 @pytest.mark.parametrize("command", ["novita", "wavespeed"])
 def test_ticket_and_reason_of_a_task_hold_no_key(vendor, command):  # noqa: F811
-    wire = next(kind.wire for kind in OPERATIONS if kind.command == command)
-    body = json.loads(wire.write_submit(_ticket(f"a-{KEY}")).body)
+    kind = next(kind for kind in OPERATIONS if kind.command == command)
+    wire = server_for(kind.__name__)
+    body = json.loads(wire.write_submit(ServedTask(f"a-{KEY}", {}, "")).body)
     vendor.fake.faults["submit"].append(faults.answer(200, body))
-    from upscale_bridge.remote.wire import Failed
-
-    failed = json.loads(wire.write_status("a", Failed(f"because {percent(KEY)}")).body)
+    failed = json.loads(
+        wire.write_status(ServedTask("a", {}, ""), Failed(f"because {percent(KEY)}")).body
+    )
     vendor.fake.faults["poll"].append(faults.answer(200, failed))
     with pytest.raises(UpscaleError) as caught:
         vendor.run(command)
@@ -302,24 +306,18 @@ def test_ticket_and_reason_of_a_task_hold_no_key(vendor, command):  # noqa: F811
     assert vendor.rows[0].ticket == "a-***"
 
 
-def _ticket(id):
-    from upscale_bridge.remote.wire import Ticket
-
-    return Ticket(id)
-
-
 # --- dumps
 
 
 def test_dumps_of_our_objects_show_nothing():
     secret, line = Secret(PLAIN), line_to("https://a.example")
     call = Call("POST", "https://a.example/?sig=hush", b"hush", {"Authorization": "hush"})
-    reply = Reply(200, b"hush", {"x": "hush"}, secret.echoes.hide_all)
-    shown = repr([secret, secret.echoes, line, vars(line), call, reply, secret.header("Bearer ")])
+    reply = Reply(200, b"hush", {"x": "hush"}, secret.redactor.hide_all)
+    shown = repr([secret, secret.redactor, line, vars(line), call, reply, secret.header("Bearer ")])
     assert PLAIN not in shown
     assert "hush" not in shown
     assert PLAIN not in repr({"Authorization": secret.header("Bearer ")})
-    for thing in (secret, secret.echoes, secret.header("Bearer "), line, reply):
+    for thing in (secret, secret.redactor, secret.header("Bearer "), line, reply):
         with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
             pickle.dumps(thing)
     with pytest.raises(TypeError):
@@ -416,8 +414,12 @@ WORDS = [
 ]
 
 
+def reads(wire):
+    return (wire.read_submit, wire.read_poll) if isinstance(wire, TaskWire) else (wire.read_submit,)
+
+
 def test_wires_read_any_answer_and_never_show_the_key():
-    chance, echoes = random.Random(11), Echoes(PLAIN)
+    chance, echoes = random.Random(11), Redactor(PLAIN)
     secret = re.compile(re.escape(PLAIN), re.IGNORECASE)
     for _ in range(2000):
         body = json.dumps(hostile(chance)).encode()
@@ -426,7 +428,7 @@ def test_wires_read_any_answer_and_never_show_the_key():
         status = chance.choice([200, 200, 200, 201, 302, 400, 401, 404, 429, 500])
         reply = Reply(status, body, {}, echoes.hide_all)
         for wire in WIRES:
-            for read in (wire.read_submit, wire.read_poll)[: 1 + wire.has_tickets]:
+            for read in reads(wire):
                 try:
                     found = read(reply)
                 except UpscaleError as error:

@@ -16,7 +16,6 @@ from PIL import Image
 
 from tests.fakes import faults
 from tests.remote.kit import POLLED, enlarged, named, picture
-from upscale_bridge.errand import ResumeTask
 from upscale_bridge.errors import (
     AmbiguousSubmitError,
     BadReplyError,
@@ -25,7 +24,8 @@ from upscale_bridge.errors import (
     TaskLostError,
 )
 from upscale_bridge.remote import follow, results
-from upscale_bridge.settings import home
+from upscale_bridge.remote.run import ResumeTask
+from upscale_bridge.storage.settings import home
 
 DAY = 86_400.0
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.stored import DATA, FILES, recorded
-from upscale_bridge.database import Database, Migration
 from upscale_bridge.errors import SettingsError
 from upscale_bridge.remote import task
 from upscale_bridge.remote.journal import Task
 from upscale_bridge.server import sqlite_queue
 from upscale_bridge.server.queue import Job
+from upscale_bridge.storage.database import Database, Migration
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,23 +9,25 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.server.kit import MODEL
-from upscale_bridge import cli, exchange, sizes
-from upscale_bridge.advice import advise
+from upscale_bridge import cli
+from upscale_bridge.contract.operation import Limits
 from upscale_bridge.errors import InvalidInputError
+from upscale_bridge.images import sizes
 from upscale_bridge.local.operation import LocalUpscale, LocalUpscaleVideo
 from upscale_bridge.monitor import Monitor
-from upscale_bridge.remote.provider import Limits
-from upscale_bridge.remote.providers import (
+from upscale_bridge.preflight import advise
+from upscale_bridge.remote import encoding
+from upscale_bridge.server import processing, status
+from upscale_bridge.server.queue import Job
+from upscale_bridge.vendors import (
     OPERATIONS,
-    PROVIDERS,
+    VENDORS,
     NovitaUpscale,
     NovitaUpscaleToResolution,
     NovitaUpscaleV2,
     PhotioUpscale,
     WaveSpeedUpscale,
 )
-from upscale_bridge.server import meaning, status
-from upscale_bridge.server.queue import Job
 
 SIDES = st.integers(1, 33)
 PRESETS = st.sampled_from(("2k", "4k", "8k"))
@@ -78,7 +80,7 @@ def limits(monkeypatch, small_presets):
     for kind in OPERATIONS:
         few = property(lambda self: Limits(edge=25, result_edge=90))
         monkeypatch.setattr(kind, "limits", few)
-    for provider in PROVIDERS:
+    for provider in VENDORS:
         monkeypatch.delenv(provider.key_variable, raising=False)
         monkeypatch.delenv(provider.url_variable, raising=False)
 
@@ -86,20 +88,20 @@ def limits(monkeypatch, small_presets):
 @pytest.fixture
 def private(limits, monkeypatch):
     """Let all services be private hosts, which need no key."""
-    for provider in PROVIDERS:
+    for provider in VENDORS:
         monkeypatch.setenv(provider.url_variable, "http://127.0.0.1:8190")
 
 
 def through_the_server(service, operation, image):
     """Return the size of what a client gets that sends an image to our server."""
-    parcel = exchange.pack(operation, image, Monitor())
+    parcel = encoding.pack(operation, image, Monitor())
     head = parcel.picture.width, parcel.picture.height
-    meaning.check(service, operation, *head)
-    picture = meaning.carry_out(service, operation, parcel.picture.data, Monitor())
+    processing.check(service, operation, *head)
+    picture = processing.carry_out(service, operation, parcel.picture.data, Monitor())
     job = Job("", "", type(operation).__name__, "", "", 1.0, *head)
     shown = status._result_size(job, operation.told())
     assert shown == [picture.width, picture.height], "the status page"
-    found = exchange.unpack(operation, parcel)(picture.data)
+    found = encoding.unpack(operation, parcel)(picture.data)
     return found.shape[1], found.shape[0]
 
 
@@ -118,7 +120,7 @@ def test_page_says_what_a_service_makes(service, private, operation, width, heig
         made = through_the_server(service, operation, image)
     except InvalidInputError:
         assert operation.when_too_large == "refuse"
-        assert exchange.sendable_size(operation, width, height) != (width, height)
+        assert encoding.sendable_size(operation, width, height) != (width, height)
         return
     assert made == said
 
@@ -189,13 +191,13 @@ def test_shell_makes_what_the_page_says(service, tmp_path, capsys, monkeypatch, 
 
 @pytest.mark.parametrize("came", [(120, 96), (122, 100), (121, 97)])
 def test_host_that_rounds_v2_otherwise_is_believed(came):
-    exchange.check_size(extras(), (61, 50), came)
+    encoding.check_size(extras(), (61, 50), came)
 
 
 def test_a_result_below_the_image_is_taken_where_it_was_asked_for():
     smaller = to_size(20, 10, upscaling_crop=False)
     for came in ((20, 20), (16, 16), (19, 19)):
-        exchange.check_size(smaller, (40, 40), came)
+        encoding.check_size(smaller, (40, 40), came)
 
 
 def test_fitting_never_exceeds_the_edge_and_never_vanishes():
@@ -214,9 +216,9 @@ def test_alpha_is_cropped_as_the_colours_are(service, private, monkeypatch, widt
     image[6:14, 9:21] = 1
     image[..., 3].clamp_(min=0.01)  # the colours below full transparency are not kept
     operation = replace(to_size(width, height), upscaler_1="Nearest")
-    parcel = exchange.pack(operation, image, Monitor())
-    picture = meaning.carry_out(service, operation, parcel.picture.data, Monitor())
-    found = exchange.unpack(operation, parcel)(picture.data)
+    parcel = encoding.pack(operation, image, Monitor())
+    picture = processing.carry_out(service, operation, parcel.picture.data, Monitor())
+    found = encoding.unpack(operation, parcel)(picture.data)
     assert found.shape == (height, width, 4)
     apart = (found[..., 0] > 0.5) != (found[..., 3] > 0.5)
     assert apart.float().mean() < 0.12, "but for the edge, which Lanczos puts elsewhere"

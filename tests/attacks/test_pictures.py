@@ -11,8 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from upscale_bridge import exchange, headers
-from upscale_bridge.codecs import (
+from upscale_bridge.errors import InvalidInputError
+from upscale_bridge.images import headers
+from upscale_bridge.images.codecs import (
     FILE_FORMATS,
     RESULT_FORMATS,
     SERVER_FORMATS,
@@ -21,7 +22,7 @@ from upscale_bridge.codecs import (
     encode,
     read_header,
 )
-from upscale_bridge.errors import InvalidInputError
+from upscale_bridge.remote import encoding
 
 Image.init()
 AVIF = ["avif"] if "AVIF" in Image.SAVE else []  # from Pillow 11.3 on
@@ -145,7 +146,7 @@ def test_each_door_takes_its_own_formats(format, formats, monkeypatch):
 @pytest.mark.parametrize("data", [ENDLESS, LISTED["tiff"], LISTED["gif"], LISTED["bmp"]])
 def test_result_of_a_service_is_png_jpeg_or_webp(data, no_plugin):
     with pytest.raises(InvalidInputError, match="the result is not an image of a format"):
-        exchange.decode(data)
+        encoding.decode(data)
 
 
 BOMBS = {

@@ -11,12 +11,12 @@ import pytest
 from tests.fakes import faults
 from tests.fakes.service import TLS, FakeService
 from tests.raw_server import RawServer, answered
-from upscale_bridge.downloads import download
+from upscale_bridge.contract.http import Call
 from upscale_bridge.errors import BadReplyError, DownloadError, TransportError
-from upscale_bridge.keys import Secret
 from upscale_bridge.monitor import Monitor
-from upscale_bridge.remote.wire import Call
-from upscale_bridge.transport import Line, fetch_public, post_public
+from upscale_bridge.network.downloads import download
+from upscale_bridge.network.transport import Transport, fetch_public, post_public
+from upscale_bridge.storage.keys import Secret
 
 KEY = "sk_aBcDeFgH-0123456789"
 SUBMIT = Call("POST", "/v3/async/upscale", b"an image" * 100)
@@ -46,7 +46,7 @@ def at(*addresses):
 
 
 def line_to(url, look_up=lambda host: ["127.0.0.1"]):
-    return Line(url, "Authorization", "Bearer ", Secret(KEY), look_up)
+    return Transport(url, "Authorization", "Bearer ", Secret(KEY), look_up)
 
 
 def go_on():
@@ -199,7 +199,7 @@ def test_password_of_a_proxy_is_not_shown(monkeypatch, caplog, target, url):
     caplog.set_level("DEBUG")
     for name in VARIABLES:
         monkeypatch.setenv(name, url)
-    monkeypatch.setattr("upscale_bridge.transport.resolve", at("93.184.216.34"))
+    monkeypatch.setattr("upscale_bridge.network.transport.resolve", at("93.184.216.34"))
     monkeypatch.setattr(socket, "getaddrinfo", nobody)
     line = line_to("https://public.example", at("93.184.216.34"))
     monitor = Monitor()
@@ -220,7 +220,7 @@ def test_password_of_a_proxy_is_not_shown(monkeypatch, caplog, target, url):
 
 def test_socks_proxy_is_used_and_not_passed_by(monkeypatch):
     """Its connections are of another kind; PySocks is not needed here."""
-    from upscale_bridge.sessions import _Adapter
+    from upscale_bridge.network.sessions import _Adapter
 
     asked = []
 

@@ -10,12 +10,12 @@ import pytest
 
 from tests.fakes import faults
 from tests.fakes.service import TLS, FakeService
-from upscale_bridge import addresses
-from upscale_bridge.addresses import check_base_url
+from upscale_bridge.contract.http import Call
 from upscale_bridge.errors import BadReplyError, TransportError
-from upscale_bridge.keys import Secret
-from upscale_bridge.remote.wire import Call
-from upscale_bridge.transport import Line, fetch_public, post_public
+from upscale_bridge.network import addresses
+from upscale_bridge.network.addresses import check_base_url
+from upscale_bridge.network.transport import Transport, fetch_public, post_public
+from upscale_bridge.storage.keys import Secret
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="127.0.0.2 is not set up there")
 
@@ -112,7 +112,7 @@ def test_result_is_fetched_from_the_address_that_was_checked(
 ):
     with Listener(tls=True) as listener:
         named = Changing(GOOD, BAD)
-        line = Line("https://public.example", "A", "", Secret(KEY), by_name(named))
+        line = Transport("https://public.example", "A", "", Secret(KEY), by_name(named))
         url, target = f"https://localhost:{listener.port}/a.png?sig=1", tmp_path / "a"
         assert line.fetch(url, target, progress=print, **OPTIONS) == 200
         assert target.read_bytes() == GOOD.encode()
@@ -126,7 +126,9 @@ def test_result_is_fetched_from_the_address_that_was_checked(
 
 def test_upload_goes_to_the_address_that_was_checked(good_is_public, certificates):
     with Listener(tls=True) as listener:
-        line = Line("https://public.example", "A", "", Secret(KEY), by_name(Changing(GOOD, BAD)))
+        line = Transport(
+            "https://public.example", "A", "", Secret(KEY), by_name(Changing(GOOD, BAD))
+        )
         call = Call("PUT", f"https://localhost:{listener.port}/put", b"an image")
         assert line.send(call, **OPTIONS).body == GOOD.encode()
         assert [address for address, _ in listener.heard] == [GOOD]
@@ -141,13 +143,13 @@ def test_key_stays_in_the_private_network(monkeypatch, once):
         monkeypatch.setattr(addresses, "is_public", lambda a: a == BAD)
         for answers in ([GOOD, BAD], [GOOD, BAD, GOOD], [GOOD, "", GOOD]):
             look_up = Changing(*answers)
-            line = Line(check_base_url(url, "X", look_up), "A", "", Secret(KEY), look_up)
+            line = Transport(check_base_url(url, "X", look_up), "A", "", Secret(KEY), look_up)
             with pytest.raises(TransportError) as caught:
                 line.send(SUBMIT, once=once, **OPTIONS)
             assert not caught.value.sent
         assert listener.heard == []
         look_up = Changing(GOOD, GOOD, BAD)
-        line = Line(check_base_url(url, "X", look_up), "A", "", Secret(KEY), look_up)
+        line = Transport(check_base_url(url, "X", look_up), "A", "", Secret(KEY), look_up)
         assert line.send(SUBMIT, once=once, **OPTIONS).body == GOOD.encode()
         assert [address for address, _ in listener.heard] == [GOOD]
         assert f"Host: lan.example:{listener.port}\r\n" in listener.heard[0][1]
@@ -156,7 +158,7 @@ def test_key_stays_in_the_private_network(monkeypatch, once):
 def test_name_with_a_forbidden_address_among_others_is_not_used(monkeypatch):
     with Listener(tls=False) as listener:
         monkeypatch.setattr(addresses, "is_public", lambda a: a == BAD)
-        line = Line(
+        line = Transport(
             f"http://lan.example:{listener.port}", "A", "", Secret(KEY), lambda host: [GOOD, BAD]
         )
         with pytest.raises(TransportError):
@@ -167,10 +169,10 @@ def test_name_with_a_forbidden_address_among_others_is_not_used(monkeypatch):
 def test_next_address_is_tried_when_one_does_not_answer(monkeypatch):
     with FakeService(key=KEY) as service:
         look_up = Changing("127.0.0.2")  # nobody listens there
-        line = Line(f"http://lan.example:{service.port}", "A", "", Secret(KEY), look_up)
+        line = Transport(f"http://lan.example:{service.port}", "A", "", Secret(KEY), look_up)
         with pytest.raises(TransportError, match="Cannot reach lan"):
             line.send(Call("GET", "/healthz"), **OPTIONS)
-        line = Line(
+        line = Transport(
             f"http://lan.example:{service.port}", "A", "", Secret(KEY), lambda host: [GOOD, BAD]
         )
         assert line.send(Call("GET", "/healthz"), **OPTIONS).status == 404

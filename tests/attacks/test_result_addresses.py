@@ -7,8 +7,8 @@ import torch
 
 from tests.fakes.faults import Fault
 from tests.remote.kit import enlarged, picture
+from upscale_bridge.contract.reading import complete_url
 from upscale_bridge.errors import UpscaleError
-from upscale_bridge.remote.wire import complete_url
 
 SIGNED = (
     "https://faas.s3.amazonaws.com/a/b%20c+d.png?X-Amz-Credential=AK%2F2024%2Fs3&X-Amz-Date="

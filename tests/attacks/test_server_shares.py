@@ -23,7 +23,7 @@ from tests.server.kit import (
 )
 from upscale_bridge.errors import SettingsError
 from upscale_bridge.server import uploads
-from upscale_bridge.server.customers import Customer
+from upscale_bridge.server.api_clients import ApiClient
 from upscale_bridge.server.queue import QueueFullError
 from upscale_bridge.server.sqlite_queue import SqliteQueue
 from upscale_bridge.server.webhooks import Secrets
@@ -220,6 +220,6 @@ def test_surrogate_is_refused(server, command, text):
 
 
 def test_share_of_one_among_others():
-    one = Customer("anna", alone=False)
+    one = ApiClient("anna", alone=False)
     assert (one.share(1000), one.share(1), one.share(1000, 700)) == (500, 1, 700)
-    assert (Customer("anna").share(1000), Customer("anna").share(1000, 700)) == (1000, 700)
+    assert (ApiClient("anna").share(1000), ApiClient("anna").share(1000, 700)) == (1000, 700)

@@ -14,8 +14,8 @@ from tests.fakes import faults
 from tests.raw_server import RawServer
 from tests.remote.conftest import ends, remote, vendor  # noqa: F401 (fixtures)
 from tests.remote.kit import ALL, KEY, Watch, picture, wait_until
-from upscale_bridge import watch as watching
 from upscale_bridge.cli.terminal import Terminal, interruptible
+from upscale_bridge.contract.http import Call
 from upscale_bridge.errors import (
     AmbiguousSubmitError,
     BadReplyError,
@@ -23,10 +23,10 @@ from upscale_bridge.errors import (
     TransportError,
     UpscaleError,
 )
-from upscale_bridge.keys import Secret
+from upscale_bridge.network import watch as watching
+from upscale_bridge.network.transport import Transport, fetch_public
 from upscale_bridge.remote import pool
-from upscale_bridge.remote.wire import Call
-from upscale_bridge.transport import Line, fetch_public
+from upscale_bridge.storage.keys import Secret
 
 SUBMIT = Call("POST", "/v3/async/upscale", b"an image" * 100)
 MEGABYTE = 1 << 20
@@ -73,7 +73,7 @@ class Time:
 
 
 def line_to(url, clock=time.monotonic):
-    return Line(url, "Authorization", "Bearer ", Secret(KEY), clock=clock)
+    return Transport(url, "Authorization", "Bearer ", Secret(KEY), clock=clock)
 
 
 def heard():
@@ -269,7 +269,7 @@ def test_end_of_the_program_does_not_wait_for_ever(vendor, monkeypatch, caplog, 
         gate.wait()
         raise TransportError("It ended at last.", sent=True)
 
-    monkeypatch.setattr(Line, "send", send)
+    monkeypatch.setattr(Transport, "send", send)
     with pytest.raises(StoppedError):
         vendor.run("novita", monitor=Watch(lambda: vendor.rows and submitting()))
     if again:  # the user loses patience

@@ -11,7 +11,7 @@ import pytest
 
 from tests.server.kit import V3, novita, ticket
 from tests.server.running import PROCESSES, RunningServer
-from upscale_bridge.server import bounds, meaning, worker, workers
+from upscale_bridge.server import bounds, processing, worker, workers
 from upscale_bridge.server.bounds import Bounds, limited_memory
 
 RESULT = "/v3/async/task-result?task_id="
@@ -52,17 +52,17 @@ def test_memory_beyond_the_limit_is_an_error_and_comes_back():
 @LINUX
 def test_task_that_needs_too_much_memory_fails_and_the_next_one_does_not(server, monkeypatch):
     small, large = (ticket(server.post(V3, novita(), key=key)) for key in ("sk-a", "sk-b"))
-    real = meaning.carry_out
+    real = processing.carry_out
 
     def hungry(*arguments):
         bytearray(600 << 20)
         return real(*arguments)
 
-    monkeypatch.setattr(meaning, "carry_out", hungry)
+    monkeypatch.setattr(processing, "carry_out", hungry)
     assert work(server, Bounds(memory=300 << 20)).state == "failed"
     job = server.queue.get(small)
     assert "more memory than a task may have" in job.reason
-    monkeypatch.setattr(meaning, "carry_out", real)
+    monkeypatch.setattr(processing, "carry_out", real)
     assert work(server, Bounds(memory=300 << 20)).state == "done"
     assert server.queue.get(large).state == "done"
 

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.fakes import faults
 from tests.fakes.service import FakeService
 from upscale_bridge import cli
-from upscale_bridge.remote.providers import OPERATIONS
+from upscale_bridge.vendors import OPERATIONS
 
 KEY = "sk-only-for-tests-0123456789"
 COMMANDS = {

@@ -8,8 +8,8 @@ import pytest
 
 from upscale_bridge.errors import DownloadError
 from upscale_bridge.local.library import SHIPPED_FOLDER
-from upscale_bridge.server.customers import Customers
-from upscale_bridge.settings import home
+from upscale_bridge.server.api_clients import ApiClients
+from upscale_bridge.storage.settings import home
 
 
 def test_key_is_shown_once_and_stored_as_a_hash(run):
@@ -19,7 +19,7 @@ def test_key_is_shown_once_and_stored_as_a_hash(run):
     assert key.startswith("ub-")
     assert "only its hash is stored" in err
     assert key not in (home() / "server-keys.json").read_text("utf-8")
-    assert Customers(home() / "server-keys.json").who(key).name == "anna"
+    assert ApiClients(home() / "server-keys.json").who(key).name == "anna"
     assert run("server-keys", "list")[1] == "anna\n"
     assert json.loads(run("server-keys", "--json")[1]) == ["anna"]
 
@@ -35,7 +35,7 @@ def test_removed_key_is_worthless(run):
     key = run("server-keys", "add", "anna")[1].strip()
     run("server-keys", "add", "bert")
     assert run("server-keys", "remove", "anna")[0] == 0
-    assert Customers(home() / "server-keys.json").who(key) is None
+    assert ApiClients(home() / "server-keys.json").who(key) is None
     assert run("server-keys", "remove", "anna")[0] == 2
 
 

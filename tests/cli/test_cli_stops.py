@@ -15,7 +15,7 @@ from tests.remote.kit import wait_until
 ROOT = Path(__file__).parents[2]
 CHILD = """
 import sys
-from upscale_bridge import watch
+from upscale_bridge.network import watch
 watch._GRACE_SECONDS = 0.3
 from upscale_bridge import cli
 sys.exit(cli.main(sys.argv[1:]))

@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.fakes import faults
 from tests.fakes.service import FakeService
-from upscale_bridge.remote.providers import OPERATIONS, PROVIDERS
+from upscale_bridge.vendors import OPERATIONS, VENDORS
 from upscale_bridge_webui.names import PREFIX, SETTING_PREFIX
 
 URL = os.environ.get("WEBUI_URL", "").rstrip("/")
@@ -25,7 +25,7 @@ SECONDS = 300
 LOCAL = f"{PREFIX}UpscaleBridge-x4"
 REMOTE = [PREFIX + kind.title for kind in OPERATIONS]
 NOVITA = f"{PREFIX}Novita Upscale"
-ADDRESSES = [f"{SETTING_PREFIX}{provider.name}_base_url" for provider in PROVIDERS]
+ADDRESSES = [f"{SETTING_PREFIX}{provider.name}_base_url" for provider in VENDORS]
 CACHE = "upscaling_max_images_in_cache"
 WAYS = {
     "by": {"upscaling_resize": 2},

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from upscale_bridge.local.channels import alpha_channel, fill_transparent, layers
+from upscale_bridge.images.channels import alpha_channel, fill_transparent, layers
 
 COMBINATIONS = pytest.mark.parametrize(
     ("channels", "model_channels"), [(c, m) for c in (1, 2, 3, 4) for m in (1, 3, 4)]

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from upscale_bridge.errors import EngineError, InvalidInputError
+from upscale_bridge.images.resample import resize
 from upscale_bridge.local.devices import Memory
 from upscale_bridge.local.operation import LocalUpscale
-from upscale_bridge.local.passes import SMALLEST_TILE, Setting
-from upscale_bridge.local.resample import resize
+from upscale_bridge.local.passes import SMALLEST_TILE, RunSetup
 from upscale_bridge.monitor import Monitor
 
 CPU = torch.device("cpu")
@@ -58,7 +58,7 @@ def test_tiles_lie_on_the_grid_of_the_model(stub, upscale, picture, grid):
 
 
 def test_halo_holds_the_reach_of_the_downscale(stub, nearest):
-    setting = Setting(stub(nearest), Memory("cpu"), CPU, torch.float32, tile_side=32)
+    setting = RunSetup(stub(nearest), Memory("cpu"), CPU, torch.float32, tile_side=32)
     exact, downscaled = setting.plan(99, 99, (198, 198)), setting.plan(99, 99, (99, 99))
     assert downscaled.halo >= exact.halo + 3
 

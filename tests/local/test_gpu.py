@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from upscale_bridge.errors import OutOfMemoryError
+from upscale_bridge.images.resample import resize
 from upscale_bridge.local.devices import Memory
-from upscale_bridge.local.engine import Engine, Setting, bytes_per_pixel
+from upscale_bridge.local.engine import Engine, RunSetup, bytes_per_pixel
 from upscale_bridge.local.operation import LocalUpscale
-from upscale_bridge.local.resample import resize
 from upscale_bridge.monitor import Monitor
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA or ROCm")
@@ -96,7 +96,7 @@ def test_resize_stays_on_the_gpu_and_equals_main_memory(picture, size):
 
 def test_cost_of_a_pixel_is_measured(model, gpu, picture):
     gpu(model, picture(20, 20), precision="fp16")
-    setting = Setting(model, Memory("cuda"), torch.device("cuda"), torch.float16, tile_side=64)
+    setting = RunSetup(model, Memory("cuda"), torch.device("cuda"), torch.float16, tile_side=64)
     # At least the output in half precision, at most what a wide network can hold.
     assert model.scale**2 * 3 * 2 <= bytes_per_pixel(setting) < 1e6
 

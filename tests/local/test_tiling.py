@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upscale_bridge.local.tiling import Span, Tile, TilePlan
+from upscale_bridge.images.resample import Span
+from upscale_bridge.local.tiling import Tile, TilePlan
 
 LENGTHS = st.integers(1, 700)
 SIDES = st.integers(12, 300)

@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 
 from tests.remote.kit import enlarged, make, picture
-from upscale_bridge.errand import ResumeTask
 from upscale_bridge.errors import UpscaleError
 from upscale_bridge.remote import client
+from upscale_bridge.remote.run import ResumeTask
 from upscale_bridge.service import Service
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,9 +15,9 @@ from upscale_bridge.errors import StoppedError
 from upscale_bridge.monitor import Monitor
 from upscale_bridge.remote.client import Client
 from upscale_bridge.remote.clock import Clock
-from upscale_bridge.remote.providers import OPERATIONS
 from upscale_bridge.service import Service
-from upscale_bridge.settings import home
+from upscale_bridge.storage.settings import home
+from upscale_bridge.vendors import OPERATIONS
 
 KEY = "sk-only-for-tests-0123456789"
 WIDTH, HEIGHT = 24, 16

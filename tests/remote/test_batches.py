@@ -122,11 +122,11 @@ def test_what_would_meet_all_others_stops_them(vendor, command, fault, kind):
 def test_what_was_paid_is_delivered_though_the_balance_ends(remote, monkeypatch, when):
     asked = []
 
-    def run_here(service, operation, images, monitor, error):
+    def stand_in(equivalent, operation, images, monitor, error):
         asked.append(images)
         raise error
 
-    monkeypatch.setattr("upscale_bridge.errand._run_here", run_here)
+    monkeypatch.setattr("upscale_bridge.equivalent.Equivalent.stand_in", stand_in)
     slow = remote(states=states("novita", running=5))
     slow.fake.faults["poll"].extend([faults.stall(0.1)] * 2)  # the third comes meanwhile
     fine = faults.close_after()

@@ -20,7 +20,6 @@ from tests.remote.kit import (
     rows,
     wait_until,
 )
-from upscale_bridge.errand import ResumeTask
 from upscale_bridge.errors import (
     AmbiguousSubmitError,
     AuthError,
@@ -31,6 +30,7 @@ from upscale_bridge.errors import (
     TaskFailedError,
 )
 from upscale_bridge.remote import submit
+from upscale_bridge.remote.run import ResumeTask
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ UNCLEAR = (
 @pytest.mark.parametrize(("command", "fault", "tasks"), rows(*UNCLEAR))
 def test_unclear_submits_are_not_repeated(vendor, command, fault, tasks, monkeypatch):
     vendor.fake.faults["submit"].append(fault)
-    title = make(command).provider.title
+    title = make(command).vendor.title
     with monkeypatch.context() as patch:
         if fault.name == "stall":
             patch.setattr(submit, "_READ_SECONDS", 0.05)
@@ -219,7 +219,7 @@ def test_spoilt_results_are_kept_and_not_paid_again(vendor, command, fault, word
 @pytest.mark.parametrize("command", POLLED)
 def test_the_end_of_an_api_is_known_by_its_own_host(vendor, command, monkeypatch):
     kind = KINDS[command]
-    monkeypatch.setattr(kind, "provider", replace(kind.provider, base_url=vendor.fake.base_url))
+    monkeypatch.setattr(kind, "vendor", replace(kind.vendor, base_url=vendor.fake.base_url))
     vendor.fake.faults["submit"].append(faults.not_found())
     with pytest.raises(ProviderError) as caught:
         vendor.run(command)

@@ -29,9 +29,9 @@ from upscale_bridge.errors import (
     TransportError,
     UpscaleError,
 )
+from upscale_bridge.network.transport import Transport
 from upscale_bridge.remote import context, follow
-from upscale_bridge.settings import home
-from upscale_bridge.transport import Line
+from upscale_bridge.storage.settings import home
 
 DIFFERENT = ("novita", "novita-v2", "wavespeed")  # the fourth names its results like the first
 
@@ -134,7 +134,7 @@ def parts():
 )
 def test_downloads_are_repeated(vendor, command, fault, monkeypatch):
     if fault in SILENT:
-        monkeypatch.setitem(Line.fetch.__kwdefaults__, "read_seconds", 0.05)
+        monkeypatch.setitem(Transport.fetch.__kwdefaults__, "read_seconds", 0.05)
     vendor.fake.faults["download"].extend([fault, fault])
     check_delivered(vendor, command)
     assert parts() == []
@@ -208,7 +208,7 @@ def test_a_full_disk_loses_nothing(vendor, command, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("upscale_bridge.transport.os.fsync", full)
+        patch.setattr("upscale_bridge.network.transport.os.fsync", full)
         with pytest.raises(UpscaleError, match="No space left"):
             vendor.run(command)
     check_delivered(vendor, command)

@@ -71,7 +71,7 @@ def test_refused_polls_leave_the_task_to_the_next_run(vendor, command, fault, ki
 
 @pytest.mark.parametrize("command", POLLED)
 def test_a_refused_poll_is_no_reason_to_run_locally(vendor, command, monkeypatch):
-    monkeypatch.setattr("upscale_bridge.errand._run_here", None)
+    monkeypatch.setattr("upscale_bridge.equivalent.Equivalent.stand_in", None)
     vendor.fake.faults["poll"].append(faults.refused("balance"))
     with pytest.raises(ProviderError, match="balance"):
         vendor.run(command, when_unavailable="run locally")

@@ -20,13 +20,8 @@ from tests.remote.kit import (
     make,
     picture,
 )
-from upscale_bridge.errors import (
-    MissingKeyError,
-    ProviderError,
-    SettingsError,
-    TransportError,
-)
-from upscale_bridge.settings import home
+from upscale_bridge.errors import MissingKeyError, ProviderError, SettingsError, TransportError
+from upscale_bridge.storage.settings import home
 
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = [sys.executable, "-m", "tests.remote.child"]

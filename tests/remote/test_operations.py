@@ -4,15 +4,15 @@ import math
 
 import pytest
 
+from upscale_bridge.contract.operation import Limits
+from upscale_bridge.contract.shared import SHARED
 from upscale_bridge.errors import InvalidInputError
-from upscale_bridge.remote.choices import SHARED
-from upscale_bridge.remote.provider import Limits
-from upscale_bridge.remote.providers import OPERATIONS, PROVIDERS
-from upscale_bridge.remote.providers.novita import NovitaUpscale
-from upscale_bridge.remote.providers.novita_resolution import NovitaUpscaleToResolution
-from upscale_bridge.remote.providers.novita_v2 import NovitaUpscaleV2
-from upscale_bridge.remote.providers.photio import PhotioUpscale
-from upscale_bridge.remote.providers.wavespeed import WaveSpeedUpscale
+from upscale_bridge.vendors import OPERATIONS, VENDORS
+from upscale_bridge.vendors.novita.resolution import NovitaUpscaleToResolution
+from upscale_bridge.vendors.novita.upscale import NovitaUpscale
+from upscale_bridge.vendors.novita.v2 import NovitaUpscaleV2
+from upscale_bridge.vendors.photio import PhotioUpscale
+from upscale_bridge.vendors.wavespeed.upscale import WaveSpeedUpscale
 
 NAMES = [
     ("NovitaUpscale", "Novita Upscale", "novita", "novita", False),
@@ -119,7 +119,7 @@ def shape(item):
 
 def test_names_are_those_that_users_have_saved():
     assert [
-        (kind.__name__, kind.title, kind.command, kind.provider.name, kind.deprecated)
+        (kind.__name__, kind.title, kind.command, kind.vendor.name, kind.deprecated)
         for kind in OPERATIONS
     ] == NAMES
 
@@ -132,7 +132,7 @@ def test_parameters_are_those_that_users_have_saved(kind):
 def test_providers_are_those_that_users_have_set_up():
     assert [
         (p.name, p.base_url, p.key_variable, p.url_variable, p.auth_header, p.auth_scheme)
-        for p in PROVIDERS
+        for p in VENDORS
     ] == [
         (
             "novita",
@@ -159,11 +159,11 @@ def test_providers_are_those_that_users_have_set_up():
             "Bearer ",
         ),
     ]
-    assert {kind.provider for kind in OPERATIONS} == set(PROVIDERS)
+    assert {kind.vendor for kind in OPERATIONS} == set(VENDORS)
 
 
 def test_wavespeed_is_asked_every_two_seconds_at_most():
-    assert WaveSpeedUpscale.provider.first_poll >= 2.0
+    assert WaveSpeedUpscale.vendor.first_poll >= 2.0
 
 
 @pytest.mark.parametrize(("kind", "item"), EVERY)

@@ -18,7 +18,6 @@ from tests.remote.kit import (
     states,
     wait_until,
 )
-from upscale_bridge.errand import ResumeTask
 from upscale_bridge.errors import (
     AmbiguousSubmitError,
     InvalidInputError,
@@ -29,7 +28,8 @@ from upscale_bridge.errors import (
     TaskLostError,
     UpscaleError,
 )
-from upscale_bridge.settings import home
+from upscale_bridge.remote.run import ResumeTask
+from upscale_bridge.storage.settings import home
 
 
 def resume(remote, name, **more):

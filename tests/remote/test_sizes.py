@@ -11,8 +11,8 @@ from PIL import Image
 
 from tests.fakes import faults
 from tests.remote.kit import ALL, POLLED, Watch, enlarged, make, picture
-from upscale_bridge import exchange
 from upscale_bridge.errors import BadReplyError, InvalidInputError
+from upscale_bridge.remote import encoding
 
 
 def sent(vendor):
@@ -107,7 +107,7 @@ def test_the_size_that_was_asked_for_is_that_of_the_whole_image(vendor):
 
 
 def test_a_file_beyond_the_limit(vendor, monkeypatch):
-    monkeypatch.setattr("upscale_bridge.remote.providers.novita.Limits", limits_of_a_kilobyte())
+    monkeypatch.setattr("upscale_bridge.vendors.novita.upscale.Limits", limits_of_a_kilobyte())
     noise = torch.rand(1, 32, 32, 3)
     with pytest.raises(InvalidInputError, match="set when_too_large to fit"):
         vendor.run("novita", noise)
@@ -119,7 +119,7 @@ def test_a_file_beyond_the_limit(vendor, monkeypatch):
 
 
 def limits_of_a_kilobyte():
-    from upscale_bridge.remote.provider import Limits
+    from upscale_bridge.contract.operation import Limits
 
     return lambda edge, size: Limits(edge=edge, size=2000)
 
@@ -200,11 +200,11 @@ def test_nothing_is_left_beside_the_result(vendor, command, tmp_path):
 def test_v2_rounds_down_to_multiples_of_eight():
     """What the WebUI makes of 61 x 50 px and a factor of 2, though it looks a little narrow."""
     operation = make("novita-v2", upscaling_resize=2.0)
-    exchange.check_size(operation, (61, 50), (120, 96))
-    exchange.check_size(operation, (61, 50), (122, 100))
+    encoding.check_size(operation, (61, 50), (120, 96))
+    encoding.check_size(operation, (61, 50), (122, 100))
     with pytest.raises(BadReplyError):
-        exchange.check_size(operation, (61, 50), (112, 104))
+        encoding.check_size(operation, (61, 50), (112, 104))
 
 
 def test_v2_at_factor_one_may_be_a_little_smaller():
-    exchange.check_size(make("novita-v2", upscaling_resize=1.0), (61, 50), (56, 48))
+    encoding.check_size(make("novita-v2", upscaling_resize=1.0), (61, 50), (56, 48))

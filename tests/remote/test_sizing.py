@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.remote.kit import ALL, KINDS
+from upscale_bridge.contract.sizing import reaching
 from upscale_bridge.errors import InvalidInputError
-from upscale_bridge.remote.sizing import reaching
 
 SIDES = st.integers(1, 8192)
 FACTORS = st.one_of(st.floats(1, 40), st.integers(1, 16))

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from tests.remote.kit import KEY
+from upscale_bridge.contract.http import Reply
 from upscale_bridge.errors import AuthError, MissingKeyError, TransportError
 from upscale_bridge.remote.client import Client
-from upscale_bridge.remote.providers import PROVIDERS
-from upscale_bridge.remote.wire import Reply
+from upscale_bridge.vendors import VENDORS
 
-NAMES = {provider.name: provider for provider in PROVIDERS}
+NAMES = {provider.name: provider for provider in VENDORS}
 
 
 class Line:
@@ -35,7 +35,7 @@ def tried(monkeypatch):
         monkeypatch.delenv(provider.url_variable, raising=False)
         line = Line(provider.base_url, answer)
         client = Client()
-        monkeypatch.setattr(client, "_line", lambda _: line)
+        monkeypatch.setattr(client, "_transport", lambda _: line)
         return client.try_key(provider), [(call.method, call.url) for call in line.calls]
 
     return run

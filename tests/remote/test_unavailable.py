@@ -24,9 +24,9 @@ from upscale_bridge.errors import (
 )
 from upscale_bridge.local.library import SHIPPED_FOLDER
 from upscale_bridge.local.loader import load_model
-from upscale_bridge.local.operation import SHIPPED_MODEL, LocalUpscale
+from upscale_bridge.local.operation import SHIPPED_MODEL
 from upscale_bridge.service import Service
-from upscale_bridge.settings import home
+from upscale_bridge.storage.settings import home
 
 MODELS = {
     "novita": ("RealESRGAN_x4plus_anime_6B", 2.0),
@@ -55,19 +55,16 @@ def put(*names):
 @pytest.fixture
 def local(monkeypatch):
     """What was asked of the local engine, which gives white images of twice the size."""
-    run = Service.run
     asked = Asked()
 
-    def stub(service, operation, images, monitor=None, **options):
-        if not isinstance(operation, LocalUpscale):
-            return run(service, operation, images, monitor, **options)
+    def stub(service, operation, images, monitor, size):
         asked.append((operation.model, operation.scale_factor, images))
-        asked.sizes.append(options["size"])
+        asked.sizes.append(size)
         count, height, width, channels = images.shape
         pixels = torch.ones(count, 2 * height, 2 * width, channels)
         return SimpleNamespace(images=pixels, info={"model": operation.model}, summary="")
 
-    monkeypatch.setattr(Service, "run", stub)
+    monkeypatch.setattr(Service, "_run_locally", stub)
     put("RealESRGAN_x4plus_anime_6B", "RealESRGAN_x4plus", "ESRGAN_4x")
     # The factor of a preset is beyond what the local engine takes in one go.
     configure(concurrency=1)
@@ -75,7 +72,7 @@ def local(monkeypatch):
 
 
 def missing_key(vendor, command, monkeypatch):
-    name = KINDS[command].provider.name.upper()
+    name = KINDS[command].vendor.name.upper()
     monkeypatch.delenv(f"{name}_API_KEY")
     monkeypatch.delenv(f"{name}_BASE_URL")
 
@@ -94,19 +91,19 @@ def no_names(vendor, command, monkeypatch):
     def unknown(host):
         raise OSError("Temporary failure in name resolution")
 
-    provider = KINDS[command].provider
+    provider = KINDS[command].vendor
     monkeypatch.setenv(provider.url_variable, "http://upscaler.lan:8190")
     vendor.host = vendor.another(look_up=unknown)
 
 
 def no_names_and_no_key(vendor, command, monkeypatch):
     no_names(vendor, command, monkeypatch)
-    monkeypatch.delenv(KINDS[command].provider.key_variable)
+    monkeypatch.delenv(KINDS[command].vendor.key_variable)
 
 
 def retired(vendor, command, monkeypatch):
     kind = KINDS[command]
-    monkeypatch.setattr(kind, "provider", replace(kind.provider, base_url=vendor.fake.base_url))
+    monkeypatch.setattr(kind, "vendor", replace(kind.vendor, base_url=vendor.fake.base_url))
     vendor.fake.faults["submit"].append(faults.not_found())
 
 

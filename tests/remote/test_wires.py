@@ -7,24 +7,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from upscale_bridge.contract.http import Reply
+from upscale_bridge.contract.reading import read_base64
+from upscale_bridge.contract.tasks import Done, Failed, Output, Queued, Running, Source, Ticket
 from upscale_bridge.errors import BadReplyError
-from upscale_bridge.pictures import Picture
-from upscale_bridge.remote.providers.novita import NovitaUpscale
-from upscale_bridge.remote.providers.novita_resolution import NovitaUpscaleToResolution
-from upscale_bridge.remote.providers.novita_v2 import NovitaUpscaleV2
-from upscale_bridge.remote.providers.photio import PhotioUpscale
-from upscale_bridge.remote.providers.wavespeed import WaveSpeedUploads, WaveSpeedUpscale
-from upscale_bridge.remote.wire import (
-    Done,
-    Failed,
-    Output,
-    Queued,
-    Reply,
-    Running,
-    Source,
-    Ticket,
-    read_base64,
-)
+from upscale_bridge.images.pictures import Picture
+from upscale_bridge.vendors.novita.resolution import NovitaUpscaleToResolution
+from upscale_bridge.vendors.novita.upscale import NovitaUpscale
+from upscale_bridge.vendors.novita.v2 import NovitaUpscaleV2
+from upscale_bridge.vendors.photio import PhotioUpscale
+from upscale_bridge.vendors.wavespeed.uploads import WaveSpeedUploads
+from upscale_bridge.vendors.wavespeed.upscale import WaveSpeedUpscale
 
 KINDS = {
     "novita": NovitaUpscale,
@@ -127,7 +120,7 @@ def test_submit_says_exactly_what_is_recorded(name, operation, kind):
 
 def check_headers(operation, call, kept):
     """Compare with the recorded headers; that of the key is added where the call is sent."""
-    provider, headers = operation.provider, dict(kept["headers"])
+    provider, headers = operation.vendor, dict(kept["headers"])
     assert headers.pop(provider.auth_header).startswith(provider.auth_scheme)
     assert dict(call.headers) == headers
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from upscale_bridge.contract.http import Reply, answer
 from upscale_bridge.errors import AuthError, BadReplyError, ProviderError, QuotaError
-from upscale_bridge.remote.providers import OPERATIONS
-from upscale_bridge.remote.providers.novita import NovitaUpscale
-from upscale_bridge.remote.providers.novita_v2 import NovitaUpscaleV2
-from upscale_bridge.remote.providers.photio import PhotioUpscale
-from upscale_bridge.remote.providers.wavespeed import WaveSpeedUpscale
-from upscale_bridge.remote.wire import Reply, answer
+from upscale_bridge.vendors import OPERATIONS, server_for
+from upscale_bridge.vendors.novita.upscale import NovitaUpscale
+from upscale_bridge.vendors.novita.v2 import NovitaUpscaleV2
+from upscale_bridge.vendors.photio import PhotioUpscale
+from upscale_bridge.vendors.wavespeed.upscale import WaveSpeedUpscale
 
 KINDS = {
     "novita": NovitaUpscale,
@@ -130,23 +130,23 @@ WRITTEN = {
 @pytest.mark.parametrize(("status", "error"), WRITTEN.items())
 def test_written_errors_are_read_back_in_the_right_class(kind, status, error):
     """A `BadReplyError` puts a paid task in doubt, so a clear refusal must not become one."""
-    found = refused(kind, kind.wire.write_error(status, "What to do about it"))
+    found = refused(kind, server_for(kind.__name__).write_error(status, "What to do about it"))
     assert type(found) is error
     assert "What to do about it" in str(found)
-    assert found.provider == kind.provider.name
+    assert found.provider == kind.vendor.name
 
 
 @pytest.mark.parametrize("kind", [kind for kind in OPERATIONS if kind is not PhotioUpscale])
 def test_unknown_tasks_are_read_back_as_such(kind):
     with pytest.raises(ProviderError) as caught:
-        kind.wire.read_poll(kind.wire.write_error(404, "no such task"))
+        kind.wire.read_poll(server_for(kind.__name__).write_error(404, "no such task"))
     assert caught.value.status == 404
 
 
 @pytest.mark.parametrize("kind", OPERATIONS)
 @pytest.mark.parametrize("status", [*WRITTEN, 418, 507])
 def test_written_errors_have_numbers_and_say_why(kind, status):
-    reply = kind.wire.write_error(status, "What to do about it")
+    reply = server_for(kind.__name__).write_error(status, "What to do about it")
     body = reply.json()
     assert reply.headers["content-type"] == "application/json"
     assert type(body.get("code", body.get("status_code"))) is int
@@ -154,14 +154,14 @@ def test_written_errors_have_numbers_and_say_why(kind, status):
 
 
 def test_novita_refuses_keys_with_its_own_name_and_status():
-    body = NovitaUpscale.wire.write_error(401, "no").json()
-    assert NovitaUpscale.wire.write_error(401, "no").status == 403
+    body = server_for(NovitaUpscale.__name__).write_error(401, "no").json()
+    assert server_for(NovitaUpscale.__name__).write_error(401, "no").status == 403
     assert (body["reason"], body["metadata"]) == ("INVALID_API_KEY", {})
-    assert WaveSpeedUpscale.wire.write_error(401, "no").status == 401
+    assert server_for(WaveSpeedUpscale.__name__).write_error(401, "no").status == 401
 
 
 def test_v2_refuses_in_the_envelope_of_a_good_answer():
-    reply = NovitaUpscaleV2.wire.write_error(402, "no")
+    reply = server_for(NovitaUpscaleV2.__name__).write_error(402, "no")
     assert (reply.status, reply.json()["code"]) == (200, 7)
 
 
@@ -195,12 +195,12 @@ def test_submit_answers_that_make_no_sense_are_in_doubt(kind, reply):
 def test_redirects_of_a_submit_are_refused_and_explained(kind, status):
     found = refused(kind, Reply(status, headers={"location": "https://elsewhere.example"}))
     assert type(found) is ProviderError
-    assert kind.provider.url_variable in str(found)
+    assert kind.vendor.url_variable in str(found)
 
 
 @pytest.mark.parametrize("kind", OPERATIONS)
 def test_long_words_of_a_service_are_shortened_to_one_line(kind):
-    found = str(refused(kind, kind.wire.write_error(400, "a\nb \x00" * 5000)))
+    found = str(refused(kind, server_for(kind.__name__).write_error(400, "a\nb \x00" * 5000)))
     assert len(found) < 500
     assert "\n" not in found
 

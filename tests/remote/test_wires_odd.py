@@ -4,25 +4,14 @@ import json
 
 import pytest
 
+from upscale_bridge.contract.http import Reply, answer
+from upscale_bridge.contract.reading import listed, read_base64, table, whole
+from upscale_bridge.contract.tasks import Done, Failed, Output, Queued, Running, Ticket
 from upscale_bridge.errors import BadReplyError
-from upscale_bridge.remote.providers.novita import NovitaUpscale
-from upscale_bridge.remote.providers.novita_v2 import NovitaUpscaleV2
-from upscale_bridge.remote.providers.photio import PhotioUpscale
-from upscale_bridge.remote.providers.wavespeed import WaveSpeedUpscale
-from upscale_bridge.remote.wire import (
-    Done,
-    Failed,
-    Output,
-    Queued,
-    Reply,
-    Running,
-    Ticket,
-    answer,
-    listed,
-    read_base64,
-    table,
-    whole,
-)
+from upscale_bridge.vendors.novita.upscale import NovitaUpscale
+from upscale_bridge.vendors.novita.v2 import NovitaUpscaleV2
+from upscale_bridge.vendors.photio import PhotioUpscale
+from upscale_bridge.vendors.wavespeed.upscale import WaveSpeedUpscale
 
 URL = "https://example.com/a.png"
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from upscale_bridge.contract.http import Call, Reply
 from upscale_bridge.remote.clock import Clock
-from upscale_bridge.remote.wire import Call, Reply
 from upscale_bridge.server import worker
 from upscale_bridge.server.admission import Admission, Sender
+from upscale_bridge.server.api_clients import ApiClients
 from upscale_bridge.server.app import App
 from upscale_bridge.server.bounds import Bounds
-from upscale_bridge.server.customers import Customers
 from upscale_bridge.server.files import Files
 from upscale_bridge.server.queue import Job
 from upscale_bridge.server.replies import Stored, Wait
@@ -82,7 +82,7 @@ class Server:
         self.service, self.clock = service, TestClock()
         self.queue = SqliteQueue(folder, most, self.clock)
         self.files = Files(folder / "files", most_bytes, self.clock)
-        self.customers = Customers(folder / "keys.json")
+        self.customers = ApiClients(folder / "keys.json")
         self.alive = True
         workers = lambda: self.alive  # noqa: E731
         self.app = App(service, self.queue, self.files, self.customers, workers, **options)

@@ -18,9 +18,9 @@ import hypothesis
 from tests.server import fuzz
 from tests.server.kit import MODEL, SUBMITS, image, text
 from upscale_bridge.monitor import Monitor
-from upscale_bridge.remote.providers import NovitaUpscaleV2
-from upscale_bridge.server import meaning
+from upscale_bridge.server import processing
 from upscale_bridge.service import Service
+from upscale_bridge.vendors import NovitaUpscaleV2
 
 SIZES = ((24, 16), (16, 24), (40, 32), (64, 48))
 POLL_SECONDS = 0.02
@@ -33,7 +33,7 @@ def pictures(count=8):
     service, operation = Service(), NovitaUpscaleV2(upscaler_1=MODEL, upscaling_resize=2.0)
     made = [image(*SIZES[index % len(SIZES)], seed=index) for index in range(count)]
     quiet = Monitor()
-    return [(data, meaning.carry_out(service, operation, data, quiet).data) for data in made]
+    return [(data, processing.carry_out(service, operation, data, quiet).data) for data in made]
 
 
 @dataclass

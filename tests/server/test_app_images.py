@@ -25,7 +25,7 @@ from tests.server.kit import (
     v2,
     wavespeed,
 )
-from upscale_bridge.remote.wire import Reply
+from upscale_bridge.contract.http import Reply
 from upscale_bridge.server.replies import Wait
 
 # --- bodies
@@ -85,7 +85,7 @@ def test_known_model_that_is_not_here_is_named_with_the_way_to_get_it(server):
 
 @pytest.mark.parametrize("name", ["gfpgan_visibility", "codeformer_visibility"])
 def test_faces_are_not_restored(server, name):
-    assert "restore faces" in check("novita-v2", 400, server.post(V2, v2(**{name: 0.5})))
+    assert "the restoration of faces" in check("novita-v2", 400, server.post(V2, v2(**{name: 0.5})))
     assert server.post(V2, v2(**{name: 0})).json()["code"] == 0
 
 

@@ -23,10 +23,10 @@ from tests.server.kit import (
     ticket,
     v2,
 )
-from upscale_bridge.codecs import encode
-from upscale_bridge.remote.providers import NovitaUpscale
-from upscale_bridge.remote.wire import Reply
-from upscale_bridge.server import meaning
+from upscale_bridge.contract.http import Reply
+from upscale_bridge.images.codecs import encode
+from upscale_bridge.server import processing
+from upscale_bridge.vendors import NovitaUpscale
 
 RESULT, PROGRESS = "/v3/async/task-result?task_id=", "/v2/progress?task_id="
 PREDICTIONS = "/api/v3/predictions/"
@@ -81,7 +81,7 @@ def test_readyz_tells_whether_anyone_works(server):
 
 def test_result_is_what_the_local_engine_makes(server, service, tmp_path):
     from upscale_bridge import LocalUpscale
-    from upscale_bridge.codecs import decode, to_uint8
+    from upscale_bridge.images.codecs import decode, to_uint8
 
     name = ticket(server.post(V3, novita(factor=4)))
     server.work()
@@ -137,4 +137,4 @@ def test_result_is_never_larger_than_the_room_for_it(mode, format, width, height
         noise = noise[..., :3]
     for quality in (95, 100):
         made = len(encode(noise, format, quality=quality).data)
-        assert made <= meaning.largest_result(kind, width, height)
+        assert made <= processing.largest_result(kind, width, height)

@@ -9,12 +9,12 @@ import stat
 import pytest
 
 from upscale_bridge.errors import InvalidInputError, SettingsError
-from upscale_bridge.server.customers import Customer, Customers
+from upscale_bridge.server.api_clients import ApiClient, ApiClients
 
 
 @pytest.fixture
 def customers(tmp_path):
-    return Customers(tmp_path / "home" / "keys.json")
+    return ApiClients(tmp_path / "home" / "keys.json")
 
 
 def write(customers, found):
@@ -33,7 +33,7 @@ def test_key_finds_its_owner_and_is_not_stored(customers):
     assert all(key.startswith("ub-") and len(key) >= 35 for key in keys.values())
     text = customers.path.read_text("utf-8")
     for name, key in keys.items():
-        assert customers.who(key) == Customer(name)
+        assert customers.who(key) == ApiClient(name)
         assert key not in text
         assert key.removeprefix("ub-") not in text
         assert digest(key) in text
@@ -66,14 +66,14 @@ def test_name_is_given_once_and_must_be_known_to_go(customers):
 
 
 def test_file_is_read_anew(customers):
-    key = Customers(customers.path).add("anna")
-    assert customers.who(key) == Customer("anna")
-    Customers(customers.path).remove("anna")
+    key = ApiClients(customers.path).add("anna")
+    assert customers.who(key) == ApiClient("anna")
+    ApiClients(customers.path).remove("anna")
     assert customers.who(key) is None
 
 
 def test_without_a_file_everybody_is_somebody(customers):
-    assert customers.who("") == Customer("anyone")
+    assert customers.who("") == ApiClient("anyone")
     one, two = customers.who("sk-one"), customers.who("sk-two")
     assert one.name != two.name != "anyone"
     assert one == customers.who("sk-one")
@@ -97,7 +97,7 @@ def test_limits_are_read_as_numbers_or_texts(customers):
     entry = {"sha256": digest("k"), "per_minute": "5", "per_day": 100}
     write(customers, {"anna": entry, "ben": {"sha256": digest("b"), "per_day": None}})
     anna = customers.who("k")
-    assert anna == Customer("anna", 5, 100)
+    assert anna == ApiClient("anna", 5, 100)
     assert anna.allowances == ((60.0, 5), (86_400.0, 100))
     assert customers.who("b").allowances == ()
 
@@ -105,7 +105,7 @@ def test_limits_are_read_as_numbers_or_texts(customers):
 def test_limits_outlive_a_new_key(customers):
     write(customers, {"anna": {"sha256": digest("k"), "per_minute": 5}})
     customers.add("ben")
-    assert customers.who("k") == Customer("anna", 5)
+    assert customers.who("k") == ApiClient("anna", 5)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_broken_file_lets_nobody_in_and_is_not_overwritten(customers, found):
 @pytest.mark.parametrize("value", [None, 5, "", "é", "x" * 64, ["a"], {}])
 def test_entry_without_a_hash_is_nobodys_and_hinders_nobody(customers, value):
     write(customers, {"broken": {"sha256": value}, "anna": {"sha256": digest("k")}})
-    assert customers.who("k") == Customer("anna")
+    assert customers.who("k") == ApiClient("anna")
     assert customers.who("") is None
     assert customers.who("None") is None
 

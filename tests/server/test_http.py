@@ -13,6 +13,7 @@ pytest.importorskip("uvicorn")
 from tests.server.kit import PHOTIO, V3, WAVESPEED, image, novita, opened, photio, wavespeed
 from tests.server.listener import request, status
 from upscale_bridge.server import bodies, endpoint, replies
+from upscale_bridge.vendors.wavespeed import server as wavespeed_server
 
 KEY = {"Authorization": "Bearer sk-secret-of-anna"}
 JSON = {**KEY, "Content-Type": "application/json"}
@@ -178,7 +179,7 @@ def test_waiting_answers_come_when_the_job_is_done(listen):
 
 
 def test_waiting_has_an_end(listener, monkeypatch):
-    monkeypatch.setattr(replies, "_SYNC_SECONDS", 0.05)
+    monkeypatch.setattr(wavespeed_server, "_SYNC_SECONDS", 0.05)
     monkeypatch.setattr(replies, "_RESULT_SECONDS", 0.05)
     body = wavespeed(enable_sync_mode=True)
     reply = requests.post(listener.url + WAVESPEED, json=body, headers=KEY, timeout=5)

@@ -18,7 +18,8 @@ import pytest
 
 from tests.server.kit import MODEL, image, opened
 from tests.server.running import RunningServer
-from upscale_bridge import LocalUpscale, codecs
+from upscale_bridge import LocalUpscale
+from upscale_bridge.images import codecs
 from upscale_bridge.local.library import SHIPPED_FOLDER
 from upscale_bridge.service import Service
 

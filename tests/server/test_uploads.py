@@ -8,12 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.server.kit import BASE, WAVESPEED, image, refusal, wavespeed
+from upscale_bridge.contract.http import Call
+from upscale_bridge.contract.server import PostUpload
+from upscale_bridge.errors import InvalidInputError
 from upscale_bridge.server import uploads
-from upscale_bridge.server.customers import Customer
+from upscale_bridge.server.api_clients import ApiClient
+from upscale_bridge.vendors import server_at
 
 TICKETS, FORMS = "/api/v3/media/uploads", "/api/v3/media/upload/binary"
 PNG = image()
-ANNA = Customer("anna")
+ANNA = ApiClient("anna")
 
 
 def promise(server, **body):
@@ -162,8 +166,8 @@ def test_bytes_of_a_form_are_kept(server, tail):
 def test_any_bytes_of_a_form_are_kept(data):
     store = Store()
     body, kind = form(data, mime="application/octet-stream")
-    call = uploads.Call("POST", FORMS, body, {"content-type": kind})
-    uploads.Uploads(store).answer(call, ANNA, BASE)
+    call = Call("POST", FORMS, body, {"content-type": kind})
+    uploads.UploadStore(store).take(server_at(FORMS).read(call), ANNA, BASE)
     assert store.kept == [data]
 
 
@@ -188,7 +192,7 @@ BODY, KIND = form()
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        (b"", KIND),
+        pytest.param(b"", KIND, id="nothing"),
         (BODY, ""),
         (BODY, "multipart/form-data"),
         (BODY, "multipart/form-data; boundary="),
@@ -225,10 +229,10 @@ def test_broken_form_is_refused(server, body, kind):
 def test_no_form_is_an_unexpected_error(head, disposition, more, kind):
     body = b"--x\r\nContent-Disposition: form-data;" + disposition + b"\r\n" + more + b"\r\n--x--"
     for given_kind in (kind, kind + head):
-        call = uploads.Call("POST", FORMS, body, {"content-type": given_kind})
+        call = Call("POST", FORMS, body, {"content-type": given_kind})
         try:
-            uploads.Uploads(Store()).answer(call, ANNA, BASE)
-        except uploads.InvalidInputError:
+            assert isinstance(server_at(FORMS).read(call), PostUpload)
+        except InvalidInputError:
             continue
 
 

@@ -10,25 +10,25 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from upscale_bridge import codecs
+from upscale_bridge.contract import presets
+from upscale_bridge.contract.http import Call, post
 from upscale_bridge.errors import BadReplyError, TransportError
-from upscale_bridge.remote import presets
+from upscale_bridge.images import codecs
+from upscale_bridge.network.transport import post_public
 from upscale_bridge.remote.clock import Clock
-from upscale_bridge.remote.wire import Call, post
 from upscale_bridge.server import worker
+from upscale_bridge.server.api_clients import ApiClient, ApiClients
 from upscale_bridge.server.app import App
 from upscale_bridge.server.bounds import Bounds
-from upscale_bridge.server.customers import Customer, Customers
 from upscale_bridge.server.files import Files
 from upscale_bridge.server.replies import Replies
 from upscale_bridge.server.sqlite_queue import SqliteQueue
 from upscale_bridge.server.webhooks import Secrets, Webhooks
 from upscale_bridge.service import Service
-from upscale_bridge.transport import post_public
 
 HOOK = "https://customer.example/told?token=1"
 BASE = "http://127.0.0.1:8190"
-ANYONE = Customer("anyone")
+ANYONE = ApiClient("anyone")
 
 
 class LaterClock(Clock):
@@ -51,7 +51,7 @@ def server(tmp_path):
     files = Files(tmp_path / "server" / "files", 1 << 30)
     keys = Secrets(tmp_path / "server" / "secret")
     service = Service(lambda: [tmp_path])
-    app = App(service, queue, files, Customers(tmp_path / "none"), lambda: True, keys)
+    app = App(service, queue, files, ApiClients(tmp_path / "none"), lambda: True, keys)
 
     def send(url, body, headers):
         sent.append(SimpleNamespace(url=url, body=body, headers=headers))
@@ -139,7 +139,8 @@ def test_novita_is_told_in_its_own_envelope(server, monkeypatch):
         },
     }
     monkeypatch.setattr(
-        "upscale_bridge.server.meaning.check", lambda *_, **__: {"4x-UltraSharp": "4x-UltraSharp"}
+        "upscale_bridge.server.processing.check",
+        lambda *_, **__: {"4x-UltraSharp": "4x-UltraSharp"},
     )
     ticket = server.app.handle(post("/v3/async/upscale", body), ANYONE, BASE).json()["task_id"]
     server.work()  # fails: the model is not here

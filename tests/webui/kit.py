@@ -13,7 +13,7 @@ from tests.fakes import faults
 from tests.fakes.service import FakeService
 from tests.remote.kit import FakeClock
 from upscale_bridge.remote.client import Client
-from upscale_bridge.remote.providers import OPERATIONS
+from upscale_bridge.vendors import OPERATIONS
 
 BOTH = pytest.mark.parametrize("installed", ["forge", "reforge"], indirect=True)
 KEY = "sk-only-for-these-tests-9876543210"

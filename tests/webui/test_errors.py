@@ -68,7 +68,7 @@ def test_error_of_a_service_is_told_in_extras(vendor, webui, way, fault, status)
 @pytest.mark.parametrize("command", [name for name in SENDING if name not in ENDED])
 def test_missing_key_is_told_in_extras(webui, way, command):
     error = refusal(webui, way, title(command))
-    assert f"There is no key for {KINDS[command].provider.title}" in str(error)
+    assert f"There is no key for {KINDS[command].vendor.title}" in str(error)
     assert error.status_code == 500
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.remote.kit import configure
 from tests.webui.kit import BOTH, KEY, KINDS, MODEL, part, photo, title
-from upscale_bridge.settings import Settings
+from upscale_bridge.storage.settings import Settings
 
 STORED = {  # the WebUI's config.json holds them: they are for ever
     "upscale_bridge_list_remote": True,
@@ -183,7 +183,7 @@ def test_settings_can_be_read_before_the_section_exists(installed):
     ],
 )
 def test_wrong_value_is_one_clear_sentence(webui, monkeypatch, name, value, said):
-    monkeypatch.setattr("upscale_bridge.addresses.resolve", lambda *_: ["93.184.216.34"])
+    monkeypatch.setattr("upscale_bridge.network.addresses.resolve", lambda *_: ["93.184.216.34"])
     part("host").service().client._look_up = lambda *_: ["93.184.216.34"]
     monkeypatch.setenv("PHOTIO_API_KEY", KEY)
     webui.opts.set(f"upscale_bridge_{name}", value)

@@ -16,11 +16,11 @@ from tests.webui.kit import (
     photo,
     rounded,
 )
-from upscale_bridge import codecs, sizes
 from upscale_bridge.errors import InvalidInputError
+from upscale_bridge.images import codecs, sizes
 from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.monitor import Monitor
-from upscale_bridge.remote.providers import NovitaUpscaleV2
+from upscale_bridge.vendors import NovitaUpscaleV2
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import sys
 from typing import Any
 
 from ..errors import InvalidInputError
-from ..keys import Keys
-from ..remote.providers import PROVIDERS
+from ..storage.keys import Keys
+from ..vendors import VENDORS
 from .common import add_common
 from .terminal import note, say
 
@@ -32,23 +32,23 @@ def add_commands(commands: Any) -> None:
     ):
         verb = verbs.add_parser(name, help=about, argument_default=unset)
         verb.set_defaults(command=command)
-        verb.add_argument("name", metavar="NAME", choices=[p.name for p in PROVIDERS])
+        verb.add_argument("name", metavar="NAME", choices=[p.name for p in VENDORS])
         add_common(verb)
 
 
 def _list(args: argparse.Namespace) -> int:
     keys = Keys()
     rows = []
-    for provider in PROVIDERS:
-        found = keys.find(provider.name)
+    for vendor in VENDORS:
+        found = keys.find(vendor.name)
         rows.append(
             {
-                "name": provider.name,
+                "name": vendor.name,
                 "set": found is not None,
                 "from": found.origin if found else None,
                 "hint": found.secret.hint if found else None,
-                "variable": provider.key_variable,
-                "page": provider.key_page,
+                "variable": vendor.key_variable,
+                "page": vendor.key_page,
             }
         )
     if args.json:

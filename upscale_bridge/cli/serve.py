@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DownloadError, SettingsError
 from ..local.operation import SHIPPED_MODEL
+from ..server.api_clients import ApiClients
 from ..server.bounds import Bounds
-from ..server.customers import Customers
-from ..server.meaning import missing_models
+from ..server.processing import missing_models
 from ..service import Service
-from ..settings import home
+from ..storage.settings import home
 from .common import add_common
 from .terminal import Terminal, interruptible, note
 
@@ -94,8 +94,8 @@ def _add_keys_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keys", type=Path, metavar="FILE", help="default: in the data folder")
 
 
-def _customers(args: argparse.Namespace) -> Customers:
-    return Customers(args.keys or home() / "server-keys.json")
+def _customers(args: argparse.Namespace) -> ApiClients:
+    return ApiClients(args.keys or home() / "server-keys.json")
 
 
 def _serve(args: argparse.Namespace) -> int:

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .. import batch, codecs
-from ..errand import ResumeTask
+from .. import batch
 from ..errors import InvalidInputError
+from ..images import codecs
+from ..remote.run import ResumeTask
 from ..remote.task import Task
 from ..service import Service
 from .common import add_common, add_params, values

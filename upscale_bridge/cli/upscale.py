@@ -13,18 +13,18 @@ from typing import Any, TextIO
 
 from .. import batch
 from ..errors import AuthError, MissingKeyError, QuotaError, StoppedError, UpscaleError
-from ..folders import is_there
+from ..images.folders import is_there
+from ..images.metadata import listed
 from ..local.operation import LocalUpscale
-from ..metadata import listed
 from ..monitor import Monitor
 from ..params import Operation
-from ..remote.providers import OPERATIONS
+from ..vendors import OPERATIONS
 from .common import add_common, add_model_folders, add_params, make_service, values
 from .terminal import Terminal, interruptible, note, report_stream
 
 log = logging.getLogger(__name__)
 
-_Results = Generator[tuple[batch.Job, Callable[[], batch.Done]], None, None]
+_Results = Generator[tuple[batch.FileJob, Callable[[], batch.FileResult]], None, None]
 _HOPELESS = (AuthError, MissingKeyError, QuotaError)  # would meet every other picture too
 
 
@@ -35,7 +35,7 @@ def add_commands(commands: Any) -> None:
     for name in ("--width", "--height", "--longest-edge"):
         size.add_argument(name, type=_positive, metavar="PX")
     for operation in OPERATIONS:
-        about = f"upscale files through {operation.provider.title}"
+        about = f"upscale files through {operation.vendor.title}"
         remote = _add(commands, operation.command, operation, about)
         remote.set_defaults(width=None, height=None, longest_edge=None)
 
@@ -75,15 +75,15 @@ def _add(
 
 def _run(args: argparse.Namespace) -> int:
     operation = args.operation(**values(args, args.operation))
-    output = batch.Output(
+    output = batch.OutputOptions(
         args.format, args.output_quality, args.suffix, args.overwrite, not args.strip_metadata
     )
-    size = batch.Size(args.width, args.height, args.longest_edge)
+    size = batch.WantedSize(args.width, args.height, args.longest_edge)
     jobs = batch.plan_jobs(args.inputs, args.output, output, recursive=args.recursive, say=note)
     service = make_service(args)
     shown = Terminal(len(jobs), quiet=args.json)
 
-    def work(job: batch.Job, monitor: Monitor) -> batch.Done:
+    def work(job: batch.FileJob, monitor: Monitor) -> batch.FileResult:
         return batch.run_job(job, operation, size, output, service, monitor)
 
     with interruptible(shown):
@@ -101,14 +101,14 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _results(
-    jobs: Sequence[batch.Job],
-    work: Callable[[batch.Job, Monitor], batch.Done],
+    jobs: Sequence[batch.FileJob],
+    work: Callable[[batch.FileJob, Monitor], batch.FileResult],
     shown: Terminal,
     workers: int,
 ) -> _Results:
     """Yield each job with what returns its result, in order, `workers` at the same time."""
 
-    def one(index: int, job: batch.Job) -> batch.Done:
+    def one(index: int, job: batch.FileJob) -> batch.FileResult:
         shown.check()
         return work(job, shown.lane(index, str(job.source)))
 
@@ -153,7 +153,7 @@ def _unexpected(error: Exception) -> str:
     return f"Something unexpected went wrong ({told}); please report it with the picture."
 
 
-def _say_done(args: argparse.Namespace, done: batch.Done) -> None:
+def _say_done(args: argparse.Namespace, done: batch.FileResult) -> None:
     source, target = str(done.job.source), str(done.job.target)
     if args.json:
         fields = {"file": source, "output": target, "status": done.status, **done.info}
@@ -168,7 +168,7 @@ def _say_done(args: argparse.Namespace, done: batch.Done) -> None:
             note(f"{source}: left out: {listed(done.left_out)}")
 
 
-def _say_failure(args: argparse.Namespace, job: batch.Job, error: UpscaleError) -> None:
+def _say_failure(args: argparse.Namespace, job: batch.FileJob, error: UpscaleError) -> None:
     if args.json:
         fields = {"file": str(job.source), "status": "failed"}
         fields |= {"error": type(error).__name__, "message": str(error)}
@@ -177,7 +177,7 @@ def _say_failure(args: argparse.Namespace, job: batch.Job, error: UpscaleError) 
         note(f"{job.source}: FAILED: {error}")
 
 
-def _stream(job: batch.Job) -> TextIO:
+def _stream(job: batch.FileJob) -> TextIO:
     """Return where JSON goes: standard output, unless the picture goes there."""
     return report_stream(picture_on_output=job.target == batch.STREAM)
 

@@ -23,16 +23,17 @@ import torch
 from torch import Tensor
 
 from ..errors import OutOfMemoryError
+from ..images.channels import alpha_channel, fill_transparent, layers
+from ..images.resample import allocate, clean, resize
+from ..images.sizes import Size
 from ..monitor import Monitor
-from .channels import alpha_channel, fill_transparent, layers
 from .devices import PRECISIONS, Memory, is_out_of_memory
-from .halo import LARGEST_HALO
 from .loader import Model
 from .operation import LocalUpscale
-from .passes import SMALLEST_TILE, LayerRun, Setting
-from .resample import allocate, clean, resize
-from .state import lasting, own_state, usual_dtype
+from .passes import SMALLEST_TILE, LayerRun, RunSetup
+from .receptive_field import LARGEST_HALO
 from .tensors import take_images
+from .torch_state import lasting, own_state, usual_dtype
 
 _CPU_TILE = 192  # activations of larger tiles leave the caches; smaller ones waste on the halo
 _CPU_TILE_LARGE = 512  # for ESRGAN, which works in strips, and models that lose by tiling
@@ -71,9 +72,6 @@ class Report:
             f"{width} x {height} -> {new_width} x {new_height} with {self.model}, "
             f"{self.device} {self.precision}, {self.tiles} tiles, {self.seconds:.1f} s"
         )
-
-
-Size = tuple[int, int]  # (width, height) in pixels
 
 
 class Engine:
@@ -131,13 +129,13 @@ class Engine:
             self._lock.release()
         return result, _report(setting, sizes, time.monotonic() - started)
 
-    def _prepare(self, model: Model, operation: LocalUpscale, *, largest: Size) -> Setting:
+    def _prepare(self, model: Model, operation: LocalUpscale, *, largest: Size) -> RunSetup:
         """Choose device, number format and tile size, and bring the model to the device."""
         device = self.memory.device()
         dtype = self.memory.dtype(
             operation.precision, device, half=model.supports_half, bfloat=model.supports_bfloat16
         )
-        setting = Setting(model, self.memory, device, dtype, tile_side=max(largest))
+        setting = RunSetup(model, self.memory, device, dtype, tile_side=max(largest))
         module = model.replica(device, dtype).module
         self.memory.place(module, device)
         setting.tile_side = self._tile_side(setting, operation.tile_size, *largest)
@@ -146,7 +144,7 @@ class Engine:
         self.memory.place(module, device)  # making room may have moved it away
         return setting
 
-    def _tile_side(self, setting: Setting, wanted: int, width: int, height: int) -> int:
+    def _tile_side(self, setting: RunSetup, wanted: int, width: int, height: int) -> int:
         """Return the `wanted` tile side, or for 0 the largest good one for `width` x `height`."""
         model, device = setting.model, setting.device
         if wanted:
@@ -168,7 +166,7 @@ class Engine:
             return wanted or max(width, height)
         return max(SMALLEST_TILE, math.isqrt(int(area)) - 2 * LARGEST_HALO)
 
-    def _learn(self, setting: Setting) -> None:
+    def _learn(self, setting: RunSetup) -> None:
         """Remember a tile side to which memory forced the engine, for this process."""
         if setting.tally.smallest:
             self._working[_key(setting)] = setting.tally.smallest
@@ -187,7 +185,7 @@ def pass_sizes(size: Size, target: Size, factor: float, scale: int) -> list[Size
     return [size, *((math.ceil(target[0] / r), math.ceil(target[1] / r)) for r in rest)]
 
 
-def bytes_per_pixel(setting: Setting) -> float:
+def bytes_per_pixel(setting: RunSetup) -> float:
     """Measure how much device memory a forward takes for each input pixel, on CUDA and ROCm."""
     device, model = setting.device, setting.model
     side = math.ceil(max(128, model.minimum) / model.multiple) * model.multiple
@@ -217,7 +215,7 @@ class _Progress:
 
 
 def _upscale_image(
-    setting: Setting,
+    setting: RunSetup,
     image: Tensor,
     result: Tensor,
     sizes: list[Size],
@@ -240,7 +238,7 @@ def _upscale_image(
 
 
 def _run_pass(
-    setting: Setting, image: Tensor, result: Tensor, alpha_mode: str, progress: _Progress
+    setting: RunSetup, image: Tensor, result: Tensor, alpha_mode: str, progress: _Progress
 ) -> None:
     """Run the model once over all channels of `image`, into `result` of any size."""
     alpha = alpha_channel(image.shape[-1])
@@ -268,11 +266,11 @@ def _allocate_result(count: int, size: Size, channels: int) -> Tensor:
         ) from error
 
 
-def _key(setting: Setting) -> tuple[str, str, torch.dtype]:
+def _key(setting: RunSetup) -> tuple[str, str, torch.dtype]:
     return (setting.model.name, str(setting.device), setting.dtype)
 
 
-def _report(setting: Setting, sizes: list[Size], seconds: float) -> Report:
+def _report(setting: RunSetup, sizes: list[Size], seconds: float) -> Report:
     return Report(
         model=setting.model.name,
         architecture=setting.model.architecture,

@@ -13,10 +13,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from ..downloads import download
 from ..errors import ModelNotFoundError, UnsupportedModelError
 from ..monitor import Monitor
-from ..settings import home, make_folder
+from ..network.downloads import download
+from ..storage.settings import home, make_folder
 from .catalogue import ModelSpec, catalogue, find_spec
 from .loader import EXTENSIONS, Model, load_model
 from .operation import SHIPPED_MODEL
@@ -37,7 +37,7 @@ _Identity = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModelEntry:
     """One model that a user may choose."""
 
     name: str
@@ -75,17 +75,17 @@ class Library:
         self._lock = threading.RLock()
         self._fetching = threading.Lock()
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[ModelEntry]:
         """Return every model once: shipped, then found by name, then what can be downloaded."""
         files = self._files()
         found = [
-            Entry(name, "shipped" if path.parent == SHIPPED_FOLDER else "found", path, spec)
+            ModelEntry(name, "shipped" if path.parent == SHIPPED_FOLDER else "found", path, spec)
             for name, path in files.items()
             for spec in [find_spec(path.name)]
         ]
         present = {path.name.casefold() for path in files.values()}
         missing = [
-            Entry(spec.name, "download", None, spec)
+            ModelEntry(spec.name, "download", None, spec)
             for spec in catalogue()
             if spec.file_name.casefold() not in present
         ]

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from ..errors import EngineError, UnsupportedModelError
-from .halo import Sight, measure_sight
-from .lean import slim
+from .allocation import MemoryLimit
+from .fused_esrgan import slim
 from .reader import read_weights
-from .room import Room
-from .state import lasting, own_state, usual_dtype
+from .receptive_field import ReceptiveField, measure_receptive_field
+from .torch_state import lasting, own_state, usual_dtype
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -76,7 +76,7 @@ class Model:
         """Most channels that any layer puts out."""
         self._master = descriptor
         self._replicas: dict[tuple[torch.device, torch.dtype], Replica] = {}
-        self._sight: Sight | None = None
+        self._sight: ReceptiveField | None = None
         self._lock = threading.Lock()
 
     def sight(
@@ -84,7 +84,7 @@ class Model:
         device: torch.device = _CPU,
         dtype: torch.dtype = torch.float32,
         check: Callable[[], None] = lambda: None,
-    ) -> Sight:
+    ) -> ReceptiveField:
         """Return how far the model sees; measured once, where it lies now.
 
         `check` is called before every layer, and what it raises ends the measurement.
@@ -92,7 +92,7 @@ class Model:
         run = partial(self.replica(device, dtype), check=check)
         with self._lock:
             if self._sight is None:
-                self._sight = measure_sight(
+                self._sight = measure_receptive_field(
                     run, self.channels, self.scale, self.multiple, device, dtype
                 )
                 log.debug("%s: %s", self.name, self._sight)
@@ -183,7 +183,7 @@ def _build(name: str, weights: dict[str, Tensor], spandrel: Any) -> Any:
     loader = spandrel.ModelLoader("cpu", _registry(spandrel))
     room = _ROOM + _ROOM_SHARE * sum(one.numel() * one.element_size() for one in weights.values())
     try:
-        with torch.random.fork_rng(devices=[]), Room(room):
+        with torch.random.fork_rng(devices=[]), MemoryLimit(room):
             return loader.load_from_state_dict(dict(weights))
     except RuntimeError as error:
         names = _surplus(str(error))
@@ -197,7 +197,7 @@ def _build(name: str, weights: dict[str, Tensor], spandrel: Any) -> Any:
             ) from error
     log.warning("%s: left out what its network does not have (%s).", name, some)
     rest = {key: value for key, value in weights.items() if key not in names}
-    with torch.random.fork_rng(devices=[]), Room(room):
+    with torch.random.fork_rng(devices=[]), MemoryLimit(room):
         return loader.load_from_state_dict(rest)
 
 

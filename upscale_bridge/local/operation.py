@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from .. import sizes
+from ..images import sizes
 from ..params import Operation, Param, param
 
 SHIPPED_MODEL = "UpscaleBridge-x4"

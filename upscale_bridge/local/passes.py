@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from ..errors import EngineError, OutOfMemoryError, StoppedError
+from ..images.channels import Layer
+from ..images.resample import Span, Taps, resample, support, taps, targets
 from ..monitor import Monitor
-from .channels import Layer
 from .devices import Memory, is_out_of_memory
 from .loader import Model
-from .resample import Taps, resample, support, taps, targets
-from .tiling import Span, Tile, TilePlan
+from .tiling import Tile, TilePlan
 from .workers import pool, worker_count
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Tally:
 
 
 @dataclass
-class Setting:
+class RunSetup:
     """How a model is run: what all tiles of one upscale share."""
 
     model: Model
@@ -95,7 +95,7 @@ class LayerRun:
     `result` [H', W', C] may have any size: the model's output is resampled to it tile by tile.
     """
 
-    setting: Setting
+    setting: RunSetup
     layer: Layer
     image: Tensor
     """[H, W, C], any float dtype; not modified."""
@@ -229,7 +229,7 @@ def _axis(window: Span, core: Span, length: int, target: int, scale: int) -> sli
     return taps(scaled, targets(core, length, target), length * scale, target)
 
 
-def _forward(setting: Setting, pixels: Tensor, check: Callable[[], None]) -> Tensor:
+def _forward(setting: RunSetup, pixels: Tensor, check: Callable[[], None]) -> Tensor:
     replica = setting.model.replica(setting.device, setting.dtype)
     output, finite = replica(pixels.to(setting.device, setting.dtype), check)
     if not finite and setting.dtype != torch.float32:

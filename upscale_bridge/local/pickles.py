@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .names import HARMLESS, STORAGES
+from .pickle_names import HARMLESS, STORAGES
 
 MOST_BYTES = 4 << 20
 """Of one pickle. That of 5000 tensors has about half a megabyte."""

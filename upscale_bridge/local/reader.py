@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..errors import UnsupportedModelError
 from .pickles import ForbiddenNameError, Sketch
-from .tables import MOST_SIDES, SIZES, Source, TorchScriptError, read_table
+from .tables import MOST_SIDES, SIZES, TorchScriptError, WeightsFile, read_table
 
 MOST_TENSORS = 50_000
 """The largest upscale models have some thousands."""
@@ -37,7 +37,7 @@ def read_weights(
         if not path.is_file():
             raise FileNotFoundError(2, "No such file")
         with path.open("rb") as stream:
-            file = Source(stream)
+            file = WeightsFile(stream)
             try:
                 return _read(file, path.suffix.lower(), choose)
             finally:
@@ -65,7 +65,7 @@ def read_weights(
 
 
 def _read(
-    file: Source, suffix: str, choose: Callable[[dict[str, Any]], Mapping[str, Any]]
+    file: WeightsFile, suffix: str, choose: Callable[[dict[str, Any]], Mapping[str, Any]]
 ) -> dict[str, Tensor]:
     table = read_table(file, suffix)
     if not isinstance(table.tree, dict):
@@ -118,7 +118,7 @@ def _size(sketch: Sketch, place: int) -> int:
 
 
 def _make(
-    file: Source, sketches: Mapping[str, Sketch], places: Mapping[str, tuple[int, int]]
+    file: WeightsFile, sketches: Mapping[str, Sketch], places: Mapping[str, tuple[int, int]]
 ) -> dict[str, Tensor]:
     made: dict[str, Tensor] = {}
     read: dict[str, bytearray] = {}

@@ -77,7 +77,7 @@ class Table:
     """Where the numbers of a storage lie in the file, and how many bytes they have."""
 
 
-class Source:
+class WeightsFile:
     """An open file whose bytes are asked for by their place."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -120,7 +120,7 @@ class Source:
             )
 
 
-def read_table(file: Source, suffix: str) -> Table:
+def read_table(file: WeightsFile, suffix: str) -> Table:
     """Return what a file says that it holds; its first bytes tell the format, not its name.
 
     Only a name that promises no pickle is held to it. Raises `ValueError` for damage and for
@@ -136,7 +136,7 @@ def read_table(file: Source, suffix: str) -> Table:
     raise ValueError("it does not begin like one" if start else "it is empty")
 
 
-def _read_safetensors(file: Source) -> Table:
+def _read_safetensors(file: WeightsFile) -> Table:
     """Read the header: a length of 8 bytes, then JSON (huggingface/safetensors, README)."""
     size = struct.unpack("<Q", file.read(0, 8))[0]
     if size > MOST_PICKLE:
@@ -161,7 +161,7 @@ def _read_safetensors(file: Source) -> Table:
     return Table(tree, places)
 
 
-def _read_zip(file: Source, suffix: str) -> Table:
+def _read_zip(file: WeightsFile, suffix: str) -> Table:
     """Read torch's format since 1.6: entries stored as they are, under one folder.
 
     An archive that is built in another way is refused: programs differ in how they read it.
@@ -184,7 +184,7 @@ def _read_zip(file: Source, suffix: str) -> Table:
     return Table(contents.value, places)
 
 
-def _zip_entries(file: Source) -> dict[str, tuple[int, int]]:
+def _zip_entries(file: WeightsFile) -> dict[str, tuple[int, int]]:
     """Return where the bytes of each entry lie, and how many there are."""
     end = file.size - 22
     if end < 0:
@@ -225,7 +225,7 @@ def _zip_entries(file: Source) -> dict[str, tuple[int, int]]:
     return entries
 
 
-def _read_legacy(file: Source) -> Table:
+def _read_legacy(file: WeightsFile) -> Table:
     """Read torch's format before 1.6: five pickles, then the numbers of one storage after another.
 
     The pickles are a magic number, a version, facts about the machine, the weights without their

@@ -11,20 +11,9 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ..images.resample import Span
+
 _WORTH_SHARING = 96**2  # pixels; smaller tiles are mostly halo
-
-
-@dataclass(frozen=True)
-class Span:
-    """A half-open range of pixels on one axis: start <= i < stop."""
-
-    start: int
-    stop: int
-
-    @property
-    def length(self) -> int:
-        """Number of pixels."""
-        return self.stop - self.start
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..addresses import Place, Resolve, check_base_url, place_of, resolve
+from ..contract.http import Call
+from ..contract.operation import RemoteOperation
+from ..contract.vendor import Vendor
 from ..errors import (
     InvalidInputError,
     MissingKeyError,
@@ -21,22 +23,21 @@ from ..errors import (
     TransportError,
     UpscaleError,
 )
-from ..keys import Keys, Secret
+from ..images.pictures import Picture
 from ..monitor import Monitor
-from ..pictures import Picture
-from ..settings import Settings, home, load_settings
-from ..transport import Line
+from ..network.addresses import Place, Resolve, check_base_url, place_of, resolve
+from ..network.transport import Transport
+from ..storage.keys import Keys, Secret
+from ..storage.settings import Settings, home, load_settings
+from ..vendors import operation_named
 from .clock import Clock
 from .context import Context, Request
 from .journal import Journal
-from .life import Outcome, reuse
+from .lifecycle import Outcome, reuse
 from .pool import Pool
 from .progress import View
-from .provider import Provider, RemoteOperation
-from .providers import OPERATIONS
 from .submit import doubt, retired
 from .task import Task
-from .wire import Call
 
 _TYPICAL_SECONDS = 20.0
 _PRIVATE_FIRST_POLL = 0.25
@@ -79,13 +80,13 @@ class Client:
         operation: RemoteOperation,
         picture: Picture | None,
         pixels: bytes,
-        accept: Callable[[bytes], Any],
+        decode: Callable[[bytes], Any],
     ) -> Request:
         """Return what `run` takes; `pixels` is whatever identifies the image that is sent."""
-        provider = operation.provider
-        base_url = self._host(provider)
+        vendor = operation.vendor
+        base_url = self._host(vendor)
         facts = {
-            "provider": provider.name,
+            "provider": vendor.name,
             "base_url": base_url,
             "operation": type(operation).__name__,
             "parameters": operation.told(),
@@ -97,14 +98,14 @@ class Client:
             told["image_url"] = _public(operation.image_address)
         task = Task(
             request=hashlib.sha256(head + b"\0" + pixels).hexdigest()[:32],
-            provider=provider.name,
+            provider=vendor.name,
             base_url=base_url,
             operation=type(operation).__name__,
             parameters=json.dumps(told),
             width=picture.width if picture else 0,
             height=picture.height if picture else 0,
         )
-        return Request(task, operation, picture, accept)
+        return Request(task, operation, picture, decode)
 
     def run(self, requests: Sequence[Request], monitor: Monitor) -> list[Outcome | UpscaleError]:
         """Return what came of each request of one operation, in their order; see `deliver`.
@@ -144,21 +145,21 @@ class Client:
     def resume(
         self,
         name: str,
-        accept: Callable[[Task], Callable[[bytes], Any]],
+        decode: Callable[[Task], Callable[[bytes], Any]],
         monitor: Monitor,
         operation: type[RemoteOperation] | None = None,
     ) -> Outcome:
         """Return the result of a task by its ticket, or by its request's name in the journal.
 
-        `accept` makes `Request.accept` for the task. A ticket that this machine does not know
+        `decode` makes `Request.decode` for the task. A ticket that this machine does not know
         needs the `operation` that made it.
         """
         task = self._known(name.strip(), operation)
         kind = _operation(task)
-        if task.base_url != self._host(kind.provider):
+        if task.base_url != self._host(kind.vendor):
             raise SettingsError(
                 f"Task {name} is at {task.base_url}, not at the present host; set "
-                f"{kind.provider.url_variable} to that address."
+                f"{kind.vendor.url_variable} to that address."
             )
         if task.state == "expired" and task.ticket:
             self.journal.reopen(task.request)  # asking once more costs nothing
@@ -166,7 +167,7 @@ class Client:
             raise TaskFailedError(task.reason, ticket=task.ticket)
         if task.state == "ambiguous" and not task.ticket:
             raise doubt(kind, task.request, task.reason)
-        (outcome,) = self.run([Request(task, kind(), None, accept(task), resumes=True)], monitor)
+        (outcome,) = self.run([Request(task, kind(), None, decode(task), resumes=True)], monitor)
         if isinstance(outcome, UpscaleError):
             raise outcome
         return outcome
@@ -177,7 +178,7 @@ class Client:
         doubtful = task is not None and task.state == "running" and task.reason
         if task is None or not (task.state == "ambiguous" or doubtful):
             raise InvalidInputError("ID", f"There is no task {name} whose ticket is unknown.")
-        if not _operation(task).wire.has_tickets:
+        if not _operation(task).has_tasks():
             raise InvalidInputError(
                 "ID",
                 f"{_operation(task).title} has no tickets; a result can only come with the "
@@ -185,54 +186,57 @@ class Client:
             )
         self.journal.attach(replace(task, ticket=ticket, state="running", owner="", reason=""))
 
-    def is_vendor(self, provider: Provider) -> bool:
+    def is_vendor(self, vendor: Vendor) -> bool:
         """Tell whether calls go to the vendor itself, not to another host."""
-        return self._host(provider) == provider.base_url
+        return self._host(vendor) == vendor.base_url
 
-    def lacks_key(self, provider: Provider) -> bool:
+    def lacks_key(self, vendor: Vendor) -> bool:
         """Tell whether a run would fail for want of a key."""
-        if self.keys.find(provider.name) is not None:
+        if self.keys.find(vendor.name) is not None:
             return False
-        return self.is_vendor(provider) or self._place(self._host(provider)) == "public"
+        return self.is_vendor(vendor) or self._place(self._host(vendor)) == "public"
 
-    def try_key(self, provider: Provider) -> str:
+    def try_key(self, vendor: Vendor) -> str:
         """Ask a service about the key that is set, free of cost; return one sentence.
 
         Raises `AuthError` when the service does not accept it, `MissingKeyError`, or
         `TransportError`.
         """
-        line = self._line(provider)
-        if not self.is_vendor(provider):
-            return f"It has the form of a key; {line.base_url} is not asked."
-        if not provider.free_call:
-            return f"It has the form of a key; {provider.title} has no free call to test it."
-        call = Call("GET", provider.free_call)
-        reply = line.send(call, stop=lambda: None, limit=_MOST_ANSWER)
+        transport = self._transport(vendor)
+        if not self.is_vendor(vendor):
+            return f"It has the form of a key; {transport.base_url} is not asked."
+        if not vendor.free_call:
+            return f"It has the form of a key; {vendor.title} has no free call to test it."
+        call = Call("GET", vendor.free_call)
+        reply = transport.send(call, stop=lambda: None, limit=_MOST_ANSWER)
         if reply.status != 200:
-            provider.refuse(reply, "")
-        return f"{provider.title} accepts it."
+            vendor.refuse(reply, "")
+        return f"{vendor.title} accepts it."
 
     def _run_new(
         self, requests: Sequence[Request], settings: Settings, monitor: Monitor
     ) -> Sequence[Outcome | UpscaleError]:
         operation = requests[0].operation
         try:
-            line = self._line(operation.provider)
+            transport = self._transport(operation.vendor)
         except MissingKeyError as error:
             ended = operation.retirement and not operation.deprecated
-            if ended and self.is_vendor(operation.provider):  # nobody gives keys for it any more
+            if ended and self.is_vendor(operation.vendor):  # nobody gives keys for it any more
                 return [retired(operation)] * len(requests)
             return [error] * len(requests)
         except TransportError as error:
             return [error] * len(requests)
-        first_poll = operation.provider.first_poll
-        if line.base_url != operation.provider.base_url and self._place(line.base_url) == "private":
+        first_poll = operation.vendor.first_poll
+        if (
+            transport.base_url != operation.vendor.base_url
+            and self._place(transport.base_url) == "private"
+        ):
             first_poll = min(first_poll, _PRIVATE_FIRST_POLL)
         halt = threading.Event()
         contexts = [
             Context(
                 request=request,
-                line=line,
+                transport=transport,
                 journal=self.journal,
                 settings=settings,
                 clock=self._clock,
@@ -257,10 +261,10 @@ class Client:
                 f"This machine knows no task {name[:80]!r}; `upscale-bridge tasks` lists those it "
                 "knows. For a task of another machine, say which operation made it.",
             )
-        base_url = self._host(operation.provider)
+        base_url = self._host(operation.vendor)
         task = Task(
             request=hashlib.sha256(f"ticket\0{base_url}\0{name}".encode()).hexdigest()[:32],
-            provider=operation.provider.name,
+            provider=operation.vendor.name,
             base_url=base_url,
             operation=operation.__name__,
             parameters="{}",
@@ -272,43 +276,43 @@ class Client:
         self.journal.attach(task)
         return task
 
-    def _host(self, provider: Provider) -> str:
+    def _host(self, vendor: Vendor) -> str:
         """Return the base URL that was chosen; it is checked before anything is sent to it."""
-        return (self.settings().base_url(provider.name) or provider.base_url).rstrip("/")
+        return (self.settings().base_url(vendor.name) or vendor.base_url).rstrip("/")
 
     def _place(self, base_url: str) -> Place:
         return place_of(urlsplit(base_url).hostname or "", self._look_up)
 
-    def _line(self, provider: Provider) -> Line:
-        """Return a line to the provider's host.
+    def _transport(self, vendor: Vendor) -> Transport:
+        """Return the transport to the provider's host.
 
         Raises `MissingKeyError`, or `TransportError` when the host cannot be looked up and that
         decides whether it needs a key.
         """
-        base_url = check_base_url(self._host(provider), provider.url_variable, self._look_up)
-        found = self.keys.find(provider.name)
+        base_url = check_base_url(self._host(vendor), vendor.url_variable, self._look_up)
+        found = self.keys.find(vendor.name)
         if found is not None:
             secret = found.secret
-        elif base_url != provider.base_url and (place := self._place(base_url)) != "public":
+        elif base_url != vendor.base_url and (place := self._place(base_url)) != "public":
             if place == "unknown":
                 raise TransportError(
-                    f"Cannot look up the host of {provider.url_variable}, so nothing was sent; "
+                    f"Cannot look up the host of {vendor.url_variable}, so nothing was sent; "
                     "check the network, or the name.",
                     sent=False,
                 )
             secret = Secret(_NO_KEY)
         else:
             raise MissingKeyError(
-                f"There is no key for {provider.title}. Set {provider.key_variable}, run "
-                f'`upscale-bridge keys set {provider.name}`, write {{"{provider.name}": "KEY"}} '
+                f"There is no key for {vendor.title}. Set {vendor.key_variable}, run "
+                f'`upscale-bridge keys set {vendor.name}`, write {{"{vendor.name}": "KEY"}} '
                 f"into {self.keys.path}, or, in ComfyUI, use Upscale Bridge: API keys. Keys are "
-                f"made at {provider.key_page}."
+                f"made at {vendor.key_page}."
             )
-        return Line(base_url, provider.auth_header, provider.auth_scheme, secret, self._look_up)
+        return Transport(base_url, vendor.auth_header, vendor.auth_scheme, secret, self._look_up)
 
 
 def _operation(task: Task) -> type[RemoteOperation]:
-    return next(kind for kind in OPERATIONS if kind.__name__ == task.operation)
+    return operation_named(task.operation)
 
 
 def _public(url: str) -> str:

@@ -7,16 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..contract.http import Call, Reply
+from ..contract.operation import RemoteOperation
+from ..contract.wire import TaskWire
 from ..errors import BadReplyError, StoppedError, TransportError
-from ..pictures import Picture
-from ..settings import Settings
-from ..transport import Line
+from ..images.pictures import Picture
+from ..network.transport import Transport
+from ..storage.settings import Settings
 from .clock import Clock, backoff, retry_after
 from .journal import Journal
 from .progress import Phase, View
-from .provider import RemoteOperation
 from .task import Task
-from .wire import Call, Reply
 
 LARGEST_RESULT = 256 << 20
 LARGEST_REPLY = LARGEST_RESULT * 4 // 3 + (1 << 20)
@@ -39,7 +40,7 @@ class Request:
     operation: RemoteOperation
     picture: Picture | None
     """What is sent; None when the user gave an address, or when a task is only resumed."""
-    accept: Callable[[bytes], Any] = field(repr=False)
+    decode: Callable[[bytes], Any] = field(repr=False)
     """Decodes a result. Raises `InvalidInputError` when the file is broken, `BadReplyError` when
     it is whole but not what was asked for."""
     resumes: bool = False
@@ -51,7 +52,7 @@ class Context:
     """One request, with the means to carry it out."""
 
     request: Request
-    line: Line
+    transport: Transport
     journal: Journal
     settings: Settings
     clock: Clock
@@ -77,6 +78,18 @@ class Context:
     def operation(self) -> RemoteOperation:
         return self.request.operation
 
+    @property
+    def task_wire(self) -> TaskWire:
+        """The wire of a service that has named a task."""
+        assert isinstance(self.operation.wire, TaskWire)
+        return self.operation.wire
+
+    @property
+    def ticket_path(self) -> tuple[str, ...]:
+        """Where the answer to a submit names the task; empty where a service names none."""
+        wire = self.operation.wire
+        return wire.ticket_path if isinstance(wire, TaskWire) else ()
+
     def check(self) -> None:
         """Raise `StoppedError` when the user asked to stop."""
         if self.stop.is_set():
@@ -95,7 +108,7 @@ class Context:
 
     def send(self, call: Call) -> Reply:
         """Send a call that costs nothing, once."""
-        return self.line.send(
+        return self.transport.send(
             call, stop=self.check, limit=LARGEST_REPLY, read_seconds=_READ_SECONDS
         )
 

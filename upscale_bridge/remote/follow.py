@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from ..contract.reading import complete_url
+from ..contract.tasks import Done, Failed, Output, Queued, Running, Status
 from ..errors import (
     BadReplyError,
     ProviderError,
@@ -20,7 +22,6 @@ from .clock import backoff
 from .context import LARGEST_RESULT, TRANSIENT, Context
 from .results import write
 from .seen import LONGEST_GAP
-from .wire import Done, Failed, Output, Queued, Running, Status, complete_url
 
 _GROWTH, _SLOWEST_POLL = 1.4, 5.0
 _EARLY_MISSES = 3  # a service may not know its own new task for a moment
@@ -99,7 +100,7 @@ def unwritable(path: Path, error: OSError) -> SettingsError:
 def _look(context: Context, ticket: str) -> tuple[Status | None, float | None]:
     """Ask once. Returns (status, None), or (None, pause) when there was no answer to speak of, or
     (None, None) when the service does not know the task."""
-    wire = context.operation.wire
+    wire = context.task_wire
     try:
         reply = context.send(wire.poll(ticket))
         if reply.status in TRANSIENT:
@@ -127,8 +128,8 @@ def _fetch(context: Context, output: Output, ticket: str, part: Path) -> Path:
         context.view.received = context.view.total = 0
         context.show("downloading")
         try:
-            url = complete_url(output.url, context.line.base_url)
-            status = context.line.fetch(
+            url = complete_url(output.url, context.transport.base_url)
+            status = context.transport.fetch(
                 url, part, stop=context.check, progress=progress, limit=LARGEST_RESULT
             )
         except BadReplyError as error:
@@ -138,7 +139,7 @@ def _fetch(context: Context, output: Output, ticket: str, part: Path) -> Path:
         else:
             if status == 200:
                 return part
-            host = context.operation.provider.title
+            host = context.operation.vendor.title
             problem = TransportError(f"{host} answers HTTP {status} for the result.", sent=True)
             if status not in TRANSIENT:
                 if renewed and status in _GONE and _is_old(context):
@@ -156,7 +157,7 @@ def _resume_hint(ticket: str) -> str:
 
 
 def _failed(context: Context, ticket: str, status: Failed) -> TaskFailedError:
-    title = context.operation.provider.title
+    title = context.operation.vendor.title
     code = f" (code {status.code})" if status.code else ""
     reason = shortened(status.reason)
     text = (
@@ -168,7 +169,7 @@ def _failed(context: Context, ticket: str, status: Failed) -> TaskFailedError:
 
 
 def _timeout(context: Context, ticket: str, spent: dict[str, float]) -> TaskTimeoutError:
-    title = context.operation.provider.title
+    title = context.operation.vendor.title
     return TaskTimeoutError(
         f"{title} gave no result for task {ticket} in {sum(spent.values()):.0f} s. The task goes "
         f"on there: {_resume_hint(ticket)}; task_seconds and queue_seconds in the settings allow "
@@ -186,7 +187,7 @@ def _unfetched(context: Context, ticket: str, problem: Exception | None) -> Task
 
 
 def _nameless(context: Context, ticket: str) -> TaskError:
-    title = context.operation.provider.title
+    title = context.operation.vendor.title
     if _is_old(context):
         return _gone(context, ticket, f"{title} does not name its result any more")
     return TaskError(
@@ -198,7 +199,7 @@ def _nameless(context: Context, ticket: str) -> TaskError:
 
 def _lost(context: Context, ticket: str) -> TaskLostError:
     """Say that the service does not know the task; an old one is given up for good."""
-    title = context.operation.provider.title
+    title = context.operation.vendor.title
     if _is_old(context):
         return _gone(context, ticket, f"{title} does not know it any more")
     return TaskLostError(

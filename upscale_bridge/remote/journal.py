@@ -21,14 +21,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..database import Database
 from ..errors import InvalidInputError, SettingsError
-from ..owners import Owners
-from ..settings import make_folder
+from ..storage.database import Database
+from ..storage.process_locks import Owners
+from ..storage.settings import make_folder
 from .clock import Clock
 from .results import digest_of, find, part_name, reject, remove_files, remove_parts
 from .seen import SeenTime
-from .task import MIGRATIONS, State, Task
+from .task import MIGRATIONS, Task, TaskState
 
 FILE = "journal.sqlite3"
 _DAY = 86_400
@@ -124,7 +124,7 @@ class Journal:
 
     def accept(self, request: str, ticket: str) -> None:
         """Note the service's id of the task, whatever was thought of it meanwhile."""
-        states: tuple[State, ...] = ("submitting", "ambiguous", "running")
+        states: tuple[TaskState, ...] = ("submitting", "ambiguous", "running")
         self._change(request, states, state="running", ticket=ticket, reason="")
 
     def doubt(self, request: str, reason: str, ticket: str = "") -> None:
@@ -169,7 +169,7 @@ class Journal:
 
     def fail(self, request: str, reason: str, *, expired: bool = False) -> None:
         """Note that a task has no result and never will."""
-        state: State = "expired" if expired else "failed"
+        state: TaskState = "expired" if expired else "failed"
         with self._database.transaction():
             self._note(request, ("running",), state=state, reason=reason, owner="", **self._ended())
 
@@ -178,7 +178,7 @@ class Journal:
 
         `again` means that the service is asked for it once more; without, the task is over.
         """
-        state: State = "running" if again else "expired"
+        state: TaskState = "running" if again else "expired"
         with self._database.transaction():
             if self._get(task.request) == task:  # else somebody else has noted more
                 self._update(task.request, state=state, reason=reason, undelivered=0)
@@ -326,14 +326,14 @@ class Journal:
         return {"finished": self._clock.now(), "seen_finished": self._seen.now()}
 
     def _change(
-        self, request: str, states: tuple[State, ...] | None, mine: bool = False, **values: Any
+        self, request: str, states: tuple[TaskState, ...] | None, mine: bool = False, **values: Any
     ) -> bool:
         """Do what `_note` does, in a transaction of its own."""
         with self._database.transaction():
             return self._note(request, states, mine, **values)
 
     def _note(
-        self, request: str, states: tuple[State, ...] | None, mine: bool = False, **values: Any
+        self, request: str, states: tuple[TaskState, ...] | None, mine: bool = False, **values: Any
     ) -> bool:
         """Update a row if it is in one of `states`, and ours if `mine`; tell whether it was."""
         task = self._get(request)

@@ -1,4 +1,4 @@
-"""Threads on which tasks live, a bounded number for each provider.
+"""Threads on which tasks run, a bounded number for each vendor.
 
 The calling thread only waits and watches: it asks the monitor several times a second, so that a
 stop is answered at once in every phase. A paid call that is on its way then still ends in its
@@ -24,7 +24,7 @@ from ..errors import (
 )
 from ..monitor import Monitor
 from .context import Context
-from .life import Outcome, live
+from .lifecycle import Outcome, run_task
 from .progress import describe, fraction
 from .submit import leave_in_doubt
 
@@ -36,7 +36,7 @@ _HALTING = (AuthError, QuotaError, RetiredError, MissingKeyError)
 
 
 class Pool:
-    """Runs tasks; thread-safe. The bound of a provider holds for all callers together."""
+    """Runs tasks; thread-safe. The bound of a vendor holds for all callers together."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -123,13 +123,13 @@ class Pool:
         size = context.settings.concurrency
         with self._lock:
             slot = self._slots.setdefault(
-                (context.operation.provider.name, size), threading.Semaphore(size)
+                (context.operation.vendor.name, size), threading.Semaphore(size)
             )
         while not slot.acquire(timeout=_LOOK_SECONDS):
             context.check()
         try:
             context.check()
-            return live(context)
+            return run_task(context)
         finally:
             slot.release()
 

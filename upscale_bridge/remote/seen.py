@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from ..database import Database
+from ..storage.database import Database
 from .clock import Clock
 
 LONGEST_GAP = 6 * 3600.0

@@ -9,6 +9,10 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 
+from ..contract.http import Call, Reply
+from ..contract.operation import RemoteOperation
+from ..contract.reading import spot_id
+from ..contract.tasks import Done, Source, Ticket
 from ..errors import (
     AmbiguousSubmitError,
     BadReplyError,
@@ -20,13 +24,11 @@ from ..errors import (
     TaskError,
     TransportError,
 )
-from ..pictures import Picture
+from ..images.pictures import Picture
 from .clock import backoff, retry_after
 from .context import LARGEST_REPLY, TRIES, Context
-from .provider import RemoteOperation
 from .results import rejected, write
 from .task import Task
-from .wire import Call, Done, Reply, Source, Ticket, spot_id
 
 _READ_SECONDS = 300.0  # synchronous APIs answer when the image is done
 
@@ -51,7 +53,7 @@ def submit(context: Context, task: Task) -> Done | None:
         reply = _send_paid(context, call, last=attempt + 1 >= TRIES)
         if reply is None:
             pause = backoff(attempt)
-        elif reply.status != 429 or spot_id(reply.body, context.operation.wire.ticket_path):
+        elif reply.status != 429 or spot_id(reply.body, context.ticket_path):
             return _read_accepted(context, reply)
         else:
             context.journal.end_submit(context.name)
@@ -71,14 +73,14 @@ def doubt(
 
     `ticket` is an id that the answer named, though it was no clear one.
     """
-    title, name = operation.provider.title, request[:12]
+    title, name = operation.vendor.title, request[:12]
     look = f"Look for it in your account at {title}. "
     if ticket:
         fetch = (
             f"The answer names task {ticket}: running again, or `upscale-bridge tasks resume "
             f"{name}`, looks for that one, free of cost. If it is not there, "
         )
-    elif operation.wire.has_tickets:
+    elif operation.has_tasks():
         fetch = (
             f"{look}If it is there, `upscale-bridge tasks resume {name} --ticket ITS_ID` fetches "
             "it; if not, "
@@ -111,11 +113,12 @@ def _source(context: Context, task: Task) -> Source:
             if url:
                 context.journal.keep_upload(context.name, url)
                 return Source("url", url)
+    switches = " and ".join(operation.without_address)
+    other = f"switch on {switches} (not documented by the vendor; our own server takes it), or "
     raise InvalidInputError(
         "image_url",
         f"{operation.title} takes an image only by its address. Give its public address in "
-        "image_url, or switch on send_data_uri (not documented by the vendor; our own server "
-        "takes it), or use an operation that sends the image.",
+        f"image_url, or {other if switches else ''}use an operation that sends the image.",
     )
 
 
@@ -134,7 +137,7 @@ def _upload(context: Context, picture: Picture) -> str:
         place = uploads.read_place(context.send_patiently(uploads.ask(picture)), picture)
         placed = context.send_patiently(place.call)
     if not 200 <= placed.status < 300:
-        operation.provider.refuse(placed, "the image could not be uploaded")
+        operation.vendor.refuse(placed, "the image could not be uploaded")
     return place.url
 
 
@@ -146,13 +149,13 @@ def _send_paid(context: Context, call: Call, *, last: bool) -> Reply | None:
     if not context.journal.begin_submit(context.name):
         raise TaskError("Another program took this task over or forgot it; run again to join it.")
     try:
-        return context.line.send(
+        return context.transport.send(
             call, stop=context.check, limit=LARGEST_REPLY, read_seconds=_READ_SECONDS, once=True
         )
     except TransportError as error:
         if error.sent:
-            spotted = spot_id(error.received, context.operation.wire.ticket_path)
-            ticket = context.line.hide(spotted)
+            spotted = spot_id(error.received, context.ticket_path)
+            ticket = context.transport.hide(spotted)
             raise leave_in_doubt(context, str(error), ticket) from error
         context.journal.end_submit(context.name)
         if last:
@@ -170,7 +173,7 @@ def _send_paid(context: Context, call: Call, *, last: bool) -> Reply | None:
 def _unsent(context: Context, error: TransportError) -> TransportError:
     return TransportError(
         f"{error} Nothing was submitted and nothing is billed; check the connection, the proxy or "
-        f"{context.operation.provider.url_variable}.",
+        f"{context.operation.vendor.url_variable}.",
         sent=False,
     )
 
@@ -185,7 +188,7 @@ def _read_accepted(context: Context, reply: Reply) -> Done | None:
     try:
         accepted = wire.read_submit(reply)
     except ProviderError as error:
-        ticket = reply.hide(spot_id(reply.body, wire.ticket_path))
+        ticket = reply.hide(spot_id(reply.body, context.ticket_path))
         good = 200 <= reply.status < 300 and error.status in (0, reply.status)
         if ticket and good and isinstance(error, BadReplyError):
             accepted = Ticket(ticket)
@@ -204,7 +207,7 @@ def _read_accepted(context: Context, reply: Reply) -> Done | None:
 
 def _put_aside(context: Context, reply: Reply) -> str:
     """Keep an answer that may hold a result which cannot be fetched again; say where."""
-    if context.operation.wire.has_tickets or reply.status != 200 or not reply.body:
+    if context.operation.has_tasks() or reply.status != 200 or not reply.body:
         return ""
     path = rejected(context.journal.results, context.name)
     try:
@@ -221,7 +224,7 @@ def _note(context: Context, ticket: str) -> None:
     except SettingsError as error:
         kind = type(context.operation).__name__
         raise TaskError(
-            f"{context.operation.provider.title} accepted task {ticket}, but that could not be "
+            f"{context.operation.vendor.title} accepted task {ticket}, but that could not be "
             f"noted. {error} Write the id down: `upscale-bridge tasks resume {ticket} --made-by "
             f"{kind}`, or the node Resume Upscale Task, fetches its result.",
             ticket=ticket,
@@ -236,13 +239,13 @@ def leave_in_doubt(context: Context, reason: str, ticket: str = "") -> Ambiguous
 
 def _explained(context: Context, error: ProviderError) -> ProviderError:
     """Say what an unknown address means: an API that has ended, or the wrong host."""
-    operation, provider = context.operation, context.operation.provider
+    operation, vendor = context.operation, context.operation.vendor
     if error.status not in (404, 410):
         return error
-    if context.line.base_url != provider.base_url:
+    if context.transport.base_url != vendor.base_url:
         return ProviderError(
-            f"{error} This host may not offer the API; check {provider.url_variable}.",
-            provider=provider.name,
+            f"{error} This host may not offer the API; check {vendor.url_variable}.",
+            provider=vendor.name,
             status=error.status,
         )
     if not operation.retirement:
@@ -252,10 +255,10 @@ def _explained(context: Context, error: ProviderError) -> ProviderError:
 
 def retired(operation: RemoteOperation, status: int = 0) -> RetiredError:
     """Return what to say of an API that its vendor has ended."""
-    provider = operation.provider
+    vendor = operation.vendor
     return RetiredError(
         f"{operation.retirement}. Name your own server or a compatible host in "
-        f"{provider.url_variable}.",
-        provider=provider.name,
+        f"{vendor.url_variable}.",
+        provider=vendor.name,
         status=status,
     )

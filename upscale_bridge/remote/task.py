@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..database import Migration
+from ..storage.database import Migration
 
-State = Literal["preparing", "submitting", "running", "done", "failed", "ambiguous", "expired"]
+TaskState = Literal["preparing", "submitting", "running", "done", "failed", "ambiguous", "expired"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Task:
     width: int = 0
     height: int = 0
     """Size of the image that was sent, pixels."""
-    state: State = "preparing"
+    state: TaskState = "preparing"
     key: str = ""
     """The Idempotency-Key of the submit; a new row of the same request has a new one."""
     owner: str = ""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ..contract.http import Call
+from ..contract.server import ServerWire
 from ..errors import UpscaleError
-from ..origins import is_json, is_local, refuse_cross_site
-from ..remote.wire import Call
-from .customers import Customer, Customers
+from ..network.origins import is_json, is_local, refuse_cross_site
+from ..vendors import VENDORS
+from .api_clients import ApiClient, ApiClients
 
-FORM = "/media/upload/binary"
 _SMALL_BODY = 256 << 10
-_SMALL = ("/media/uploads", "/predictions/delete")  # ends of addresses that carry no image
 
 
 class RefusedError(UpscaleError):
@@ -39,15 +39,17 @@ class Sender:
 class Admission:
     """What somebody may send."""
 
-    customer: Customer
+    customer: ApiClient
     most: int
     """Largest body, bytes."""
 
 
-def admit(call: Call, sender: Sender, customers: Customers, most_body: int) -> Admission:
+def admit(
+    call: Call, api: ServerWire | None, sender: Sender, customers: ApiClients, most_body: int
+) -> Admission:
     """Decide on a call to an API, whose body is not read yet; raises `RefusedError`.
 
-    Names of headers are in lower case.
+    None is the server's own. Names of headers are in lower case.
     """
     if call.method not in ("GET", "HEAD"):
         refusal = refuse_cross_site(call.headers, sender.scheme)
@@ -59,15 +61,21 @@ def admit(call: Call, sender: Sender, customers: Customers, most_body: int) -> A
             "Only programs on this machine may call this server without a key; its owner makes "
             "keys with `upscale-bridge server-keys add NAME`.",
         )
-    key = call.headers.get("x-photio-key") or call.headers.get("authorization", "")
-    customer = customers.who(key.removeprefix("Bearer ").strip())
+    customer = customers.who(_key(call))
     if customer is None:
         raise RefusedError(401, "The API key is missing or wrong.")
     path = urlsplit(call.url).path
-    if call.method == "POST" and not path.endswith(FORM) and not is_json(call.headers):
+    has_file = api is not None and path.endswith(api.upload_ends)
+    if call.method == "POST" and not has_file and not is_json(call.headers):
         raise RefusedError(415, "Send JSON, with the header `Content-Type: application/json`.")
-    small = call.method != "POST" or path.endswith(_SMALL)
+    small = call.method != "POST" or (api is not None and path.endswith(api.small_ends))
     return Admission(customer, min(_SMALL_BODY, most_body) if small else most_body)
+
+
+def _key(call: Call) -> str:
+    """Return the key of a call, in whichever vendor's header it comes."""
+    found = (call.headers.get(vendor.auth_header.lower()) for vendor in VENDORS)
+    return (next(filter(None, found), "")).removeprefix("Bearer ").strip()
 
 
 def _is_here(call: Call, sender: Sender) -> bool:

@@ -13,26 +13,27 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .. import __version__
-from ..errors import InvalidInputError, SettingsError, UpscaleError
-from ..remote.fields import read_body
-from ..remote.provider import RemoteOperation
-from ..remote.providers import (
-    OPERATIONS,
-    NovitaUpscale,
-    NovitaUpscaleV2,
-    PhotioUpscale,
-    WaveSpeedUpscale,
+from ..contract.http import Call, Reply, answer
+from ..contract.server import (
+    AskUpload,
+    AskWebhookSecret,
+    Delete,
+    Poll,
+    PostUpload,
+    ServerWire,
+    Submit,
 )
-from ..remote.wire import Call, Reply, answer, listed
+from ..errors import InvalidInputError, SettingsError, UpscaleError
+from ..vendors import server_at
 from . import status
 from .admission import Admission, RefusedError, Sender, admit
-from .customers import Customer, Customers
+from .api_clients import ApiClient, ApiClients
 from .files import MIMES, Files
 from .ledger import NoRoomError
 from .queue import KeyReusedError, Queue, QueueFullError
 from .replies import Replies, Stored, Wait, wire_of
 from .submits import Submits
-from .uploads import PUT, Uploads
+from .uploads import PUT, UploadStore
 from .webhooks import Secrets
 
 if TYPE_CHECKING:
@@ -42,12 +43,6 @@ log = logging.getLogger("upscale_bridge.server")
 
 Answer = Reply | Wait | Stored
 
-_SPEAKERS: dict[str, type[RemoteOperation]] = {
-    "/v3/": NovitaUpscale,
-    "/v2/": NovitaUpscaleV2,
-    "/v1/": PhotioUpscale,
-    "/api/": WaveSpeedUpscale,
-}
 _RETRY_AFTER = "5"
 _OUT_OF_ORDER = "The server cannot do this at present; its log says why."
 
@@ -60,7 +55,7 @@ class App:
         service: Service,
         queue: Queue,
         files: Files,
-        customers: Customers,
+        customers: ApiClients,
         alive: Callable[[], int],
         webhook_keys: Secrets | None = None,
         fetch: Callable[[str], bytes] | None = None,
@@ -72,7 +67,7 @@ class App:
         fetched), `substitute` lets the shipped model stand in for known ones."""
         self._secrets = webhook_keys
         self._queue, self._files = queue, files
-        self._uploads, self._replies = Uploads(files), Replies(files)
+        self._uploads, self._replies = UploadStore(files), Replies(files)
         self._submits = Submits(
             service, queue, files, self._uploads, self._replies, fetch, substitute=substitute
         )
@@ -93,13 +88,14 @@ class App:
         try:
             if path.startswith(PUT) and call.method == "PUT":
                 return self._uploads.admit(call, most_body)
-            if path != "/status" and _speaker(path) is None:
+            api = server_at(path)
+            if path != "/status" and api is None:
                 return _no_such_address()
-            return admit(call, sender, self._customers, most_body)
+            return admit(call, api, sender, self._customers, most_body)
         except UpscaleError as error:
             return _refuse(path, error)
 
-    def handle(self, call: Call, customer: Customer, base_url: str) -> Answer:
+    def handle(self, call: Call, customer: ApiClient, base_url: str) -> Answer:
         """Answer an admitted call; `base_url` is what its sender used."""
         path = urlsplit(call.url).path
         try:
@@ -125,45 +121,47 @@ class App:
             return self._send_file(path.removeprefix("/files/"))
         return status.page() if path == "/" else None
 
-    def _answer(self, call: Call, path: str, customer: Customer, base_url: str) -> Answer:
+    def _answer(self, call: Call, path: str, customer: ApiClient, base_url: str) -> Answer:
         if path.startswith(PUT):
             return self._uploads.put(call)
         if path == "/status" and call.method == "GET":
             reply = answer(status.describe(self._queue, self._alive(), customer.name))
             return replace(reply, headers={**reply.headers, "cache-control": "no-store"})
-        for operation in OPERATIONS:
-            ticket = operation.wire.read_poll_call(call)
-            if ticket is not None:
-                return self._poll(call, ticket, customer, base_url)
-        for operation in OPERATIONS:
-            found = operation.wire.read_call(call)
-            if found is not None:
-                return self._submits.take(call, *found, customer, base_url)
-        uploaded = self._uploads.answer(call, customer, base_url)
-        if uploaded is not None:
-            return uploaded
-        if call.method == "GET" and path.endswith("/webhook/secret") and self._secrets is not None:
-            secret = {"secret": self._secrets.of(customer.name)}
-            return answer({"code": 200, "message": "success", "data": secret})
-        if call.method == "POST" and path.endswith("/predictions/delete"):
-            return self._delete(call, customer)
+        api = server_at(path)
+        request = None if api is None else api.read(call)
+        match request:
+            case Submit():
+                assert api is not None
+                return self._submits.take(call, api, request, customer, base_url)
+            case Poll():
+                return self._poll(api, request.ticket, customer, base_url)
+            case Delete():
+                return self._delete(request, customer)
+            case AskUpload():
+                return self._uploads.promise(request, customer, base_url)
+            case PostUpload():
+                return self._uploads.take(request, customer, base_url)
+            case AskWebhookSecret() if self._secrets is not None:
+                return request.write(self._secrets.of(customer.name))
         raise RefusedError(404, "This server does not have this address.")
 
-    def _poll(self, call: Call, ticket: str, customer: Customer, base_url: str) -> Reply | Wait:
-        job = self._queue.get(ticket) if _is_ticket(ticket) else None
+    def _poll(
+        self, api: ServerWire | None, ticket: str, customer: ApiClient, base_url: str
+    ) -> Reply | Wait:
+        job = self._queue.get(ticket) if ticket.isascii() else None
         own = job is not None and job.customer == customer.name
-        if job is None or not own or wire_of(job).read_poll_call(call) != ticket:
+        if job is None or not own or wire_of(job) is not api:
             raise RefusedError(404, "This server knows no such task.")
         return self._replies.asked(job, base_url)
 
-    def _delete(self, call: Call, customer: Customer) -> Reply:
-        for name in filter(_is_ticket, listed(read_body(call).get("ids"))):
+    def _delete(self, request: Delete, customer: ApiClient) -> Reply:
+        for name in filter(str.isascii, request.tickets):
             job = self._queue.get(name)
             if job is not None and job.customer == customer.name and job.finished:
                 self._queue.remove(job.id)
                 self._files.remove(job.source)
                 self._files.remove(job.result)
-        return answer({"code": 200, "message": "success", "data": {}})
+        return request.reply
 
     def _send_file(self, name: str) -> Answer:
         path = self._files.path(name)
@@ -171,11 +169,6 @@ class App:
             return answer({"code": 404, "message": "There is no such file, or no more."}, 404)
         mime = MIMES.get(path.suffix, "application/octet-stream")
         return Stored(path, {"content-type": mime, "x-content-type-options": "nosniff"})
-
-
-def _speaker(path: str) -> type[RemoteOperation] | None:
-    """Return an operation of the API that an address belongs to."""
-    return next((kind for head, kind in _SPEAKERS.items() if path.startswith(head)), None)
 
 
 def _refuse(path: str, error: UpscaleError) -> Reply:
@@ -194,17 +187,13 @@ def _refuse(path: str, error: UpscaleError) -> Reply:
             status, message = 503, _OUT_OF_ORDER
         case _:
             raise error
-    speaker = _speaker(path)
-    if speaker is None:
+    api = server_at(path)
+    if api is None:
         reply = answer({"code": status, "message": message}, status)
     else:
-        reply = speaker.wire.write_error(status, message)
+        reply = api.write_error(status, message)
     more = {"retry-after": _RETRY_AFTER} if status == 429 else {}
     return replace(reply, headers={**reply.headers, **more})
-
-
-def _is_ticket(name: object) -> bool:
-    return isinstance(name, str) and name.isascii()
 
 
 def _no_such_address() -> Reply:

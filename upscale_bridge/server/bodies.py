@@ -16,7 +16,7 @@ from typing import IO
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from ..settings import make_folder
+from ..storage.settings import make_folder
 from .slots import Slots
 
 IN_MEMORY = 1 << 20

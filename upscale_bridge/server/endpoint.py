@@ -22,8 +22,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..origins import collect
-from ..remote.wire import Call, Reply, answer
+from ..contract.http import Call, Reply, answer
+from ..network.origins import collect
 from . import bodies
 from .admission import Admission, Sender
 from .app import Answer, App

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import SettingsError
 from ..remote.clock import Clock
-from ..settings import make_folder
+from ..storage.settings import make_folder
 from .ledger import ROOM, UPLOAD, Ledger
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{22}\.(png|jpg|webp|bin)")

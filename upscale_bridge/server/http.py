@@ -22,12 +22,12 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 
 from ..errors import SettingsError
+from ..network.transport import fetch_public, post_public
 from ..service import Service
-from ..transport import fetch_public, post_public
+from .api_clients import ApiClients
 from .app import App
 from .bodies import PIECE_SECONDS
 from .bounds import Bounds
-from .customers import Customers
 from .endpoint import Endpoint
 from .files import Files
 from .protocol import Protocol
@@ -75,9 +75,9 @@ class Options:
         return not _is_loopback(self.host) or bool(self.allowed_hosts)
 
 
-def customers_of(options: Options) -> Customers:
+def customers_of(options: Options) -> ApiClients:
     """Return who may call; raises `SettingsError` where that would be everybody."""
-    customers = Customers(options.keys, required=options.keys_required)
+    customers = ApiClients(options.keys, required=options.keys_required)
     if options.keys_required and not customers.names():
         name = options.allowed_hosts[0] if options.allowed_hosts else options.host
         raise SettingsError(

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..database import Database, Migration
 from ..errors import UpscaleError
 from ..remote.clock import Clock
+from ..storage.database import Database, Migration
 
 UPLOAD, FILE, ROOM, COUNTED = "upload", "file", "room", "counted"
 """Kinds of entries: an upload, any other file, room for one to come, an upload that is gone."""
@@ -20,7 +20,7 @@ _DAY = 86_400.0
 _ROOM_SECONDS = 600.0  # in which a room gets the job that it is for
 
 
-MIGRATIONS = (  # a new field of Entry needs one more at the end; released ones never change
+MIGRATIONS = (  # a new field of LedgerEntry needs one more at the end; released ones never change
     Migration(
         "the table of files",
         "CREATE TABLE files ("
@@ -39,7 +39,7 @@ class NoRoomError(UpscaleError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """One file, or room for one."""
 
     name: str
@@ -57,7 +57,7 @@ class Ledger:
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
         self._database = Database(
-            path, "files", Entry, MIGRATIONS, indexes=("customer, size", "kind, created")
+            path, "files", LedgerEntry, MIGRATIONS, indexes=("customer, size", "kind, created")
         )
 
     def add(
@@ -86,7 +86,7 @@ class Ledger:
                 raise NoRoomError(
                     "This key's share of the server's disk is used up; try again later."
                 )
-            self._database.insert(Entry(name, customer, kind, size, self._clock.now()))
+            self._database.insert(LedgerEntry(name, customer, kind, size, self._clock.now()))
 
     def fill(self, room: str, name: str, size: int) -> None:
         """Note a file that takes its place in a room which was added before."""
@@ -98,7 +98,7 @@ class Ledger:
                 "UPDATE files SET size = MAX(size - ?, 0) WHERE name = ?", size, room
             )
             customer = row[0] if row else ""
-            self._database.insert(Entry(name, customer, FILE, size, self._clock.now()))
+            self._database.insert(LedgerEntry(name, customer, FILE, size, self._clock.now()))
 
     def adopt(self, sizes: dict[str, int]) -> None:
         """Make the entries of files fit what is in the folder: names and bytes."""
@@ -108,7 +108,7 @@ class Ledger:
             for name in known - sizes.keys():
                 self._database.execute("DELETE FROM files WHERE name = ?", name)
             for name in sizes.keys() - known:
-                self._database.insert(Entry(name, "", FILE, sizes[name], self._clock.now()))
+                self._database.insert(LedgerEntry(name, "", FILE, sizes[name], self._clock.now()))
 
     def remove(self, name: str) -> None:
         """Forget an entry, but for an upload's share of its customer's limits."""

@@ -13,7 +13,7 @@ from typing import Literal
 
 from ..errors import UpscaleError
 
-State = Literal["queued", "running", "done", "failed", "removed"]
+JobState = Literal["queued", "running", "done", "failed", "removed"]
 
 LIMITS_SECONDS = 86_400.0
 """For how long a submit counts for the limits of its customer."""
@@ -50,7 +50,7 @@ class Job:
     """The Idempotency-Key, empty without one."""
     digest: str = ""
     """Hash of the request's body."""
-    state: State = "queued"
+    state: JobState = "queued"
     worker: str = ""
     """The process that works on it."""
     tries: int = 0

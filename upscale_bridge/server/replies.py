@@ -7,20 +7,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..remote.provider import RemoteOperation, Wire
-from ..remote.providers import OPERATIONS, WaveSpeedUpscale
-from ..remote.providers.wavespeed import WaveSpeedWire
-from ..remote.wire import Done, Failed, Json, Output, Queued, Reply, Running, Status, Ticket
+from ..contract.http import Json, Reply
+from ..contract.server import ServedTask, ServerWire, Submit, SyncServerWire, TaskServerWire
+from ..contract.tasks import Done, Failed, Output, Queued, Running, Status
 from ..texts import printable
+from ..vendors import operation_named, server_for
 from .files import Files
 from .queue import Job
 
 MODEL_HEADER = "x-upscale-bridge-model"
 """Tells in every answer about a task which model does it, or did."""
 
-Answer = Callable[[Job], Reply]
+MakeReply = Callable[[Job], Reply]
 
-_SYNC_SECONDS, _RESULT_SECONDS = 60.0, 900.0
+_RESULT_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Wait:
     job: str
     seconds: float
     """0 for no waiting for the job."""
-    done: Answer
+    done: MakeReply
     """Makes the answer when the job is done or has failed."""
-    late: Answer
+    late: MakeReply
     """Makes the answer when the time is over."""
 
 
@@ -51,33 +51,29 @@ class Replies:
         """`files` holds the results."""
         self._files = files
 
-    def accepted(self, operation: RemoteOperation, job: Job, base_url: str) -> Reply | Wait:
+    def accepted(self, submit: Submit, job: Job, base_url: str) -> Reply | Wait:
         """Return what the submit of a job is answered."""
-        wire, note = operation.wire, _note(job)
-        if not wire.has_tickets:
+        wire = wire_of(job)
+        if isinstance(wire, SyncServerWire):
             return Wait(
                 job.id,
                 _RESULT_SECONDS,
                 lambda job: self._result(wire, job),
                 lambda job: wire.write_error(500, "The server is busy; the image was not done."),
             )
-        accepted = Ticket(job.id)
-        if isinstance(operation, WaveSpeedUpscale) and isinstance(wire, WaveSpeedWire):
-            if operation.enable_sync_mode:
-                return Wait(
-                    job.id,
-                    _SYNC_SECONDS,
-                    lambda job: self.polled(job, base_url),
-                    lambda job: wire.write_late(job.id, base_url),
-                )
-            reply = wire.write_submit(accepted, base_url, operation.model, note=note)
-        else:
-            reply = wire.write_submit(accepted, base_url, note=note)
-        return _naming_models(job, reply)
+        assert isinstance(wire, TaskServerWire)
+        if submit.wait_seconds:
+            return Wait(
+                job.id,
+                submit.wait_seconds,
+                lambda job: self.polled(job, base_url),
+                lambda job: wire.write_late(_served(job, base_url)),
+            )
+        return _naming_models(job, wire.write_submit(_served(job, base_url)))
 
     def asked(self, job: Job, base_url: str) -> Reply | Wait:
         """Return what a poll is answered, or the wish for memory to answer it in."""
-        if job.state == "done" and _in_base64(job):
+        if job.state == "done" and _sends_data(job):
             return Wait(
                 job.id,
                 0.0,
@@ -88,23 +84,19 @@ class Replies:
 
     def polled(self, job: Job, base_url: str) -> Reply:
         """Return what a poll is answered."""
-        wire, status, note = wire_of(job), self._status(job, base_url), _note(job)
-        if isinstance(wire, WaveSpeedWire):
-            model = json.loads(job.parameters)["model"]
-            reply = wire.write_status(job.id, status, base_url, model, note=note)
-        else:
-            reply = wire.write_status(job.id, status, base_url, note=note)
+        reply = _task_wire(job).write_status(_served(job, base_url), self._status(job, base_url))
         return _naming_models(job, reply)
 
     def event(self, job: Job) -> Json:
         """Return what a webhook is told about a job that has ended."""
-        return wire_of(job).write_event(job.id, self._status(job, job.base_url), job.base_url)
+        task = _served(job, job.base_url)
+        return _task_wire(job).write_event(task, self._status(job, job.base_url))
 
-    def _result(self, wire: Wire, job: Job) -> Reply:
+    def _result(self, wire: SyncServerWire, job: Job) -> Reply:
         data = self._files.read(job.result) if job.state == "done" else None
         if data is None:
             return wire.write_error(500, job.reason or "The result is gone.")
-        return _naming_models(job, wire.write_submit(Done((Output(data=data),))))
+        return _naming_models(job, wire.write_result(Output(data=data)))
 
     def _status(self, job: Job, base_url: str) -> Status:
         match job.state:
@@ -114,7 +106,7 @@ class Replies:
                 return Running(job.fraction or None)
             case "failed":
                 return Failed(job.reason)
-        if _in_base64(job):
+        if _sends_data(job):
             return Done((Output(data=self._files.read(job.result) or b""),))
         return Done((Output(url=f"{base_url}/files/{job.result}"),))
 
@@ -125,12 +117,26 @@ def models_of(job: Job) -> dict[str, str]:
     return models
 
 
+def wire_of(job: Job) -> ServerWire:
+    """Return the API that a job came through."""
+    return server_for(job.operation)
+
+
+def _task_wire(job: Job) -> TaskServerWire:
+    wire = wire_of(job)
+    assert isinstance(wire, TaskServerWire)
+    return wire
+
+
+def _served(job: Job, base_url: str) -> ServedTask:
+    return ServedTask(job.id, json.loads(job.parameters), base_url, _note(job))
+
+
 def _note(job: Job) -> str:
     """Return what the customer should know about the models; empty for nothing."""
     pairs = models_of(job).items()
-    own = job.operation == WaveSpeedUpscale.__name__  # whose models nobody else has
-    asked = json.loads(job.parameters)["model"] if own else ""
-    told = [f"{used} stands in for {asked or name}" for name, used in pairs if own or used != name]
+    own = operation_named(job.operation)(**json.loads(job.parameters)).own_model if pairs else ""
+    told = [f"{used} stands in for {own or name}" for name, used in pairs if own or used != name]
     return "; ".join(told)
 
 
@@ -144,10 +150,6 @@ def _naming_models(job: Job, reply: Reply) -> Reply:
     return replace(reply, headers={**reply.headers, MODEL_HEADER: shown})
 
 
-def _in_base64(job: Job) -> bool:
-    return bool(json.loads(job.parameters).get("enable_base64_output"))
-
-
-def wire_of(job: Job) -> Wire:
-    """Return the wire that a job came through."""
-    return next(kind.wire for kind in OPERATIONS if kind.__name__ == job.operation)
+def _sends_data(job: Job) -> bool:
+    wire = wire_of(job)
+    return isinstance(wire, TaskServerWire) and wire.sends_data(json.loads(job.parameters))

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..database import Database, Migration
-from ..owners import Owners
 from ..remote.clock import Clock
 from ..remote.seen import SeenTime
+from ..storage.database import Database, Migration
+from ..storage.process_locks import Owners
 from .queue import LIMITS_SECONDS, Job, KeyReusedError, Queue, QueueFullError
 
 _MOST_TRIES = 2

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
-from ..remote.providers import OPERATIONS
-from ..remote.wire import Json, Reply
+from ..contract.http import Json, Reply
+from ..vendors import OPERATIONS
 from .queue import Job, Queue
 from .replies import models_of
 

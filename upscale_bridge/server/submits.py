@@ -12,22 +12,24 @@ import secrets
 from collections.abc import Callable
 from dataclasses import replace
 
-from .. import codecs
+from ..contract.http import Call, Reply
+from ..contract.operation import RemoteOperation
+from ..contract.reading import read_base64
+from ..contract.server import ServerWire, Submit
+from ..contract.tasks import Source
 from ..errors import BadReplyError, InvalidInputError, TransportError
-from ..remote.provider import RemoteOperation
-from ..remote.wire import Call, Reply, Source, read_base64
+from ..images import codecs
 from ..service import Service
-from . import meaning
+from . import processing
 from .admission import RefusedError
-from .customers import Customer
+from .api_clients import ApiClient
 from .files import Files
 from .queue import Job, Queue
 from .replies import Replies, Wait
 from .slots import Slots
-from .uploads import Uploads
+from .uploads import UploadStore
 from .webhooks import check_address
 
-_LIFETIMES = {"novita": 3600.0, "photio": 600.0, "wavespeed": 7 * 86_400.0}
 _FETCHES, _FETCHES_EACH = 8, 2
 
 
@@ -39,7 +41,7 @@ class Submits:
         service: Service,
         queue: Queue,
         files: Files,
-        uploads: Uploads,
+        uploads: UploadStore,
         replies: Replies,
         fetch: Callable[[str], bytes] | None,
         *,
@@ -55,41 +57,41 @@ class Submits:
     def take(
         self,
         call: Call,
-        operation: RemoteOperation,
-        source: Source,
-        customer: Customer,
+        api: ServerWire,
+        submit: Submit,
+        customer: ApiClient,
         base_url: str,
     ) -> Reply | Wait:
-        """Answer a submit.
+        """Answer a submit to one of the APIs.
 
         Raises `InvalidInputError`, `QueueFullError`, `NoRoomError`, `KeyReusedError`,
         `RefusedError` or `SettingsError`.
         """
-        lifetime = float(getattr(operation, "img_expire_ttl", 0) or 0)
+        operation = submit.operation
         job = Job(
             id=secrets.token_urlsafe(16),
             customer=customer.name,
             operation=type(operation).__name__,
             parameters=json.dumps(operation.told()),
             source="",
-            lifetime=lifetime or _LIFETIMES[operation.provider.name],
+            lifetime=operation.result_seconds or api.lifetime,
             key=call.headers.get("idempotency-key", "")[:200],
             digest=hashlib.sha256(call.url.encode() + b"\0" + call.body).hexdigest(),
             base_url=base_url,
-            webhook=check_address(operation.wire.webhook(call)),
+            webhook=check_address(submit.webhook),
         )
         earlier = self._queue.repeated(job)
         if earlier is not None:
-            return self._replies.accepted(operation, earlier, base_url)
-        data = self._read(source, customer, base_url)
+            return self._replies.accepted(submit, earlier, base_url)
+        data = self._read(submit.source, customer, base_url)
         stored = self._store(job, operation, customer, data)
-        return self._replies.accepted(operation, stored, base_url)
+        return self._replies.accepted(submit, stored, base_url)
 
-    def _store(self, job: Job, operation: RemoteOperation, customer: Customer, data: bytes) -> Job:
+    def _store(self, job: Job, operation: RemoteOperation, customer: ApiClient, data: bytes) -> Job:
         """Check an image from outside, set room aside, keep the image, and queue its job."""
         head = codecs.read_header(data, "the image", codecs.SERVER_FORMATS)
-        meaning.check_input(head.width, head.height, customer.input_megapixels)
-        models = meaning.check(
+        processing.check_input(head.width, head.height, customer.input_megapixels)
+        models = processing.check(
             self._service,
             operation,
             head.width,
@@ -97,7 +99,7 @@ class Submits:
             customer.result_megapixels,
             substitute=self._substitute,
         )
-        room = len(data) + meaning.largest_result(operation, head.width, head.height)
+        room = len(data) + processing.largest_result(operation, head.width, head.height)
         share = customer.share(self._files.most, customer.disk_mb << 20)
         self._files.reserve(job.id, room, customer.name, share)
         name = self._files.new_name(codecs.MIMES.get(head.format, ""))
@@ -114,7 +116,7 @@ class Submits:
                 self._files.remove(name)
                 self._files.release(job.id)
 
-    def _read(self, source: Source, customer: Customer, base_url: str) -> bytes:
+    def _read(self, source: Source, customer: ApiClient, base_url: str) -> bytes:
         """Return the image of a submit."""
         if source.kind != "url":
             try:

@@ -1,26 +1,22 @@
-"""WaveSpeed's two ways to hand in a file before the submit: a ticket and a PUT, or multipart.
+"""Files that are handed in before a submit: by a promise and a PUT, or at once.
 
 The file is stored here and found again by its address; nothing is ever fetched.
 """
 
 from __future__ import annotations
 
-import email.policy
 import threading
 from collections import Counter
 from dataclasses import dataclass
-from email import message_from_bytes
 from urllib.parse import urlsplit
 
-from ..errors import InvalidInputError
-from ..remote.fields import read_body
-from ..remote.wire import Call, Reply, answer, whole
-from .admission import FORM, Admission, RefusedError
-from .customers import Customer
+from ..contract.http import Call, Reply, answer
+from ..contract.server import AskUpload, PostUpload
+from .admission import Admission, RefusedError
+from .api_clients import ApiClient
 from .files import Files
 
 PUT = "/uploads/"
-_TICKET = "/media/uploads"
 _MOST_PROMISED, _MOST_EACH = 1000, 100
 _SIGNATURES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
 
@@ -29,12 +25,12 @@ _SIGNATURES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": 
 class Promise:
     """A file that somebody with a key has announced."""
 
-    customer: Customer
+    customer: ApiClient
     size: int
     """Bytes; 0 when they were not told."""
 
 
-class Uploads:
+class UploadStore:
     """Takes files; thread-safe."""
 
     def __init__(self, files: Files) -> None:
@@ -42,16 +38,21 @@ class Uploads:
         self._lock = threading.Lock()
         self._promised: dict[str, Promise] = {}
 
-    def answer(self, call: Call, customer: Customer, base_url: str) -> Reply | None:
-        """Answer a call with a key, None when it is no upload."""
-        path = urlsplit(call.url).path
-        if call.method != "POST" or not path.startswith("/api/"):
-            return None
-        if path.endswith(_TICKET):
-            return self._promise(call, customer, base_url)
-        if path.endswith(FORM):
-            return self._take_form(call, customer, base_url)
-        return None
+    def promise(self, asked: AskUpload, customer: ApiClient, base_url: str) -> Reply:
+        """Promise a place for a file."""
+        name = self._files.new_name(asked.mime)
+        with self._lock:
+            self._promised[name] = Promise(customer, asked.size)
+            self._forget_some(customer)
+        return asked.write(f"{base_url}{PUT}{name}", f"{base_url}/files/{name}")
+
+    def take(self, posted: PostUpload, customer: ApiClient, base_url: str) -> Reply:
+        """Take a file that came without a promise."""
+        data = posted.data
+        mime = next((kind for sign, kind in _SIGNATURES.items() if data.startswith(sign)), "")
+        name = self._files.new_name(mime)
+        self._keep(name, data, customer)
+        return posted.write(name, f"{base_url}/files/{name}")
 
     def admit(self, call: Call, most_body: int) -> Admission:
         """Decide on a PUT, whose body is not read yet; its address, once promised, is the key."""
@@ -76,17 +77,7 @@ class Uploads:
         head = f"{base_url}/files/"
         return self._files.read(url.removeprefix(head)) if url.startswith(head) else None
 
-    def _promise(self, call: Call, customer: Customer, base_url: str) -> Reply:
-        body = read_body(call)
-        name = self._files.new_name(str(body.get("content_type") or ""))
-        with self._lock:
-            self._promised[name] = Promise(customer, max(whole(body.get("size")), 0))
-            self._forget_some(customer)
-        upload = {"method": "PUT", "url": f"{base_url}{PUT}{name}", "headers": {}}
-        data = {"upload": upload, "download_url": f"{base_url}/files/{name}"}
-        return answer({"code": 200, "message": "success", "data": data})
-
-    def _forget_some(self, customer: Customer) -> None:
+    def _forget_some(self, customer: ApiClient) -> None:
         """Forget the oldest promise of who has too many; of all together, who has most."""
         counts = Counter(promise.customer.name for promise in self._promised.values())
         crowded = customer.name if counts[customer.name] > _MOST_EACH else ""
@@ -95,25 +86,9 @@ class Uploads:
         oldest = (name for name, found in self._promised.items() if found.customer.name == crowded)
         self._promised.pop(next(oldest, ""), None)
 
-    def _keep(self, name: str, data: bytes, customer: Customer) -> None:
+    def _keep(self, name: str, data: bytes, customer: ApiClient) -> None:
         share = customer.share(self._files.most, customer.disk_mb << 20)
         self._files.take(name, data, customer.name, share, customer.allowances)
-
-    def _take_form(self, call: Call, customer: Customer, base_url: str) -> Reply:
-        head = f"Content-Type: {call.headers.get('content-type', '')}\r\n\r\n".encode()
-        form = message_from_bytes(head + call.body, policy=email.policy.HTTP)
-        parts = [part for part in form.iter_parts() if part.get_filename()]
-        if not parts:
-            raise InvalidInputError("file", "Send the file as the multipart field `file`.")
-        data = parts[0].get_payload(decode=True)
-        if not isinstance(data, bytes):
-            raise InvalidInputError("file", "The field `file` holds no file.")
-        mime = next((kind for sign, kind in _SIGNATURES.items() if data.startswith(sign)), "")
-        name = self._files.new_name(mime)
-        self._keep(name, data, customer)
-        facts = {"type": "image", "filename": name, "size": len(data)}
-        facts["download_url"] = f"{base_url}/files/{name}"
-        return answer({"code": 200, "message": "success", "data": facts})
 
 
 def _name(call: Call) -> str:

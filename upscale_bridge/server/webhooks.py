@@ -1,7 +1,5 @@
 """Telling customers that a job has ended, at the address that its submit named.
 
-Novita documents `extra.webhook.url` and no signature; WaveSpeed a `webhook` query and a signature
-over `id.timestamp.body` with the customer's secret (https://wavespeed.ai/docs/verify-webhooks).
 Only public addresses are told. What does not arrive is sent again, more and more rarely.
 """
 
@@ -17,11 +15,12 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..addresses import is_http
+from ..contract import signing
+from ..contract.http import Json
 from ..errors import InvalidInputError, SettingsError, UpscaleError
+from ..network.addresses import is_http
 from ..remote.clock import Clock
-from ..remote.wire import Json
-from ..settings import make_folder, write_private
+from ..storage.settings import make_folder, write_private
 from .queue import Job, Queue
 from .slots import Slots
 
@@ -53,14 +52,9 @@ class Secrets:
         self._path = path
 
     def of(self, customer: str) -> str:
-        """Return a customer's secret, with WaveSpeed's whsec_ before it."""
-        return "whsec_" + hmac.new(self._root(), customer.encode(), hashlib.sha256).hexdigest()
-
-    def sign(self, customer: str, message: str, timestamp: int, body: bytes) -> str:
-        """Return WaveSpeed's signature; the prefix of the secret is not part of the key."""
-        key = self.of(customer).removeprefix("whsec_").encode()
-        content = f"{message}.{timestamp}.".encode() + body
-        return "v3," + hmac.new(key, content, hashlib.sha256).hexdigest()
+        """Return a customer's secret, as `signing` and the customer need it."""
+        made = hmac.new(self._root(), customer.encode(), hashlib.sha256).hexdigest()
+        return signing.PREFIX + made
 
     def _root(self) -> bytes:
         """Return the secret of all secrets; whoever asks first makes it, for all others too."""
@@ -153,12 +147,8 @@ class Webhooks:
         try:
             body = json.dumps(self._event(job), separators=(",", ":")).encode()
             now = int(self._clock.now())
-            headers = {
-                "Content-Type": "application/json",
-                "webhook-id": job.id,
-                "webhook-timestamp": str(now),
-                "webhook-signature": self._keys.sign(job.customer, job.id, now, body),
-            }
+            signed = signing.headers(self._keys.of(job.customer), job.id, now, body)
+            headers = {"Content-Type": "application/json", **signed}
             return 200 <= self._post(job.webhook, body, headers) < 300
         except Exception as error:  # whatever an address does, it counts as a try
             log.warning(

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ..errors import StoppedError, UpscaleError
 from ..monitor import Monitor
-from ..remote.providers import OPERATIONS
 from ..service import Service
-from . import meaning
+from ..vendors import operation_named
+from . import processing
 from .bounds import Bounds, TooLongError, limited_memory
 from .files import Files
 from .queue import Job, Queue
@@ -112,16 +112,15 @@ def do(
 ) -> None:
     """Do one job."""
     try:
-        kind = next(kind for kind in OPERATIONS if kind.__name__ == job.operation)
         data = files.read(job.source)
         if data is None:
             queue.fail(job, "The image is not here any more.")
             return
-        operation = kind(**json.loads(job.parameters))
+        operation = operation_named(job.operation)(**json.loads(job.parameters))
         models = json.loads(job.models) if job.models else None
-        progress = _Progress(queue, job, stop, bounds.seconds)
+        progress = _JobMonitor(queue, job, stop, bounds.seconds)
         with limited_memory(bounds.memory):
-            picture = meaning.carry_out(service, operation, data, progress, models)
+            picture = processing.carry_out(service, operation, data, progress, models)
         name = files.new_name(picture.mime)
         files.write(name, picture.data, room=job.id)
         if not queue.finish(job, name):
@@ -157,7 +156,7 @@ def release_room(queue: Queue, files: Files, room: str) -> None:
         files.release(room)
 
 
-class _Progress(Monitor):
+class _JobMonitor(Monitor):
     """Notes the progress in the queue, now and then, and ends what takes too long."""
 
     def __init__(self, queue: Queue, job: Job, stop: threading.Event, seconds: float) -> None:

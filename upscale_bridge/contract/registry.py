@@ -1,0 +1,20 @@
+"""What is known of a vendor, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .operation import RemoteOperation
+from .server import ServerWire
+from .vendor import Vendor
+
+
+@dataclass(frozen=True)
+class VendorEntry:
+    """A vendor with all that it sells."""
+
+    vendor: Vendor
+    operations: tuple[type[RemoteOperation], ...]
+    """In the order in which hosts show them."""
+    servers: tuple[ServerWire, ...] = ()
+    """One for each API that our own server speaks."""

@@ -1,0 +1,240 @@
+"""A remote operation done on this machine: by our server, and elsewhere without the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from .contract.operation import RemoteOperation
+from .contract.plan import Enlarge, Resample
+from .contract.shared import ANY_MODEL, DOWNLOAD, ERROR, RUN_LOCALLY
+from .errors import (
+    DownloadError,
+    ModelNotFoundError,
+    StoppedError,
+    UnsupportedModelError,
+    UpscaleError,
+    restated,
+)
+from .images.sizes import Size
+from .local.catalogue import find_spec
+from .local.operation import SHIPPED_MODEL, LocalUpscale
+from .monitor import Monitor
+from .result import Result
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .local.library import Library
+
+Models = Mapping[str, str]
+"""Which model that is here does the work of which one that was asked for."""
+RunLocally = Callable[[LocalUpscale, "Tensor", Monitor, Size], Result]
+"""Does a local operation to images, to exactly that size."""
+
+
+def asked_for(operation: RemoteOperation) -> tuple[str, ...]:
+    """Return the local names of the models that an operation asks for."""
+    return tuple(name or SHIPPED_MODEL for name in operation.models())
+
+
+def needed(operation: RemoteOperation, size: Size) -> tuple[str, ...]:
+    """Return those that it needs for an image of this size."""
+    return tuple(name or SHIPPED_MODEL for name in operation.plan(*size).models)
+
+
+def advised(ways: list[str]) -> str:
+    """Return the advice to choose one of `ways`, which begins in the middle of a sentence."""
+    return f"set when_unavailable to {' or '.join(map(repr, ways))}"
+
+
+def described(models: Models) -> str:
+    """Return which models do the work, and in place of which others."""
+    parts = []
+    for name, model in models.items():
+        parts.append(model if model == name else f"{model} in place of {name}")
+        spec = find_spec(model)
+        if model != name and spec is not None and not spec.commercial_use:
+            parts[-1] += f" (licence {spec.licence}: no commercial use)"
+    return " and ".join(parts)
+
+
+class Equivalent:
+    """Does remote operations with the models of one library; thread-safe."""
+
+    def __init__(self, library: Library, run_locally: RunLocally) -> None:
+        self._library, self._run_locally = library, run_locally
+
+    def works(self, operation: RemoteOperation, size: Size, when: str) -> bool:
+        """Tell whether `when`, a choice of when_unavailable, would bring a result here."""
+        if when == ERROR or operation.only_there():
+            return False
+        absent = [name for name in needed(operation, size) if self._library.find(name) is None]
+        if when == DOWNLOAD:
+            return all(find_spec(name) is not None for name in absent)
+        return not absent or when == ANY_MODEL
+
+    def other_ways(self, operation: RemoteOperation, size: Size) -> list[str]:
+        """Return the choices of when_unavailable that would bring a result, where its own does not.
+
+        Where the first is enough it stands alone.
+        """
+        if self.works(operation, size, operation.when_unavailable):
+            return []
+        choices = (RUN_LOCALLY, DOWNLOAD, ANY_MODEL)
+        ways = [when for when in choices if self.works(operation, size, when)]
+        return ways[:1] if RUN_LOCALLY in ways else ways
+
+    def candidates(self, name: str) -> list[str]:
+        """Return what can do the work of `name` here, best first: itself, others, the shipped one.
+
+        Others are known models for the same kind of picture; what a model is for that nobody knows
+        cannot be told.
+        """
+        found = [name] if self._library.find(name) is not None else []
+        spec = find_spec(name)
+        if spec is not None:
+            tags = set(spec.tags)
+            paths = [entry.path for entry in self._library.entries() if entry.path is not None]
+            known = [find_spec(path.name) or find_spec(path.stem) for path in paths]
+            alike = [one for one in known if one not in (None, spec) and tags & set(one.tags)]
+            alike.sort(key=lambda one: (-len(tags & set(one.tags)), one.scale != spec.scale))
+            found += [one.name for one in alike]
+        return [*dict.fromkeys([*found, SHIPPED_MODEL])]
+
+    def choose(self, operation: RemoteOperation, size: Size, monitor: Monitor) -> Models:
+        """Return the models that do an operation here, as its when_unavailable has it.
+
+        Raises `ModelNotFoundError`, or `UnsupportedModelError` for a file that is no model.
+        """
+        when, models = operation.when_unavailable, {}
+        for name in needed(operation, size):
+            if when == ANY_MODEL:
+                models[name] = self._first_sound(name, monitor)
+            else:
+                self._require(name, may_download=when == DOWNLOAD)
+                models[name] = name
+        return models
+
+    def advice(self, operation: RemoteOperation, size: Size) -> str:
+        """Return the choices of when_unavailable that would bring a result now, empty for none."""
+        ways = self.other_ways(operation, size)
+        return advised(ways) if ways else ""
+
+    def stand_in(
+        self, operation: RemoteOperation, images: Tensor, monitor: Monitor, error: UpscaleError
+    ) -> Result:
+        """Do to `images` what the service cannot do because of `error`, and say so.
+
+        Raises `error`, or what failed here, with more to say.
+        """
+        if operation.only_there():
+            raise restated(
+                error, f"{error} These settings ({operation.only_there()}) cannot be run locally."
+            )
+        try:
+            models = self.choose(operation, (images.shape[2], images.shape[1]), monitor)
+            running = described(models) or "the same"
+            monitor.notice(
+                f"{operation.title} is not available, running {running} here instead: {error}"
+            )
+            return self.carry_out(operation, images, monitor, models)
+        except StoppedError:
+            raise
+        except UpscaleError as local:
+            further = ""
+            if isinstance(local, DownloadError):
+                further = f" Or {advised([ANY_MODEL])}."
+            text = f"{error} Running locally failed as well: {local}{further}"
+            raise restated(local, text) from local
+
+    def carry_out(
+        self, operation: RemoteOperation, images: Tensor, monitor: Monitor, models: Models
+    ) -> Result:
+        """Do an operation to `images` [batch, height, width, 1 to 4 channels] with these models.
+
+        Returns float32 [batch, height', width', channels], of the operation's target. Raises an
+        `UpscaleError`, or what `monitor` raises.
+        """
+        from .images.resample import centre
+
+        plan = operation.plan(images.shape[2], images.shape[1])
+        if not plan.steps:
+            return Result(_clean(images), {"model": "no upscaler"}, "")
+        may_download = operation.when_unavailable == DOWNLOAD
+        done = []
+        for step in plan.steps:
+            if isinstance(step, Resample):
+                done.append(_resampled(step, images, plan.size, monitor))
+                continue
+            local = _local(step, models[step.model or SHIPPED_MODEL], may_download)
+            done.append(self._run_locally(local, images, monitor, plan.size))
+        if len(done) == 1 and plan.crop == plan.size:
+            return done[0]
+        pixels = done[0].images
+        if len(done) > 1:
+            pixels = _blended([one.images for one in done], [step.share for step in plan.steps])
+        if plan.crop != plan.size:
+            pixels = _each(pixels, lambda image: centre(image, *plan.crop))
+        used = " and ".join(str(one.info["model"]) for one in done)
+        return Result(pixels, {**done[0].info, "model": used}, "")
+
+    def _require(self, name: str, *, may_download: bool) -> None:
+        if self._library.find(name) is not None:
+            return
+        spec = self._library.known(name, otherwise=advised([ANY_MODEL]))
+        if not may_download:
+            raise ModelNotFoundError(
+                f"{spec.name} is not on this machine. Fetch it by `upscale-bridge models download "
+                f"{spec.name}` ({spec.terms}), or {advised([DOWNLOAD, ANY_MODEL])}."
+            )
+
+    def _first_sound(self, name: str, monitor: Monitor) -> str:
+        """Return the first candidate whose file can be loaded; the shipped one always can."""
+        *others, last = self.candidates(name)
+        for other in others:
+            try:
+                self._library.load(other, monitor)
+            except UnsupportedModelError as error:
+                monitor.notice(str(error))
+            else:
+                return other
+        return last
+
+
+def _local(step: Enlarge, model: str, may_download: bool) -> LocalUpscale:
+    # The size is what was promised; tiny images may need more than the largest factor.
+    factor = LocalUpscale.nearest_factor(step.factor)
+    return LocalUpscale(model=model, scale_factor=factor, download=may_download)
+
+
+def _resampled(step: Resample, images: Tensor, size: Size, monitor: Monitor) -> Result:
+    from .images.resample import nearest, resize
+
+    way = nearest if step.filter == "nearest" else resize
+
+    def change(image: Tensor) -> Tensor:
+        monitor.check()
+        return resize(way(image, *step.through), *size)
+
+    return Result(_each(_clean(images), change), {"model": step.filter.title()}, "")
+
+
+def _blended(images: list[Tensor], shares: list[float]) -> Tensor:
+    blended = images[0] * shares[0]
+    for one, share in zip(images[1:], shares[1:], strict=True):
+        blended += one * share
+    return blended
+
+
+def _clean(images: Tensor) -> Tensor:
+    """Return float32 in 0..1 on the CPU, without NaN."""
+    return images.cpu().float().nan_to_num(nan=0.0).clamp(0.0, 1.0)
+
+
+def _each(images: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    made = [change(image) for image in images]
+    result = made[0].new_empty((len(made), *made[0].shape))
+    for place, one in zip(result, made, strict=True):
+        place.copy_(one)
+    return result

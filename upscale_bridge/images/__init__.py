@@ -1,0 +1,1 @@
+"""Pictures and their files: formats, depth, metadata, sizes."""

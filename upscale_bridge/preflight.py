@@ -1,0 +1,189 @@
+"""What can be said about an operation before it is run; nothing is sent and nothing computed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from .contract.operation import RemoteOperation
+from .contract.shared import ANY_MODEL, DOWNLOAD, ERROR
+from .equivalent import needed
+from .images.sizes import Size
+from .local.catalogue import find_spec
+from .local.operation import SHIPPED_MODEL, LocalUpscale
+from .params import Operation
+from .remote.encoding import sendable_size
+from .texts import Text, Values
+
+if TYPE_CHECKING:
+    from .service import Service
+
+_ANY_SIZE = (64, 64)  # of an image that is not known
+Level = Literal["missing", "warning", "info"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """One sentence about what is missing or remarkable."""
+
+    level: Level
+    """missing: the run would fail."""
+    text: Text
+    way: Literal["", "key", "download"] = ""
+    """What the user may do at once: set the key of vendor `name`, download model `name`."""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """All that is known before a run."""
+
+    size: Size | None
+    """(width, height) of the result, None when that of the image is not known."""
+    notes: tuple[Note, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return asdict(self)
+
+
+def advise(service: Service, operation: Operation, size: Size | None) -> Advice:
+    """Return what is known about `operation` on an image of `size` (width, height)."""
+    if isinstance(operation, LocalUpscale):
+        enlarged = size and operation.target(*size)
+        return Advice(enlarged, tuple(_model_notes(service, operation.model, operation.download)))
+    if not isinstance(operation, RemoteOperation):
+        return Advice(None, ())
+    notes = [*_access_notes(service, operation, size), *_size_notes(operation, size)]
+    if operation.when_unavailable != ERROR:
+        notes += _local_notes(service, operation, size or _ANY_SIZE)
+    price = operation.price
+    if price and service.client.is_vendor(operation.vendor):
+        notes.append(Note("info", Text("{price}.", {"price": price})))
+    return Advice(_result_size(service, operation, size), tuple(notes))
+
+
+def _result_size(service: Service, operation: RemoteOperation, size: Size | None) -> Size | None:
+    """Return the size of a result; nobody knows that of an image which only its address names."""
+    if size is None or operation.image_address:
+        return None
+    if operation.result_size == "exact" or _runs_here(service, operation, size):
+        return operation.target(*size)
+    if operation.when_too_large == "fit":
+        size = sendable_size(operation, *size)
+    return operation.target(*size)
+
+
+def _model_notes(service: Service, name: str, may_download: bool) -> list[Note]:
+    spec, found = find_spec(name), service.library.find(name)
+    if found is not None:
+        if spec is None or spec.commercial_use:
+            return []
+        values: Values = {"name": spec.name, "licence": spec.licence}
+        return [Note("info", Text("{name} has the licence {licence}: no commercial use.", values))]
+    if spec is None:
+        unknown = Text(
+            "There is no model '{name}' here. Put its file into a model folder, or choose "
+            "{shipped}, which is always there.",
+            {"name": name, "shipped": SHIPPED_MODEL},
+        )
+        return [Note("missing", unknown)]
+    terms = {"terms": spec.terms}
+    if may_download:
+        first = Text("It will be downloaded first. {terms}.", terms)
+        return [Note("info", first, "download", spec.name)]
+    absent = Text("Not on this machine yet. {terms}.", terms)
+    return [Note("missing", absent, "download", spec.name)]
+
+
+def _runs_here(service: Service, operation: RemoteOperation, size: Size) -> bool:
+    """Tell whether it is certain that this machine does the work, whose images are not shrunk."""
+    client = service.client
+    ended = bool(operation.retirement) and client.is_vendor(operation.vendor)
+    usable = not client.lacks_key(operation.vendor) and (not ended or operation.deprecated)
+    return not usable and service.equivalent.works(operation, size, operation.when_unavailable)
+
+
+def _access_notes(service: Service, operation: RemoteOperation, size: Size | None) -> list[Note]:
+    """Return what keeps the service from being used, and the ways on that are open."""
+    vendor, client, machine = operation.vendor, service.client, service.equivalent
+    size = size or _ANY_SIZE
+    on = machine.works(operation, size, operation.when_unavailable)
+    level: Level = "info" if on else "missing"
+    notes = []
+    if operation.retirement and client.is_vendor(vendor):
+        values = {"retirement": operation.retirement, "variable": vendor.url_variable}
+        ways = machine.other_ways(operation, size)
+        text = Text("{retirement}. Name another host in {variable}.", values)
+        if ways:
+            text = Text(
+                "{retirement}. Name another host in {variable}, or set when_unavailable to "
+                "{choice}.",
+                {**values, "choice": ways[0]},
+            )
+        notes.append(Note("info" if operation.deprecated else level, text))
+        if not operation.deprecated:  # nobody is there to accept a key
+            return notes
+    if client.lacks_key(vendor):
+        text = Text("There is no key for {title}.", {"title": vendor.title})
+        notes.append(Note(level, text, "key", vendor.name))
+    return notes
+
+
+def _size_notes(operation: RemoteOperation, size: Size | None) -> list[Note]:
+    if size is None or operation.image_address:
+        return []
+    allowed = sendable_size(operation, *size)
+    if allowed == size:
+        return []
+    values = {"width": size[0], "height": size[1], "wide": allowed[0], "high": allowed[1]}
+    if operation.when_too_large == "fit":
+        fitted = Text(
+            "The image is too large for this service ({width} x {height} px); it will be shrunk to "
+            "{wide} x {high} px before sending.",
+            values,
+        )
+        return [Note("warning", fitted)]
+    refused = Text(
+        "The image is too large for this service ({width} x {height} px); make it smaller, or set "
+        "when_too_large to fit, which shrinks it to {wide} x {high} px.",
+        values,
+    )
+    return [Note("missing", refused)]
+
+
+def _local_notes(service: Service, operation: RemoteOperation, size: Size) -> list[Note]:
+    """Return what runs here in place of the service."""
+    if operation.only_there():
+        return [Note("warning", Text("These settings cannot be run locally."))]
+    return [
+        note
+        for name in needed(operation, size)
+        for note in _stand_in_notes(service, name, operation.when_unavailable)
+    ]
+
+
+def _stand_in_notes(service: Service, name: str, when: str) -> list[Note]:
+    model = service.equivalent.candidates(name)[0] if when == ANY_MODEL else name
+    values: Values = {"model": model, "wanted": name}
+    if service.library.find(model) is not None:
+        text = Text("When the service is unavailable, {model} runs here.", values)
+        if model != name:
+            text = Text(
+                "When the service is unavailable, {model} runs here in place of {wanted}, which "
+                "is not on this machine.",
+                values,
+            )
+        return [Note("info", text), *_model_notes(service, model, may_download=False)]
+    spec = find_spec(name)
+    absent = Text("To run locally, {model} is needed, which is not on this machine.", values)
+    if spec is None:
+        return [Note("warning", absent)]
+    if when == DOWNLOAD:
+        first = Text(
+            "When the service is unavailable, {model} is downloaded and runs here. {terms}.",
+            {**values, "terms": spec.terms},
+        )
+        return [Note("info", first, "download", spec.name)]
+    both = Text("{absent} {terms}.", {"absent": absent, "terms": spec.terms})
+    return [Note("warning", both, "download", spec.name)]

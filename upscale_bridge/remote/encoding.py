@@ -1,0 +1,212 @@
+"""Between images and what a remote service takes and gives.
+
+Services get RGB: none documents what it does with transparency. Alpha stays here, is enlarged by
+Lanczos and joined again to the result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..contract.operation import Limits, RemoteOperation
+from ..errors import BadReplyError, InvalidInputError
+from ..images import codecs, sizes
+from ..images.pictures import Picture
+from ..images.sizes import Size
+from ..monitor import Monitor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_ASPECT_SLACK = 0.02  # services round sizes to multiples of what their models need
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """One image, ready to be sent, and what its result has to fit to."""
+
+    picture: Picture | None
+    """RGB; None when the user gave an address in place of the image."""
+    pixels: bytes
+    """What identifies the image: a hash of its pixels and size."""
+    alpha: Tensor | None
+    """float32 [height, width, 1] of the image before it was shrunk."""
+    size: Size
+    """(width, height) of the image before it was shrunk."""
+
+
+def pack(operation: RemoteOperation, image: Tensor, monitor: Monitor) -> Parcel:
+    """Prepare float [height, width, 1 to 4 channels] to be sent.
+
+    Raises `InvalidInputError` when the service does not take it and `when_too_large` is refuse.
+    """
+    from ..images.channels import fill_transparent
+
+    height, width, channels = image.shape
+    if operation.image_address:
+        return Parcel(None, b"", None, (width, height))
+    alpha = None
+    if channels in (2, 4):
+        alpha = image[..., -1:].float().nan_to_num(nan=0.0).clamp(0, 1).cpu()
+    colours = image if alpha is None else fill_transparent(image)[..., :-1]
+    colours = colours.expand(-1, -1, 3) if colours.shape[-1] == 1 else colours
+    colours = _fit(operation, colours, monitor)
+    array = codecs.to_uint8(colours)
+    digest = hashlib.sha256(repr(array.shape).encode() + array.tobytes()).digest()
+    picture = _encode(operation, colours, monitor)
+    return Parcel(picture, digest, alpha, (width, height))
+
+
+def unpack(operation: RemoteOperation, parcel: Parcel) -> Callable[[bytes], Tensor]:
+    """Return what turns a result file into float32 [height, width, 3 or 4].
+
+    It raises `InvalidInputError` for a broken file and `BadReplyError` for a result that is
+    smaller than what was sent or shows another part of it.
+    """
+    sent = parcel.size
+    if parcel.picture is not None:
+        sent = parcel.picture.width, parcel.picture.height
+
+    def decode_result(data: bytes) -> Tensor:
+        pixels = decode(data)
+        check_size(operation, sent, (pixels.shape[1], pixels.shape[0]))
+        if operation.result_size == "exact":
+            pixels = _resize(pixels, operation.target(*parcel.size))
+        return pixels if parcel.alpha is None else _join(operation, pixels, parcel.alpha)
+
+    return decode_result
+
+
+def decode(data: bytes) -> Tensor:
+    """Decode a result to float32 [height, width, 3 or 4]; opaque alpha is dropped."""
+    import torch
+
+    pixels = codecs.decode(data, "the result", codecs.RESULT_FORMATS).pixels
+    if pixels.shape[-1] in (2, 4) and bool((pixels[..., -1] == 1).all()):
+        pixels = pixels[..., :-1]
+    if pixels.shape[-1] <= 2:
+        gray, rest = pixels[..., :1].expand(-1, -1, 3), pixels[..., 1:]
+        pixels = torch.cat([gray, rest], dim=-1)
+    return pixels
+
+
+def check_size(operation: RemoteOperation, sent: Size, came: Size) -> None:
+    """Raise `BadReplyError` unless a result of size `came` can be that of an image `sent`."""
+    wanted = operation.target(*sent)
+    if not operation.keeps_aspect() or came == wanted:
+        return
+    least = min(sent[0], wanted[0]), min(sent[1], wanted[1])
+    if came[0] < least[0] or came[1] < least[1]:
+        what = "the image that was sent" if least == sent else "what was asked for"
+        raise BadReplyError(
+            f"The result is {came[0]} x {came[1]} px, smaller than {what} "
+            f"({least[0]} x {least[1]} px)."
+        )
+    skew = (came[0] / came[1]) / (sent[0] / sent[1])
+    if abs(skew - 1) > _ASPECT_SLACK + 2 / min(*sent, *came):
+        raise BadReplyError(
+            f"The result ({came[0]} x {came[1]} px) has other proportions than the image that was "
+            f"sent ({sent[0]} x {sent[1]} px)."
+        )
+
+
+def join_batch(images: list[Tensor]) -> Tensor:
+    """Return float32 [batch, height, width, 3 or 4] of images of one size.
+
+    Raises `InvalidInputError` when the sizes differ; the caller's results are kept elsewhere.
+    """
+    import torch
+
+    sizes = sorted({(image.shape[1], image.shape[0]) for image in images})
+    if len(sizes) > 1:
+        listed = ", ".join(f"{width} x {height}" for width, height in sizes)
+        raise InvalidInputError(
+            "result_size",
+            f"The results have different sizes ({listed} px) and make no batch. They are kept: set "
+            "result_size to exact and run again, which costs nothing.",
+        )
+    if len({image.shape[-1] for image in images}) > 1:
+        images = [
+            torch.cat([image, torch.ones_like(image[..., :1])], dim=-1)
+            if image.shape[-1] == 3
+            else image
+            for image in images
+        ]
+    return torch.stack(images)
+
+
+def _fit(operation: RemoteOperation, colours: Tensor, monitor: Monitor) -> Tensor:
+    """Return the image within the service's limits, or refuse it."""
+    height, width = colours.shape[:2]
+    small = sendable_size(operation, width, height)
+    if small == (width, height):
+        return colours
+    name, allowed = operation.title, max(small)
+    if operation.when_too_large == "refuse":
+        raise InvalidInputError(
+            "image",
+            f"The image is {width} x {height} px; with these settings {name} takes at most "
+            f"{allowed} px on the longer side. Make it smaller, change the settings, or set "
+            f"when_too_large to fit, which shrinks it to {small[0]} x {small[1]} px first.",
+        )
+    monitor.notice(f"{name}: the image was shrunk to {small[0]} x {small[1]} px before sending.")
+    return _resize(colours, small)
+
+
+def sendable_size(operation: RemoteOperation, width: int, height: int) -> Size:
+    """Return the size of an image within the service's limits, (width, height) if it is."""
+    allowed = _longest(operation.limits, operation, width, height)
+    return (width, height) if allowed is None else sizes.within((width, height), allowed)
+
+
+def _longest(limits: Limits, operation: RemoteOperation, width: int, height: int) -> int | None:
+    """Return the longest side that may be sent, None without a limit."""
+    allowed = [] if limits.edge is None else [limits.edge]
+    if limits.result_edge is not None:
+        longest = max(operation.target(width, height))
+        if longest > limits.result_edge:
+            allowed.append(int(max(width, height) * limits.result_edge / longest))
+    return min(allowed, default=None)
+
+
+def _encode(operation: RemoteOperation, colours: Tensor, monitor: Monitor) -> Picture:
+    """Encode without loss; a file beyond the service's limit is made smaller by choice only."""
+    limit = operation.limits.size
+    picture = codecs.encode(colours)
+    if limit is None or len(picture.data) <= limit:
+        return picture
+    if operation.when_too_large == "fit":
+        for about, quality in (("lossless WebP", 100), ("WebP of quality 95", 95)):
+            picture = codecs.encode(colours, "webp", quality=quality)
+            if len(picture.data) <= limit:
+                monitor.notice(f"{operation.title}: the image is sent as {about}, to fit.")
+                return picture
+    raise InvalidInputError(
+        "image",
+        f"The image has {len(picture.data) / 1e6:.0f} MB; {operation.title} takes at most "
+        f"{limit / 1e6:.0f} MB. Make it smaller, or set when_too_large to fit.",
+    )
+
+
+def _resize(pixels: Tensor, size: Size) -> Tensor:
+    from ..images.resample import resize
+
+    return resize(pixels, *size)
+
+
+def _join(operation: RemoteOperation, pixels: Tensor, alpha: Tensor) -> Tensor:
+    """Return the result with the alpha of its image, cropped as the result was."""
+    import torch
+
+    from ..images.resample import centre
+
+    size = pixels.shape[1], pixels.shape[0]
+    if operation.keeps_aspect():
+        enlarged = _resize(alpha, size)
+    else:
+        whole = operation.plan(alpha.shape[1], alpha.shape[0]).size
+        enlarged = centre(_resize(alpha, whole), *size)
+    return torch.cat([pixels[..., :3], enlarged], dim=-1)

@@ -1,0 +1,49 @@
+"""All vendors: a folder or module each, entered once in `ENTRIES`."""
+
+from ..contract.operation import RemoteOperation
+from ..contract.server import ServerWire
+from ..contract.vendor import Vendor
+from . import novita, photio, wavespeed
+from .novita import NovitaUpscale, NovitaUpscaleToResolution, NovitaUpscaleV2
+from .photio import PhotioUpscale
+from .wavespeed import WaveSpeedUpscale
+
+ENTRIES = (novita.ENTRY, photio.ENTRY, wavespeed.ENTRY)
+
+VENDORS: tuple[Vendor, ...] = tuple(entry.vendor for entry in ENTRIES)
+OPERATIONS: tuple[type[RemoteOperation], ...] = tuple(
+    operation for entry in ENTRIES for operation in entry.operations
+)
+SERVERS: tuple[ServerWire, ...] = tuple(server for entry in ENTRIES for server in entry.servers)
+
+
+def operation_named(name: str) -> type[RemoteOperation]:
+    """Return the operation of a class name, as journal and queue store it; raises `KeyError`."""
+    return {kind.__name__: kind for kind in OPERATIONS}[name]
+
+
+def server_at(path: str) -> ServerWire | None:
+    """Return the API of our server that an address belongs to."""
+    fitting = [(len(root), one) for one in SERVERS for root in one.roots if path.startswith(root)]
+    return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
+
+
+def server_for(operation: str) -> ServerWire:
+    """Return the API of our server that takes an operation, by its class name."""
+    return next(one for one in SERVERS if operation in {kind.__name__ for kind in one.operations})
+
+
+__all__ = [
+    "ENTRIES",
+    "OPERATIONS",
+    "SERVERS",
+    "VENDORS",
+    "NovitaUpscale",
+    "NovitaUpscaleToResolution",
+    "NovitaUpscaleV2",
+    "PhotioUpscale",
+    "WaveSpeedUpscale",
+    "operation_named",
+    "server_at",
+    "server_for",
+]

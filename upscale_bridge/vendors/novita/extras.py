@@ -1,0 +1,97 @@
+"""What the Extras tab of AUTOMATIC1111's WebUI does, which Novita's v2 API mirrors.
+
+Rounding down to multiples of 8 px and black borders of a crop included: modules/upscaler.py and
+scripts/postprocessing_upscale.py of the WebUI.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...contract.plan import Enlarge, LocalPlan, Resample
+from ...images import sizes
+from ...images.sizes import Size
+
+_NO_UPSCALER = ("None", "")  # what the WebUI calls no upscaler, and what our own parameters do
+_PLAIN = ("Lanczos", "Nearest")  # the WebUI's upscalers that are no models
+LOCAL_MODELS = {  # the WebUI's names of models that we know under their files' names
+    "R-ESRGAN 4x+": "RealESRGAN_x4plus",
+    "R-ESRGAN 4x+ Anime6B": "RealESRGAN_x4plus_anime_6B",
+    "R-ESRGAN 2x+": "RealESRGAN_x2plus",
+    "R-ESRGAN General 4xV3": "realesr-general-x4v3",
+    "R-ESRGAN General WDN 4xV3": "realesr-general-wdn-x4v3",
+    "R-ESRGAN AnimeVideo": "realesr-animevideov3",
+    "ESRGAN_4x": "ESRGAN_4x",
+    "4x-UltraSharp": "4x-UltraSharp",
+}
+
+
+@dataclass(frozen=True)
+class Extras:
+    """One or two upscalers, blended and cropped."""
+
+    upscaler: str
+    second: str
+    """Names of the WebUI's upscalers."""
+    share: float
+    """Of the second one in the result, 0..1."""
+    by: float | None
+    """The factor; None to enlarge to a size."""
+    to: Size
+    """(width, height) in that case."""
+    crop: bool
+    """Fill that size and crop what stands out; else stay within the image's proportions."""
+
+    def factor(self, size: Size) -> float:
+        """Return how many times as large an image becomes, before its size is rounded."""
+        if not self._upscalers():
+            return 1.0
+        return sizes.cover_factor(size, self.to) if self.by is None else self.by
+
+    def target(self, size: Size) -> Size:
+        """Return the size of the result."""
+        return self._covered(size) if self.keeps_aspect() else self.to
+
+    def keeps_aspect(self) -> bool:
+        """Tell whether nothing is cropped."""
+        return self.by is not None or not self.crop or not self._upscalers()
+
+    def models(self) -> tuple[str, ...]:
+        """Return the local names of the models, each once."""
+        named = (_local_name(name) for name in self._upscalers() if name not in _PLAIN)
+        return tuple(dict.fromkeys(named))
+
+    def plan(self, size: Size) -> LocalPlan:
+        """Return what is done to an image of `size`."""
+        upscalers = self._upscalers()
+        shares = (1 - self.share, self.share) if len(upscalers) > 1 else (1.0,)
+        pairs = zip(upscalers, shares, strict=False)
+        steps = tuple(self._step(name, share, size) for name, share in pairs)
+        return LocalPlan(steps, self._covered(size), self.target(size))
+
+    def _step(self, name: str, share: float, size: Size) -> Enlarge | Resample:
+        factor = self.factor(size)
+        if factor >= 1 and name not in _PLAIN:
+            return Enlarge(_local_name(name), factor, share)
+        through = sizes.rounded_down(size, max(factor, 1.0))  # the grid comes after it
+        nearest = name == "Nearest" and factor >= 1
+        return Resample("nearest" if nearest else "lanczos", through, share)
+
+    def _covered(self, size: Size) -> Size:
+        """Return the size to which an image is enlarged, before it may be cropped."""
+        if not self._upscalers():  # the WebUI skips the whole step
+            return size
+        return sizes.on_grid(size, self.factor(size))
+
+    def _upscalers(self) -> tuple[str, ...]:
+        """Return the upscalers whose results are seen, at most two."""
+        if self.upscaler in _NO_UPSCALER:
+            return ()
+        if self.second in _NO_UPSCALER or not self.share:
+            return (self.upscaler,)
+        return self.upscaler, self.second
+
+
+def _local_name(upscaler: str) -> str:
+    """Return the name that a local model has for an upscaler of the WebUI."""
+    return LOCAL_MODELS.get(upscaler, upscaler)

@@ -1,0 +1,52 @@
+"""How WaveSpeed takes files before a submit.
+
+Facts: https://wavespeed.ai/docs/upload-files-api; tickets as in the SDKs since 1.0.11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...contract.http import Call, Reply, post, post_file
+from ...contract.reading import table
+from ...contract.uploads import Upload, Uploads
+from ...errors import BadReplyError
+from ...images.pictures import Picture
+from .api import ROOT, read_data
+
+TICKETS, FORM = ROOT + "media/uploads", ROOT + "media/upload/binary"
+
+
+class WaveSpeedUploads(Uploads):
+    """The upload ticket of newer SDKs, and the older multipart form."""
+
+    def ask(self, picture: Picture) -> Call:
+        body = {
+            "filename": _file_name(picture),
+            "size": len(picture.data),
+            "content_type": picture.mime,
+        }
+        return post(TICKETS, body)
+
+    def read_place(self, reply: Reply, picture: Picture) -> Upload:
+        data = read_data(reply)
+        place = table(data.get("upload"))
+        url, address = place.get("url"), data.get("download_url")
+        if not isinstance(url, str) or not url or not isinstance(address, str) or not address:
+            raise BadReplyError("WaveSpeed's upload ticket names no address.", provider="wavespeed")
+        headers: Mapping[str, object] = table(place.get("headers"))
+        texts = {str(name): str(value) for name, value in headers.items()}
+        return Upload(Call("PUT", url, picture.data, texts), address)
+
+    def post(self, picture: Picture) -> Call:
+        return post_file(FORM, _file_name(picture), picture)
+
+    def read_posted(self, reply: Reply) -> str:
+        address = read_data(reply).get("download_url")
+        if not isinstance(address, str) or not address:
+            raise BadReplyError("WaveSpeed's upload names no address.", provider="wavespeed")
+        return address
+
+
+def _file_name(picture: Picture) -> str:
+    return "image." + picture.mime.rpartition("/")[2]
