@@ -2,9 +2,12 @@
 
 import ast
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
+
+from upscale_bridge.vendors import OPERATIONS, VENDORS
 
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "upscale_bridge"
@@ -22,22 +25,30 @@ OWNERS = {  # who may import a third-party package
     "uvicorn": {"server.http", "server.protocol"},
     "prometheus_client": {"server.metrics"},
 }
+CORE_OF_CORE = "texts errors params monitor result images contract vendors storage network"
 MAY_IMPORT = {  # packages and modules of the core, from the inside to the outside
     "texts": "",
     "errors": "texts",
+    "params": "errors",
     "monitor": "",
     "result": "",
-    "params": "errors",
     "images": "errors texts",
-    "storage": "errors params vendors",
     "contract": "errors params texts images",
     "vendors": "errors params texts images contract",
+    "storage": "errors params vendors",
     "network": "errors monitor texts contract storage",
     "local": "errors params monitor texts images storage network",
-    "remote": "errors params monitor result texts images storage contract vendors network",
+    "remote": CORE_OF_CORE,
+    "equivalent": "errors monitor result images contract local",
+    "service": f"{CORE_OF_CORE} local remote equivalent",
+    "preflight": "params texts images contract local remote equivalent service",
+    "batch": "errors params monitor images contract local service",
+    "server": f"{CORE_OF_CORE} local remote equivalent service",
+    "cli": f"{CORE_OF_CORE} local remote service batch server",
 }
 
 
+@lru_cache
 def imports(path: Path) -> set[str]:
     """Return the modules that a file imports at run time; relative ones start with a dot."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -93,7 +104,30 @@ def test_each_package_imports_only_what_is_further_inside(package):
     for name, path in core_modules():
         if name.split(".")[0] == package:
             base = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
-            assert {top(base, module) for module in imports(path)} - {""} <= allowed, name
+            assert {top(base, module) for module in imports(path)} - {
+                "",
+                "__version__",
+            } <= allowed, name
+
+
+def test_every_module_has_a_place():
+    assert {name.split(".")[0] for name, _ in core_modules()} - {"__init__", "__main__"} == set(
+        MAY_IMPORT
+    )
+
+
+def test_order_has_no_circle():
+    order = list(MAY_IMPORT)
+    for package, others in MAY_IMPORT.items():
+        assert all(order.index(other) < order.index(package) for other in others.split()), package
+
+
+def test_server_names_no_vendor():
+    names = {vendor.name for vendor in VENDORS} | {kind.__name__ for kind in OPERATIONS}
+    for name, path in core_modules():
+        if name.startswith("server."):
+            text = path.read_text(encoding="utf-8").lower()
+            assert not [one for one in names if one.lower() in text], name
 
 
 def top(package: list[str], module: str) -> str:
