@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ..upscale_bridge.images.sizes import Size
 
 EMPTY_MASK_SIDE = 64
 """ComfyUI's own LoadImage gives a mask of this size where there is none."""
@@ -40,15 +43,22 @@ def is_flat(masks: Tensor) -> bool:
     return bool((masks == masks.flatten()[0]).all())
 
 
-def fit_masks(masks: Tensor, images: Tensor) -> Tensor:
-    """Return `masks` [B, H, W, 1] in the size and number of `images`; the last one is repeated."""
+def fit_masks(
+    masks: Tensor, images: Tensor, fit: Callable[[Tensor, Size], Tensor] | None = None
+) -> Tensor:
+    """Return `masks` [B, H, W, 1] in the size and number of `images`; the last one is repeated.
+
+    `fit` brings a mask to (width, height); without it Lanczos does.
+    """
     import torch
 
     from ..upscale_bridge.images.resample import resize
 
     count, height, width, _ = images.shape
     masks = masks[:count]
-    if masks.shape[1:3] != (height, width):
+    if fit is not None:
+        masks = torch.stack([fit(mask, (width, height)) for mask in masks])
+    elif masks.shape[1:3] != (height, width):
         masks = torch.stack([resize(mask, width, height) for mask in masks])
     if len(masks) < count:
         masks = torch.cat([masks, masks[-1:].expand(count - len(masks), -1, -1, -1)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +16,8 @@ from .inputs import widgets
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ..upscale_bridge.images.sizes import Size
 
 
 class RemoteUpscale:
@@ -59,11 +62,19 @@ class RemoteUpscale:
             if masks is None:
                 masks = images.split_alpha(result.images)
             else:
-                masks = images.fit_masks(masks, result.images)[..., 0]
+                masks = images.fit_masks(masks, result.images, _fitter(operation, pixels))[..., 0]
             host.ComfyMonitor().status(result.summary)
             outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
             told = *outputs, json.dumps(result.info)
             return await asyncio.to_thread(results.shown, told, result, pixels)
+
+
+def _fitter(operation: RemoteOperation, pixels: Tensor) -> Callable[[Tensor, Size], Tensor]:
+    """Return what brings a mask of images to the size of their results."""
+    from ..upscale_bridge.remote.encoding import fit_layer
+
+    size = pixels.shape[2], pixels.shape[1]
+    return lambda mask, result: fit_layer(operation, mask, size, result)
 
 
 class NovitaUpscale(RemoteUpscale):

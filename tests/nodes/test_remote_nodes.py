@@ -207,6 +207,19 @@ def test_mask_of_any_size_and_number_fits_the_result(vendors, run, images, shape
     assert len(service.tasks) == 3, "the mask is not sent"
 
 
+@pytest.mark.parametrize("side", [1, 5])
+def test_mask_is_cropped_as_the_result_was(vendors, run, images, side):
+    """The middle of an image that is wider than what was asked for stays."""
+    vendors()
+    height, width = images(1).shape[1:3]
+    middle = torch.zeros(1, side * height, side * width)
+    middle[..., side * (width // 2 - 1) : side * (width // 2 + 1)] = 1
+    cropped = {"resize_mode": "to size", "upscaling_resize_w": 8, "upscaling_resize_h": 16}
+    image, mask, _ = run("NovitaUpscaleV2", image=images(1), mask=middle, **cropped)
+    assert image.shape[1:3] == mask.shape[1:3] == (16, 8)
+    assert (mask[0].mean(dim=0) > 0.5).tolist() == [False] * 2 + [True] * 4 + [False] * 2
+
+
 @pytest.mark.parametrize(
     ("name", "inputs"),
     [

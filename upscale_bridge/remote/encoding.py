@@ -198,15 +198,22 @@ def _resize(pixels: Tensor, size: Size) -> Tensor:
 
 
 def _join(operation: RemoteOperation, pixels: Tensor, alpha: Tensor) -> Tensor:
-    """Return the result with the alpha of its image, cropped as the result was."""
+    """Return the result with the alpha of its image."""
     import torch
 
+    size = pixels.shape[1], pixels.shape[0]
+    enlarged = fit_layer(operation, alpha, (alpha.shape[1], alpha.shape[0]), size)
+    return torch.cat([pixels[..., :3], enlarged], dim=-1)
+
+
+def fit_layer(operation: RemoteOperation, layer: Tensor, image: Size, result: Size) -> Tensor:
+    """Return what lies over an image, as alpha or a mask does, in the size of the result.
+
+    `layer` is float [height, width, channels], of any size; `image` and `result` are (width,
+    height). It is cropped as the result was.
+    """
     from ..images.resample import centre
 
-    size = pixels.shape[1], pixels.shape[0]
     if operation.keeps_aspect():
-        enlarged = _resize(alpha, size)
-    else:
-        whole = operation.plan(alpha.shape[1], alpha.shape[0]).size
-        enlarged = centre(_resize(alpha, whole), *size)
-    return torch.cat([pixels[..., :3], enlarged], dim=-1)
+        return _resize(layer, result)
+    return centre(_resize(layer, operation.plan(*image).size), *result)
