@@ -61,7 +61,7 @@ def test_missing_package_names_the_extra(run, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     status, _, err = run("serve", "--port", "0")
     assert status == 3
-    assert "pip install upscale-bridge[server]" in err
+    assert "pip install starlette uvicorn prometheus_client" in err
 
 
 VENDORS = (
