@@ -25,7 +25,7 @@ from tests.fakes.tasks import Clock, Task
 TLS = tuple(
     Path(__file__).parents[1] / "data" / "tls" / f"localhost.{end}" for end in ("pem", "key")
 )
-PHASES = ("submit", "poll", "ticket", "put", "legacy", "download", "health")
+PHASES = ("submit", "poll", "ticket", "put", "legacy", "download", "health", "history")
 PRESET_EDGES = {"2k": 64, "4k": 128, "8k": 256}
 
 
@@ -63,8 +63,10 @@ class FakeService:
     A task takes `queued_seconds` and `seconds`, or passes through `states`, raw words of which
     each poll tells the next. `preset_edges` are the long edges that "2k", "4k" and "8k" stand for.
     `sync_limit` is how many seconds WaveSpeed's sync mode waits. `files_host` is the name of this
-    machine in the addresses of results and uploads. With `idempotent` it is this project's own
-    server, which honours Idempotency-Key. `tls` is a certificate's file and its key's.
+    machine in the addresses of results and uploads. With `history` there is a list of tasks, which
+    shows one after `history_lag` seconds, and nothing for the first `hidden_looks` looks. With
+    `idempotent` it is this project's own server, which honours Idempotency-Key. `tls` is a
+    certificate's file and its key's.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class FakeService:
         self.most_unfinished = 0
         self.faults = {phase: collections.deque() for phase in PHASES}
         self.tickets, self.uploads, self._by_key = {}, {}, {}
+        self.history, self.history_lag, self.hidden_looks = False, 0.0, 0
         self._server = Server(self, tls, port)
         self.port = self._server.server_port
         scheme, host = ("https", "localhost") if tls else ("http", "127.0.0.1")

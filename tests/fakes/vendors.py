@@ -34,6 +34,7 @@ ROUTES = (
     Route("POST", "/v1/inference/upscale", "submit", "photio", photio.upscale),
     Route("POST", "/api/v3/media/uploads", "ticket", "wavespeed", wavespeed.ticket),
     Route("POST", "/api/v3/media/upload/binary", "legacy", "wavespeed", wavespeed.legacy),
+    Route("POST", "/api/v3/predictions", "history", "wavespeed", wavespeed.history),
     Route(
         "GET", "/api/v3/predictions/(?P<id>[^/]+)(/result)?", "poll", "wavespeed", wavespeed.result
     ),

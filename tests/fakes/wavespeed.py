@@ -3,6 +3,7 @@
 import base64
 import datetime
 import re
+import time
 import uuid
 
 from tests.fakes.answers import FORMATS, Refusal, as_json, number, one_of, reason, to_edge
@@ -62,6 +63,40 @@ def state(service, x, task, word=None, timed_out=False):
     if timed_out:
         data |= {"code": 5004, "error": "Sync mode timed out, the task goes on."}
     return as_json({"code": 200, "message": "success", "data": data})
+
+
+def history(service, x):
+    """Answer POST /api/v3/predictions, a list that lags behind."""
+    if not service.history:
+        raise Refusal("path")
+    asked, size = x.json(), 100
+    after, before = (moment(asked[name]) for name in ("created_after", "created_before"))
+    with service.lock:
+        service.hidden_looks -= 1
+        seen = service.tasks if service.hidden_looks < 0 else []
+        items = [
+            listed(task)
+            for task in reversed(seen)
+            if task.operation == f"/api/v3/{asked['model']}"
+            and after <= since_1970(task) <= before
+            and time.monotonic() - task.created >= service.history_lag
+        ]
+    first = size * (int(number(asked["page"], 1, 1000)) - 1)
+    data = {"page": asked["page"], "items": items[first : first + size]}
+    return as_json({"code": 200, "message": "success", "data": data})
+
+
+def listed(task):
+    image = task.url or "data:image/png;base64," + base64.b64encode(task.image).decode()
+    return {"id": task.id, "status": "processing", "inputs": {"image": image, **task.body}}
+
+
+def since_1970(task):
+    return time.time() - (time.monotonic() - task.created)
+
+
+def moment(text):
+    return datetime.datetime.fromisoformat(text).timestamp()
 
 
 def output(service, x, task):

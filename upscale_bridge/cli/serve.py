@@ -106,8 +106,8 @@ def _serve(args: argparse.Namespace) -> int:
         if package not in _PACKAGES:
             raise
         raise SettingsError(
-            f"The package {package} is missing; `pip install {' '.join(_PACKAGES)}` brings all that "
-            "a server needs."
+            f"The package {package} is missing; `pip install {' '.join(_PACKAGES)}` brings all "
+            "that a server needs."
         ) from error
     options = Options(
         folder=home() / "server",

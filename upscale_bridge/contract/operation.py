@@ -11,6 +11,7 @@ from ..images import sizes
 from ..images.sizes import Size
 from ..params import Param, Value
 from ..texts import Text
+from .history import History
 from .http import Json
 from .plan import Enlarge, LocalPlan
 from .shared import SHARED, SharedParams
@@ -42,6 +43,7 @@ class RemoteOperation(SharedParams):
     command: ClassVar[str]
     """The shell's word for it."""
     uploads: ClassVar[Uploads | None] = None
+    history: ClassVar[History | None] = None
     size_parameter: ClassVar[str]
     """The parameter that decides how large the result is; its choices grow."""
     deprecated: ClassVar[bool] = False

@@ -125,6 +125,11 @@ class Transport:
         self._look_up, self._clock = look_up, clock
         self._pooled = _make_session()
 
+    @property
+    def account(self) -> str:
+        """Tells the key from others; see `Secret.account`."""
+        return self._key.account
+
     def hide(self, value: Any) -> Any:
         """Return what an answer was decoded to without the key, should the service say it back."""
         return self._key.redactor.hide_all(value)

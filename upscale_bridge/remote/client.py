@@ -165,7 +165,7 @@ class Client:
             self.journal.reopen(task.request)  # asking once more costs nothing
         elif task.state in ("failed", "expired"):
             raise TaskFailedError(task.reason, ticket=task.ticket)
-        if task.state == "ambiguous" and not task.ticket:
+        if task.state == "ambiguous" and not task.ticket and kind.history is None:
             raise doubt(kind, task.request, task.reason)
         (outcome,) = self.run([Request(task, kind(), None, decode(task), resumes=True)], monitor)
         if isinstance(outcome, UpscaleError):

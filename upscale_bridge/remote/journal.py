@@ -104,7 +104,7 @@ class Journal:
             return replace(found, owner="")
 
     def retake(self, request: str) -> bool:
-        """Make an ambiguous task ours to submit again; for hosts that refuse to do it twice."""
+        """Make an ambiguous task ours to submit again: it was not accepted, or is refused twice."""
         with self._lock:  # no other thread may see the one without the other
             own = self._owners.own()
             retaken = self._change(request, ("ambiguous",), state="preparing", owner=own)
@@ -112,11 +112,12 @@ class Journal:
                 self._active.add(request)
             return retaken
 
-    def begin_submit(self, request: str) -> bool:
+    def begin_submit(self, request: str, account: str = "") -> bool:
         """Note that the paid call is about to be sent; False when the task is not ours any more."""
         with self._database.transaction():
             times = {"submitted": self._clock.now(), "seen_submitted": self._seen.now()}
-            return self._note(request, ("preparing",), mine=True, state="submitting", **times)
+            facts: dict[str, Any] = {**times, "account": account, "absent": 0}
+            return self._note(request, ("preparing",), mine=True, state="submitting", **facts)
 
     def end_submit(self, request: str) -> None:
         """Note that the call certainly did not arrive."""
@@ -131,6 +132,16 @@ class Journal:
         """Note that nobody knows whether the service accepted; `ticket` is an id that it named."""
         doubted = {"state": "ambiguous", "reason": reason, "ticket": ticket, "owner": ""}
         self._change(request, ("submitting",), mine=True, **doubted)
+
+    def note_absent(self, request: str) -> None:
+        """Note that the service's list does not have an ambiguous task."""
+        self._change(request, ("ambiguous",), absent=1)
+
+    def has_ticket(self, ticket: str) -> bool:
+        """Tell whether a task has this ticket."""
+        with self._database.transaction(reading=True):
+            found = self._database.execute("SELECT 1 FROM tasks WHERE ticket = ? LIMIT 1", ticket)
+            return found.fetchone() is not None
 
     def believe(self, request: str) -> None:
         """Follow the ticket that an ambiguous task has; its reason stays."""

@@ -12,6 +12,7 @@ from ..contract.http import Call
 from ..contract.operation import RemoteOperation
 from ..contract.tasks import Done, Output
 from ..errors import (
+    AmbiguousSubmitError,
     BadReplyError,
     InvalidInputError,
     SettingsError,
@@ -23,6 +24,7 @@ from ..errors import (
 from .clock import backoff
 from .context import Context, Request
 from .follow import fetch, unwritable, wait_for
+from .inquiry import look, resolve
 from .journal import Journal
 from .progress import How
 from .results import read, reject, settle
@@ -50,10 +52,11 @@ def run_task(context: Context) -> Outcome:
 
     Blocks; the same request in another thread or process is joined, not repeated.
     """
-    task, how = _claim(context)
+    earlier = context.journal.get(context.name)
+    task, how = _claim(context, may_submit_again=earlier is not None and bool(earlier.absent))
     context.view.how = how
     try:
-        done = submit(context, task) if task.state == "preparing" else None
+        done = _submit(context, task) if task.state == "preparing" else None
         if done is not None and not done.ticket:
             return _take(context, done.outputs[0])
         if task.state == "done":
@@ -65,6 +68,17 @@ def run_task(context: Context) -> Outcome:
     finally:
         if task.state == "preparing":  # else it is, or was, another's
             _leave(context)
+
+
+def _submit(context: Context, task: Task) -> Done | None:
+    """Submit a task; look for it at the service when the answer is lost."""
+    try:
+        return submit(context, task)
+    except AmbiguousSubmitError as error:
+        if error.ticket or context.stop.is_set():
+            raise
+        resolve(context, error)
+        return None
 
 
 def _leave(context: Context) -> None:
@@ -82,8 +96,11 @@ def reuse(request: Request, journal: Journal, days: int) -> Outcome | None:
     return _reuse(request, journal, "reused") if journal.is_kept(name, limit) else None
 
 
-def _claim(context: Context) -> tuple[Task, How]:
-    """Return the task when it is ours to prepare, or accepted, or done."""
+def _claim(context: Context, *, may_submit_again: bool) -> tuple[Task, How]:
+    """Return the task when it is ours to prepare, or accepted, or done.
+
+    `may_submit_again`: an earlier run found that the service does not have it.
+    """
     how: How = "new"
     days = context.settings.result_days
     while True:
@@ -101,10 +118,10 @@ def _claim(context: Context) -> tuple[Task, How]:
             context.journal.believe(context.name)
             return context.task, "resumed"
         if task.state == "ambiguous":
-            again = not context.request.resumes and _refuses_doubles(context)
-            if not again or not context.journal.retake(context.name):
-                raise doubt(context.operation, context.name, task.reason)
-            return context.task, "resumed"
+            if _retake(context, task, may_submit_again):
+                return context.task, "resumed"
+            resolve(context, doubt(context.operation, context.name, task.reason))
+            continue
         how = "joined"  # another node or program is about to submit the same
         context.wait(_OTHERS_SECONDS)
 
@@ -117,6 +134,14 @@ def _wanted(context: Context) -> Task:
     if task.state in ("failed", "expired"):
         raise TaskFailedError(task.reason, ticket=task.ticket)
     return task
+
+
+def _retake(context: Context, task: Task, may_submit_again: bool) -> bool:
+    """Make an ambiguous task ours again if nothing can come of a second submit but one task."""
+    if context.request.resumes:
+        return False
+    absent = may_submit_again and bool(task.absent) and look(context, task) == ""
+    return (absent or _refuses_doubles(context)) and context.journal.retake(context.name)
 
 
 def _refuses_doubles(context: Context) -> bool:

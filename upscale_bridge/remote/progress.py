@@ -8,18 +8,28 @@ from dataclasses import dataclass
 from typing import Literal
 
 How = Literal["new", "joined", "resumed", "reused"]
-Phase = Literal["waiting", "uploading", "submitting", "queued", "running", "downloading", "done"]
+Phase = Literal[
+    "waiting", "uploading", "submitting", "asking", "queued", "running", "downloading", "done"
+]
 
 _ORDER: tuple[Phase, ...] = (
     "done",
     "downloading",
     "running",
     "queued",
+    "asking",
     "submitting",
     "uploading",
     "waiting",
 )
-_STARTS = {"waiting": 0.0, "uploading": 0.02, "submitting": 0.05, "queued": 0.08, "running": 0.1}
+_STARTS = {
+    "waiting": 0.0,
+    "uploading": 0.02,
+    "submitting": 0.05,
+    "asking": 0.06,
+    "queued": 0.08,
+    "running": 0.1,
+}
 _DOWNLOAD = 0.85
 
 

@@ -98,21 +98,15 @@ def doubt(
 def _source(context: Context, task: Task) -> Source:
     """Return the image as the submit carries it; upload it first where that is the way."""
     operation, picture = context.operation, context.request.picture
-    if operation.image_address:
-        return Source("url", operation.image_address)
-    if picture is None:
+    if picture is None and not operation.image_address:
         raise InvalidInputError("image", "There is no image to send; connect one.")
-    for way in operation.ways():
-        if way == "base64":
-            return Source("base64", base64.b64encode(picture.data).decode())
-        if way == "data_uri":
-            text = base64.b64encode(picture.data).decode()
-            return Source("data_uri", f"data:{picture.mime};base64,{text}")
-        if way == "upload":
-            url = task.upload or _upload(context, picture)
-            if url:
-                context.journal.keep_upload(context.name, url)
-                return Source("url", url)
+    if picture is not None and not task.upload and operation.ways()[0] == "upload":
+        task = replace(task, upload=_upload(context, picture))
+    source = known_source(operation, picture, task)
+    if source is not None:
+        if task.upload:
+            context.journal.keep_upload(context.name, task.upload)
+        return source
     switches = " and ".join(operation.without_address)
     other = f"switch on {switches} (not documented by the vendor; our own server takes it), or "
     raise InvalidInputError(
@@ -120,6 +114,24 @@ def _source(context: Context, task: Task) -> Source:
         f"{operation.title} takes an image only by its address. Give its public address in "
         f"image_url, or {other if switches else ''}use an operation that sends the image.",
     )
+
+
+def known_source(operation: RemoteOperation, picture: Picture | None, task: Task) -> Source | None:
+    """Return the image as a submit carries it that uploads nothing, None where there is no way.
+
+    `task` knows an earlier upload.
+    """
+    if operation.image_address:
+        return Source("url", operation.image_address)
+    for way in operation.ways():
+        if way == "upload" and task.upload:
+            return Source("url", task.upload)
+        if way == "base64" and picture is not None:
+            return Source("base64", base64.b64encode(picture.data).decode())
+        if way == "data_uri" and picture is not None:
+            text = base64.b64encode(picture.data).decode()
+            return Source("data_uri", f"data:{picture.mime};base64,{text}")
+    return None
 
 
 def _upload(context: Context, picture: Picture) -> str:
@@ -146,7 +158,7 @@ def _send_paid(context: Context, call: Call, *, last: bool) -> Reply | None:
     context.check()
     if context.halt.is_set():
         raise StoppedError
-    if not context.journal.begin_submit(context.name):
+    if not context.journal.begin_submit(context.name, context.transport.account):
         raise TaskError("Another program took this task over or forgot it; run again to join it.")
     try:
         return context.transport.send(

@@ -52,6 +52,10 @@ class Task:
     """1 for a result that nobody got yet."""
     digest: str = ""
     """SHA-256 of the result's file, hexadecimal; empty when it was not noted."""
+    account: str = ""
+    """Tells the key of the submit from others; see `Secret.account`."""
+    absent: int = 0
+    """1 for an ambiguous task that the service's own list does not have."""
 
 
 MIGRATIONS = (
@@ -97,5 +101,13 @@ MIGRATIONS = (
     Migration(
         "what a result's file must hold",
         "ALTER TABLE tasks ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
+    ),
+    Migration(
+        "which key a submit went with",
+        "ALTER TABLE tasks ADD COLUMN account TEXT NOT NULL DEFAULT ''",
+    ),
+    Migration(
+        "tasks that the service does not list",
+        "ALTER TABLE tasks ADD COLUMN absent INTEGER NOT NULL DEFAULT 0",
     ),
 )

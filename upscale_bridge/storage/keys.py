@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -45,6 +46,11 @@ class Secret:
     def hint(self) -> str:
         """What may be shown: the last characters of a key that is long enough."""
         return f"..{self._text[-_SHOWN:]}" if len(self._text) >= 4 * _SHOWN else "set"
+
+    @property
+    def account(self) -> str:
+        """32 bits of a hash: tells whether it is the same key, and nothing else of it."""
+        return hashlib.sha256(b"account\0" + self._text.encode()).hexdigest()[:8]
 
     def reveal(self) -> str:
         """Return the key itself."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 from urllib.parse import quote
 
+from ...contract.history import History
 from ...contract.http import Call, Json, Reply, post
 from ...contract.operation import Limits, RemoteOperation, Way
 from ...contract.presets import PRESET_EDGES, preset_choice, preset_factor
@@ -20,6 +21,7 @@ from ...contract.wire import TaskWire, Wire
 from ...params import param
 from ...texts import Text
 from .api import ROOT, WAVESPEED, read_data, read_status
+from .history import WaveSpeedHistory
 from .uploads import WaveSpeedUploads
 
 _PRICES = {  # the vendor's agent skill 2.0, and its badge in ComfyUI's own node
@@ -73,6 +75,7 @@ class WaveSpeedUpscale(RemoteOperation):
     size_parameter: ClassVar[str] = "target_resolution"
     client_only: ClassVar[tuple[str, ...]] = ("image_url",)
     uploads: ClassVar[Uploads | None] = WaveSpeedUploads()
+    history: ClassVar[History | None] = WaveSpeedHistory()
 
     model: str = param(
         MODELS[0],

@@ -1,0 +1,55 @@
+"""WaveSpeed's list of predictions.
+
+Facts: `history` of the official CLI 0.2.2 and list_predictions of the vendor's MCP server.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from ...contract.history import History, HistoryPage, PastTask
+from ...contract.http import Call, Reply, post
+from ...contract.reading import as_id, listed, table
+from .api import ROOT, read_data
+
+if TYPE_CHECKING:
+    from ...contract.operation import RemoteOperation
+
+PATH = ROOT + "predictions"
+_PAGE = 100  # the most that the vendor gives
+
+
+class WaveSpeedHistory(History):
+    """POST /api/v3/predictions."""
+
+    def ask(self, operation: RemoteOperation, since: float, until: float, page: int) -> Call:
+        body = {
+            "page": page,
+            "page_size": _PAGE,
+            "created_after": _moment(since),
+            "created_before": _moment(until),
+            "model": operation.own_model,
+            "include_inputs": True,
+        }
+        return post(PATH, body)
+
+    def read(self, reply: Reply) -> HistoryPage:
+        items = [table(item) for item in listed(read_data(reply).get("items"))]
+        tasks = (
+            PastTask(as_id(item.get("id")), table(item.get("inputs") or item.get("input")))
+            for item in items
+        )
+        return HistoryPage(tuple(task for task in tasks if task.ticket), len(items) < _PAGE)
+
+    def is_same(self, paid: Call, task: PastTask) -> bool:
+        said = {"creativity": 0, **table(json.loads(paid.body))}
+        # Switches that only shape the answer may be missing in the list, the image never is; and
+        # a creativity of 0 is not said.
+        known = {"image": None, **task.inputs, "creativity": task.inputs.get("creativity") or 0}
+        return all(known.get(name, value) == value for name, value in said.items())
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
