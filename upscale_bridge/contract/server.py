@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .http import Call, Json, Reply
@@ -64,13 +64,39 @@ class PostUpload:
 
 
 @dataclass(frozen=True)
+class ListTasks:
+    """The tasks of a key are asked for, the newest first."""
+
+    page: int
+    """From 1."""
+    size: int
+    """Tasks a page, 1 to 100."""
+    since: float
+    until: float
+    """Seconds since 1970."""
+    write: Callable[[list[tuple[ServedTask, Status]]], Reply]
+    """Makes the answer of the page's tasks."""
+    parameters: Json = field(default_factory=dict)
+    """What the operation must have been told."""
+    status: type[Status] | None = None
+    """Which tasks; None: all."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The wire knows the answer itself."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True)
 class AskWebhookSecret:
     """The secret is asked for by which webhooks are signed."""
 
     write: Callable[[str], Reply]
 
 
-Request = Submit | Poll | Delete | AskUpload | PostUpload | AskWebhookSecret
+Request = Submit | Poll | Delete | ListTasks | AskUpload | PostUpload | AskWebhookSecret | Answered
 
 
 @dataclass(frozen=True)
@@ -82,6 +108,10 @@ class ServedTask:
     """What the operation was told."""
     base_url: str
     """The server's own, for addresses in the answer."""
+    created: float = 0.0
+    """Seconds since 1970, 0 when nobody knows."""
+    image: str = ""
+    """Address of the image; empty when it is not here any more."""
     note: str = ""
     """Said to the client where the format has a place for it."""
 

@@ -15,14 +15,17 @@ from urllib.parse import urlsplit
 from .. import __version__
 from ..contract.http import Call, Reply, answer
 from ..contract.server import (
+    Answered,
     AskUpload,
     AskWebhookSecret,
     Delete,
+    ListTasks,
     Poll,
     PostUpload,
     ServerWire,
     Submit,
 )
+from ..contract.tasks import Done, Failed, Queued, Running
 from ..errors import InvalidInputError, SettingsError, UpscaleError
 from ..vendors import server_at
 from . import status
@@ -30,7 +33,7 @@ from .admission import Admission, RefusedError, Sender, admit
 from .api_clients import ApiClient, ApiClients
 from .files import MIMES, Files
 from .ledger import NoRoomError
-from .queue import KeyReusedError, Queue, QueueFullError
+from .queue import JobState, KeyReusedError, Queue, QueueFullError, Selection
 from .replies import Replies, Stored, Wait, wire_of
 from .submits import Submits
 from .uploads import PUT, UploadStore
@@ -43,6 +46,12 @@ log = logging.getLogger("upscale_bridge.server")
 
 Answer = Reply | Wait | Stored
 
+_STATES: dict[type, JobState] = {
+    Queued: "queued",
+    Running: "running",
+    Done: "done",
+    Failed: "failed",
+}
 _RETRY_AFTER = "5"
 _OUT_OF_ORDER = "The server cannot do this at present; its log says why."
 
@@ -137,6 +146,11 @@ class App:
                 return self._poll(api, request.ticket, customer, base_url)
             case Delete():
                 return self._delete(request, customer)
+            case ListTasks():
+                assert api is not None
+                return self._list(api, request, customer, base_url)
+            case Answered():
+                return request.reply
             case AskUpload():
                 return self._uploads.promise(request, customer, base_url)
             case PostUpload():
@@ -153,6 +167,17 @@ class App:
         if job is None or not own or wire_of(job) is not api:
             raise RefusedError(404, "This server knows no such task.")
         return self._replies.asked(job, base_url)
+
+    def _list(
+        self, api: ServerWire, request: ListTasks, customer: ApiClient, base_url: str
+    ) -> Reply:
+        state: JobState | None = None if request.status is None else _STATES[request.status]
+        names = tuple(kind.__name__ for kind in api.operations)
+        span = request.since, request.until
+        wanted = Selection(names, *span, request.parameters, state)
+        skip = (request.page - 1) * request.size
+        jobs = self._queue.page(customer.name, wanted, skip, request.size)
+        return request.write([self._replies.listed(job, base_url) for job in jobs])
 
     def _delete(self, request: Delete, customer: ApiClient) -> Reply:
         for name in filter(str.isascii, request.tickets):

@@ -7,7 +7,7 @@ job gives it up; the job is tried once more, and then fails with its reason.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,6 +76,20 @@ class Job:
     """JSON of which model does the work of which one that was asked for; empty when not known."""
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Which jobs are wanted."""
+
+    operations: tuple[str, ...]
+    """Names of classes."""
+    since: float
+    until: float
+    """When they were stored, seconds since 1970."""
+    parameters: Mapping[str, str]
+    """What they were told, among others."""
+    state: JobState | None = None
+
+
 class Queue(ABC):
     """What the server and its workers need of a queue; a cluster's engine can stand behind it."""
 
@@ -142,6 +156,10 @@ class Queue(ABC):
     @abstractmethod
     def latest(self, customer: str, count: int) -> list[Job]:
         """Return a customer's last jobs, the newest first."""
+
+    @abstractmethod
+    def page(self, customer: str, wanted: Selection, skip: int, most: int) -> list[Job]:
+        """Return a customer's jobs, the newest first: `most` after the first `skip`."""
 
     @abstractmethod
     def durations(self, seconds: float) -> list[float]:

@@ -87,6 +87,10 @@ class Replies:
         reply = _task_wire(job).write_status(_served(job, base_url), self._status(job, base_url))
         return _naming_models(job, reply)
 
+    def listed(self, job: Job, base_url: str) -> tuple[ServedTask, Status]:
+        """Return what a list of tasks tells of a job; results are named by their addresses."""
+        return _served(job, base_url), self._status(job, base_url, may_hold_data=False)
+
     def event(self, job: Job) -> Json:
         """Return what a webhook is told about a job that has ended."""
         task = _served(job, job.base_url)
@@ -98,7 +102,7 @@ class Replies:
             return wire.write_error(500, job.reason or "The result is gone.")
         return _naming_models(job, wire.write_result(Output(data=data)))
 
-    def _status(self, job: Job, base_url: str) -> Status:
+    def _status(self, job: Job, base_url: str, *, may_hold_data: bool = True) -> Status:
         match job.state:
             case "queued":
                 return Queued()
@@ -106,7 +110,7 @@ class Replies:
                 return Running(job.fraction or None)
             case "failed":
                 return Failed(job.reason)
-        if _sends_data(job):
+        if may_hold_data and _sends_data(job):
             return Done((Output(data=self._files.read(job.result) or b""),))
         return Done((Output(url=f"{base_url}/files/{job.result}"),))
 
@@ -129,7 +133,9 @@ def _task_wire(job: Job) -> TaskServerWire:
 
 
 def _served(job: Job, base_url: str) -> ServedTask:
-    return ServedTask(job.id, json.loads(job.parameters), base_url, _note(job))
+    image = f"{base_url}/files/{job.source}" if job.source else ""
+    told = json.loads(job.parameters)
+    return ServedTask(job.id, told, base_url, job.created, image, _note(job))
 
 
 def _note(job: Job) -> str:

@@ -12,7 +12,7 @@ from ..remote.clock import Clock
 from ..remote.seen import SeenTime
 from ..storage.database import Database, Migration
 from ..storage.process_locks import Owners
-from .queue import LIMITS_SECONDS, Job, KeyReusedError, Queue, QueueFullError
+from .queue import LIMITS_SECONDS, Job, KeyReusedError, Queue, QueueFullError, Selection
 
 _MOST_TRIES = 2
 
@@ -183,6 +183,20 @@ class SqliteQueue(Queue):
 
     def latest(self, customer: str, count: int) -> list[Job]:
         return self._find("customer = ? ORDER BY created DESC, rowid DESC LIMIT ?", customer, count)
+
+    def page(self, customer: str, wanted: Selection, skip: int, most: int) -> list[Job]:
+        rest = "customer = ? AND created BETWEEN ? AND ? AND operation IN "
+        rest += f"({', '.join('?' * len(wanted.operations))})"
+        values = [customer, wanted.since, wanted.until, *wanted.operations]
+        for name, value in wanted.parameters.items():
+            rest += " AND json_extract(parameters, ?) = ?"
+            values += [f"$.{name}", value]
+        if wanted.state is not None:
+            rest += " AND state = ?"
+            values.append(wanted.state)
+        return self._find(
+            f"{rest} ORDER BY created DESC, rowid DESC LIMIT ? OFFSET ?", *values, most, skip
+        )
 
     def durations(self, seconds: float) -> list[float]:
         with self._database.transaction(reading=True):

@@ -5,6 +5,8 @@ Facts: https://wavespeed.ai/docs (get-result, sync-mode, error-codes).
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 from ...contract.http import Json, Reply
 from ...contract.reading import listed, read_output, table, whole
 from ...contract.tasks import Done, Failed, Output, Queued, Running, Status
@@ -55,3 +57,8 @@ def read_status(data: Json) -> Status:
     if word in _FAILED and code != STILL_RUNNING:
         return Failed(str(data.get("error") or "no reason given"), str(code or ""))
     return Queued() if word in ("created", "queued", "pending") else Running()
+
+
+def moment(seconds: float) -> str:
+    """Return a time, seconds since 1970, as the API writes it."""
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")

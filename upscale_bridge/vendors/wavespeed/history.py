@@ -6,13 +6,12 @@ Facts: `history` of the official CLI 0.2.2 and list_predictions of the vendor's 
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from ...contract.history import History, HistoryPage, PastTask
 from ...contract.http import Call, Reply, post
 from ...contract.reading import as_id, listed, table
-from .api import ROOT, read_data
+from .api import ROOT, moment, read_data
 
 if TYPE_CHECKING:
     from ...contract.operation import RemoteOperation
@@ -28,8 +27,8 @@ class WaveSpeedHistory(History):
         body = {
             "page": page,
             "page_size": _PAGE,
-            "created_after": _moment(since),
-            "created_before": _moment(until),
+            "created_after": moment(since),
+            "created_before": moment(until),
             "model": operation.own_model,
             "include_inputs": True,
         }
@@ -49,7 +48,3 @@ class WaveSpeedHistory(History):
         # a creativity of 0 is not said.
         known = {"image": None, **task.inputs, "creativity": task.inputs.get("creativity") or 0}
         return all(known.get(name, value) == value for name, value in said.items())
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")

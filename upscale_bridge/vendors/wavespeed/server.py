@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import email.policy
+import math
+from datetime import datetime, timezone
 from email import message_from_bytes
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -15,9 +17,11 @@ from ...contract.fields import address_or_data, make, read_body
 from ...contract.http import Call, Json, Reply, answer
 from ...contract.reading import listed, whole
 from ...contract.server import (
+    Answered,
     AskUpload,
     AskWebhookSecret,
     Delete,
+    ListTasks,
     Poll,
     PostUpload,
     Request,
@@ -27,7 +31,9 @@ from ...contract.server import (
 )
 from ...contract.tasks import Done, Failed, Queued, Running, Status
 from ...errors import InvalidInputError
-from .api import ROOT, STILL_RUNNING
+from . import offers
+from .api import ROOT, STILL_RUNNING, moment
+from .history import PATH as LIST
 from .uploads import FORM, TICKETS
 from .upscale import MODELS, WaveSpeedUpscale
 
@@ -35,6 +41,11 @@ _ALIAS = "/api/v2/"
 _PREDICTIONS = ROOT + "predictions/"
 _DELETE, _SECRET = _PREDICTIONS + "delete", ROOT + "webhook/secret"
 _SYNC_SECONDS = 60.0
+_MODELS, _BALANCE = ROOT + "models", ROOT + "balance"
+_PRICES = (ROOT + "model/price", ROOT + "model/pricing")
+_WORDS = {"created": Queued, "processing": Running, "completed": Done, "failed": Failed}
+_NOT_SAID = ("model", *WaveSpeedUpscale.client_only)
+_MOST_PAGES = 1_000_000
 
 
 class WaveSpeedServer(TaskServerWire):
@@ -44,7 +55,7 @@ class WaveSpeedServer(TaskServerWire):
     operations = (WaveSpeedUpscale,)
     lifetime = 7 * 86_400.0
     upload_ends = ("/media/upload/binary",)
-    small_ends = ("/media/uploads", "/predictions/delete")
+    small_ends = ("/media/uploads", "/predictions/delete", "/predictions", "/price", "/pricing")
 
     def read(self, call: Call) -> Request | None:
         path = urlsplit(call.url).path
@@ -64,6 +75,10 @@ class WaveSpeedServer(TaskServerWire):
         if path == FORM:
             data = _read_form(call)
             return PostUpload(data, lambda name, url: _write_posted(name, url, len(data)))
+        if path in _PRICES:
+            return Answered(_enveloped(offers.price(call)))
+        if path == LIST:
+            return _read_list(read_body(call))
         if path == _DELETE:
             names = listed(read_body(call).get("ids"))
             return Delete(tuple(name for name in names if isinstance(name, str)), _enveloped({}))
@@ -90,12 +105,12 @@ class WaveSpeedServer(TaskServerWire):
         return bool(parameters.get("enable_base64_output"))
 
 
-def _enveloped(data: Json, message: str = "success") -> Reply:
+def _enveloped(data: Json | list[Json], message: str = "success") -> Reply:
     return answer({"code": 200, "message": message, "data": data})
 
 
 def _prediction(task: ServedTask, status: Status) -> Json:
-    words = {Queued: "created", Running: "processing", Done: "completed", Failed: "failed"}
+    words = {kind: word for word, kind in _WORDS.items()}
     outputs = status.outputs if isinstance(status, Done) else ()
     address = f"{task.base_url}{_PREDICTIONS}{quote(task.ticket, safe='')}/result"
     return {
@@ -105,19 +120,64 @@ def _prediction(task: ServedTask, status: Status) -> Json:
         "urls": {"get": address},
         "has_nsfw_contents": [o.flagged for o in outputs],
         "status": words[type(status)],
-        "created_at": "",
+        "created_at": moment(task.created) if task.created else "",
         "error": status.reason if isinstance(status, Failed) else "",  # never null
         "timings": {"inference": 0},
     }
 
 
 def _read_question(path: str) -> Request | None:
+    if path == _MODELS:
+        return Answered(_enveloped(offers.models()))
+    if path == _BALANCE:
+        return Answered(_enveloped({"balance": 0}))
     if path == _SECRET:
         return AskWebhookSecret(lambda secret: _enveloped({"secret": secret}))
     ticket = path.removeprefix(_PREDICTIONS).removesuffix("/result")
     if path.startswith(_PREDICTIONS) and ticket and "/" not in ticket:
         return Poll(unquote(ticket))
     return None
+
+
+def _read_list(body: Json) -> ListTasks:
+    """Return which tasks are asked for; what is missing means all of them."""
+    status = _WORDS.get(str(body.get("status") or ""))
+    if body.get("status") and status is None:
+        raise InvalidInputError("status", f"status must be one of {', '.join(_WORDS)}.")
+    model = body.get("model")
+    page, size = whole(body.get("page"), 1), whole(body.get("page_size"), 20)
+
+    def write(tasks: list[tuple[ServedTask, Status]]) -> Reply:
+        return _enveloped({"page": page, "items": [_item(*task) for task in tasks]})
+
+    return ListTasks(
+        page=min(max(page, 1), _MOST_PAGES),
+        size=min(max(size, 1), 100),
+        since=_read_moment(body, "created_after", 0.0),
+        until=_read_moment(body, "created_before", math.inf),
+        write=write,
+        parameters={"model": str(model)} if model else {},
+        status=status,
+    )
+
+
+def _read_moment(body: Json, name: str, default: float) -> float:
+    text = body.get(name)
+    if not text:
+        return default
+    try:
+        found = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+        return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise InvalidInputError(
+            name, f"{name} must be a time such as 2026-01-31T12:00:00Z."
+        ) from error
+
+
+def _item(task: ServedTask, status: Status) -> Json:
+    inputs = {**task.parameters, "image": task.image}
+    inputs = {name: value for name, value in inputs.items() if name not in _NOT_SAID}
+    return {**_prediction(task, status), "inputs": inputs}
 
 
 def _read_submit(call: Call, model: str) -> Submit:
