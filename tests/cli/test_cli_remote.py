@@ -11,17 +11,12 @@ from PIL import Image
 
 from tests.fakes import faults
 from tests.fakes.service import FakeService
+from tests.vendors import environment, profiles
 from upscale_bridge import cli
 from upscale_bridge.vendors import OPERATIONS
 
 KEY = "sk-only-for-tests-0123456789"
-COMMANDS = {
-    "novita": (48, 32),
-    "novita-resolution": (128, 85),
-    "novita-v2": (48, 32),
-    "photio": (48, 32),
-    "wavespeed": (128, 85),
-}
+PROFILES = profiles()
 
 
 @pytest.fixture
@@ -32,14 +27,13 @@ def service(tmp_path, monkeypatch):
     for index, colour in enumerate(("orange", "teal", "navy")):
         Image.new("RGB", (24, 16), colour).save(f"in/{index}.png")
     with FakeService(key=KEY) as fake:
-        for name in ("NOVITA", "PHOTIO", "WAVESPEED"):
-            monkeypatch.setenv(f"{name}_BASE_URL", fake.base_url)
-            monkeypatch.setenv(f"{name}_API_KEY", KEY)
+        for name, value in environment(fake.base_url, KEY).items():
+            monkeypatch.setenv(name, value)
         yield fake
 
 
 def flags(command):
-    return ["--send-data-uri"] if command == "novita-resolution" else []
+    return [f"--{name.replace('_', '-')}" for name in PROFILES[command].sending]
 
 
 def size(path):
@@ -48,12 +42,12 @@ def size(path):
         return image.size
 
 
-@pytest.mark.parametrize(("command", "wanted"), COMMANDS.items())
-def test_every_service_has_a_command(run, service, command, wanted):
+@pytest.mark.parametrize("command", PROFILES)
+def test_every_service_has_a_command(run, service, command):
     status, out, err = run(command, "in/0.png", "-o", "big.png", *flags(command))
     assert (status, out) == (0, "")
     assert "in/0.png -> big.png: 24 x 16 -> " in Path(err).as_posix()
-    assert size("big.png") == wanted
+    assert size("big.png") == ((128, 85) if PROFILES[command].long_edge else (48, 32))
     assert len(service.tasks) == 1
 
 

@@ -1,7 +1,8 @@
-"""An answer of a vendor, its refusals, and the checks that endpoints share."""
+"""An answer, how an API refuses, and the checks that endpoints share."""
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qs
 
 FORMATS = ("jpeg", "png", "webp")
@@ -18,8 +19,11 @@ class Answer:
 
 def as_json(body, status=200, **headers):
     """Return an answer of JSON; underscores in header names become dashes."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return made(status, body, named)
+    return made(status, body, dashed(headers))
+
+
+def dashed(headers):
+    return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 def made(status, body, headers=None):
@@ -32,40 +36,14 @@ def made(status, body, headers=None):
 
 
 class Refusal(Exception):  # noqa: N818 - not an error of the stand-in
-    """The vendor accepts nothing; `kind` is a name of the tables below."""
+    """The vendor accepts nothing; `kind` is one of those at `STATUS`."""
 
     def __init__(self, kind, message=""):
         self.kind, self.message = kind, message or kind.replace("_", " ")
         super().__init__(self.message)
 
 
-NOVITA_ERRORS = {
-    "key": (403, "INVALID_API_KEY"),
-    "no_key": (400, "MISSING_API_KEY"),
-    "body": (400, "INVALID_REQUEST_BODY"),
-    "image": (400, "INVALID_IMAGE_FORMAT"),
-    "too_large": (400, "IMAGE_EXCEEDS_MAX_RESOLUTION"),
-    "moderation": (400, "ILLEGAL_IMAGE_CONTENT"),
-    "balance": (400, "BILLING_BALANCE_NOT_ENOUGH"),
-    "forbidden": (403, "API_NOT_ALLOWED"),
-    "task": (404, "TASK_NOT_FOUND"),
-    "path": (404, "API_NOT_FOUND"),
-    "conflict": (409, "IDEMPOTENCY_KEY_REUSED"),
-    "rate": (429, "RATE_LIMIT_EXCEEDED"),
-    "server": (500, "CREATE_TASK_FAILED"),
-}
-V2_ERRORS = {
-    "server": -1,
-    "json": 1,
-    "task": 3,
-    "key": 4,
-    "no_key": 4,
-    "body": 6,
-    "image": 6,
-    "too_large": 6,
-    "balance": 7,
-}
-HTTP_STATUS = {
+STATUS = {
     "key": 401,
     "no_key": 401,
     "balance": 402,
@@ -76,25 +54,38 @@ HTTP_STATUS = {
     "rate": 429,
     "server": 500,
 }
+"""HTTP statuses of refusals; of "body", "image", "too_large" and "moderation" it is 400."""
 
 
-def refuse(vendor, kind, message, **headers):
-    """Return a refusal in the vendor's manner."""
-    if vendor == "novita":
-        status, reason = NOVITA_ERRORS[kind]
-        body = {"code": status, "reason": reason, "message": message, "metadata": {}}
-        return as_json(body, status, **headers)
-    if vendor == "novita_v2" and kind in V2_ERRORS:
-        return as_json({"code": V2_ERRORS[kind], "msg": message, "data": {}}, **headers)
-    status = HTTP_STATUS.get(kind, 400)
-    if vendor == "photio":
-        return as_json({"status_code": status, "body": message}, status, **headers)
-    if vendor == "storage":
-        text = (
-            f"<?xml version='1.0'?><Error><Code>{kind}</Code><Message>{message}</Message></Error>"
-        )
-        return Answer(status, text.encode(), {"Content-Type": "application/xml", **headers})
-    return as_json({"code": status, "message": message}, status, **headers)
+@dataclass(frozen=True)
+class Manner:
+    """How an API refuses, and where it looks for the key."""
+
+    write: Callable
+    """Makes the `Answer` of a refusal from its kind, the usual HTTP status and a message."""
+    key_header: str = "authorization"
+    """In lower case; empty where no key is wanted."""
+
+    def refuse(self, kind, message, **headers):
+        """Return a refusal; underscores in header names become dashes."""
+        found = self.write(kind, STATUS.get(kind, 400), message)
+        return replace(found, headers={**found.headers, **dashed(headers)})
+
+
+PLAIN = Manner(lambda kind, status, message: as_json({"code": status, "message": message}, status))
+
+
+@dataclass(frozen=True)
+class Route:
+    """One endpoint."""
+
+    method: str
+    pattern: str
+    phase: str
+    """One of `service.PHASES`."""
+    answer: Callable
+    """Gets the service and the exchange, returns an `Answer` or raises `Refusal`."""
+    manner: Manner = PLAIN
 
 
 def scaled(size, scale):

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR, SO_LINGER, SOL_SOCKET
 from socket import close as close_socket
 
-from tests.fakes import vendors
-from tests.fakes.answers import Refusal, parameter, refuse
+from tests.fakes import routes
+from tests.fakes.answers import Refusal, parameter
 
 
 class Exchange:
@@ -22,8 +22,8 @@ class Exchange:
         self.method = handler.command
         self.path, _, self.query = handler.path.partition("?")
         self.headers = {name.lower(): value for name, value in handler.headers.items()}
-        self.route, self.match = vendors.find_route(self.method, self.path)
-        self.vendor = self.route.vendor if self.route else "own"
+        self.route, self.match = routes.find_route(self.method, self.path)
+        self.manner = self.route.manner if self.route else routes.OWN
         self.phase = self.route.phase if self.route else ""
         self.body = b""
         self.word = self.failure = self.alter = None
@@ -52,14 +52,14 @@ class Exchange:
     def behave(self):
         """Do what the vendor does and return its answer."""
         if self.route is None:
-            return refuse(self.vendor, "path", "no such address")
+            return self.manner.refuse("path", "no such address")
         try:
-            refused = self.service.refused_key(self.vendor, self.headers)
+            refused = self.service.refused_key(self.manner.key_header, self.headers)
             if refused:
                 raise Refusal(refused, "the API key is missing or wrong")
             return self.route.answer(self.service, self)
         except Refusal as refusal:
-            return refuse(self.vendor, refusal.kind, refusal.message)
+            return self.manner.refuse(refusal.kind, refusal.message)
 
     def send(self, answer, length=None):
         """Send an answer; `length` is what its head promises if that is not the truth."""

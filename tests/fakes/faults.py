@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tests.fakes import pictures
-from tests.fakes.answers import Answer, as_json, made, refuse
+from tests.fakes.answers import Answer, as_json, made
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,10 @@ def html_200(accept=False):
 
 
 def refused(kind, message="", status=None, **headers):
-    """Refuse in the vendor's manner; `kind` is one of `answers.NOVITA_ERRORS`."""
+    """Refuse in the vendor's manner; `kind` is one of those at `answers.STATUS`."""
 
     def act(x):
-        found = refuse(x.vendor, kind, message or kind, **headers)
+        found = x.manner.refuse(kind, message or kind, **headers)
         x.send(replace(found, status=status or found.status))
 
     return Fault(f"refused {kind}", act)
@@ -141,7 +141,7 @@ def not_found():
 
     def act(x):
         kind = "task" if x.phase in ("poll", "download") else "path"
-        x.send(refuse(x.vendor, kind, "not found"))
+        x.send(x.manner.refuse(kind, "not found"))
 
     return Fault("not_found", act)
 
@@ -163,7 +163,7 @@ def retry_after_date(seconds, status=429):
 
 def _later(name, text, status):
     def act(x):
-        found = refuse(x.vendor, "rate", "too many requests")
+        found = x.manner.refuse("rate", "too many requests")
         x.send(Answer(status, found.body, {**found.headers, "Retry-After": text()}))
 
     return Fault(name, act)
@@ -223,14 +223,13 @@ def gzip_bomb(megabytes=256):
 
 def null_lists():
     """Answer with null where lists belong."""
-    lists = ("images", "videos", "imgs", "outputs", "has_nsfw_contents")
-    return _edited("null_lists", lambda key, value: None if key in lists else value)
+    return _edited("null_lists", lambda value: None if isinstance(value, list) else value)
 
 
 def string_numbers():
     """Answer with every number as a text."""
 
-    def edit(key, value):
+    def edit(value):
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
         return str(value) if numeric else value
 
@@ -250,12 +249,12 @@ def duplicate_keys(key="status", wrong="nonsense"):
 
 
 def _edited(name, edit):
-    def walk(value, key=None):
+    def walk(value):
         if isinstance(value, dict):
-            return edit(key, {name: walk(inner, name) for name, inner in value.items()})
+            return edit({name: walk(inner) for name, inner in value.items()})
         if isinstance(value, list):
-            return edit(key, [walk(inner) for inner in value])
-        return edit(key, value)
+            return edit([walk(inner) for inner in value])
+        return edit(value)
 
     def act(x):
         found = x.behave()

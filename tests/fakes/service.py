@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.fakes import pictures, vendors
+from tests.fakes import pictures, routes
 from tests.fakes.answers import Refusal
 from tests.fakes.exchange import Server
 from tests.fakes.tasks import Clock, Task
@@ -53,7 +53,7 @@ class Submitted:
 
 
 class FakeService:
-    """Speaks Novita v3 and v2, Photio and WaveSpeed on one port.
+    """Speaks like all vendors of `tests/vendors` on one port.
 
     `tasks` are what was created and hence billed, `most_unfinished` how many of them there were at
     one time, `requests` whatever came in; `lock` protects them. `faults[phase]` are taken one per
@@ -62,11 +62,11 @@ class FakeService:
 
     A task takes `queued_seconds` and `seconds`, or passes through `states`, raw words of which
     each poll tells the next. `preset_edges` are the long edges that "2k", "4k" and "8k" stand for.
-    `sync_limit` is how many seconds WaveSpeed's sync mode waits. `files_host` is the name of this
-    machine in the addresses of results and uploads. With `history` there is a list of tasks, which
-    shows one after `history_lag` seconds, and nothing for the first `hidden_looks` looks. With
-    `idempotent` it is this project's own server, which honours Idempotency-Key. `tls` is a
-    certificate's file and its key's.
+    `sync_limit` is how many seconds a submit waits that may be waited for. `files_host` is the name
+    of this machine in the addresses of results and uploads. With `history` there is a list of
+    tasks, which shows one after `history_lag` seconds, and nothing for the first `hidden_looks`
+    looks. With `idempotent` it is this project's own server, which honours Idempotency-Key. `tls`
+    is a certificate's file and its key's.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class FakeService:
         port=0,
     ):
         self.key, self.idempotent, self.sync_limit = key, idempotent, sync_limit
+        self.key_headers = routes.KEY_HEADERS
         self.clock = Clock(seconds, queued_seconds, states)
         self.preset_edges = preset_edges or PRESET_EDGES
         self.lock, self.closing = threading.RLock(), threading.Event()
@@ -215,11 +216,10 @@ class FakeService:
             waiting = self.faults.get(phase)
             return waiting.popleft() if waiting else None
 
-    def refused_key(self, vendor, headers):
-        """Return why the key is refused, or None."""
-        if self.key is None or vendor in ("storage", "own"):
+    def refused_key(self, name, headers):
+        """Return why the key in the header `name` is refused, or None."""
+        if self.key is None or not name:
             return None
-        name = "x-photio-key" if vendor == "photio" else "authorization"
         given = headers.get(name, "").removeprefix("Bearer ")
         if given == self.key:
             return None
@@ -228,7 +228,7 @@ class FakeService:
 
 def phase_of(request):
     """Return the phase that a request belongs to."""
-    route, _ = vendors.find_route(request.method, request.path)
+    route, _ = routes.find_route(request.method, request.path)
     return route.phase if route else ""
 
 

@@ -3,6 +3,12 @@
 from tests.fakes.answers import Answer, Refusal
 
 
+def refusal(kind, status, message):
+    """Return a refusal in the manner of signed storage."""
+    text = f"<?xml version='1.0'?><Error><Code>{kind}</Code><Message>{message}</Message></Error>"
+    return Answer(status, text.encode(), {"Content-Type": "application/xml"})
+
+
 def put(service, x):
     """Take the raw bytes of an upload, as strictly as signed storage does."""
     size, headers = service.tickets.get(x.match["id"], (0, {}))
@@ -25,7 +31,7 @@ def get(service, x):
 
 def check_signature(service, x):
     """Refuse a key beside the signature, and an address that was not kept byte for byte."""
-    if "authorization" in x.headers or "x-photio-key" in x.headers:
+    if service.key_headers & x.headers.keys():
         raise Refusal("body", "Only one auth mechanism allowed")
     if service.signed(x.path) != f"{service.files_url}{x.path}?{x.query}":
         raise Refusal("forbidden", "SignatureDoesNotMatch")

@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 
 from tests.fakes import pictures
 
-SUCCESS = {"succeed", "succeeded", "success", "completed", "done", "2"}
-FAILURE = {"failed", "error", "cancelled", "canceled", "timeout", "deleted", "3", "4"}
-
 
 @dataclass
 class Task:
@@ -38,7 +35,8 @@ class Task:
     """How a fault spoils the result."""
     created: float = field(default_factory=time.monotonic)
     polls: int = 0
-    last_word: str = ""
+    phase: str = "queued"
+    """Of the last look at it, where raw words tell it."""
 
     def picture(self, alter=None):
         """Return the result's bytes and type."""
@@ -73,34 +71,35 @@ class Clock:
         if task.failure:
             return False
         if self.states:
-            return phase_of(task.last_word) not in ("done", "failed")
+            return task.phase not in ("done", "failed")
         return time.monotonic() < task.created + self.total
 
     def now(self, task, words, override=None):
-        """Return the task's `Moment`; `words` are the vendor's for the four phases."""
+        """Return the task's `Moment`; `words` are the API's spellings of each phase, best first."""
         if override is not None:
-            return Moment(override, phase_of(override))
+            return Moment(override, phase_of(override, words))
         if task.failure:
-            return Moment(words["failed"], "failed")
+            return Moment(words["failed"][0], "failed")
         if self.states:
-            task.last_word = self.states[min(task.polls, len(self.states) - 1)]
+            word = self.states[min(task.polls, len(self.states) - 1)]
             task.polls += 1
-            return Moment(task.last_word, phase_of(task.last_word))
+            task.phase = phase_of(word, words)
+            return Moment(word, task.phase)
         return self._by_time(task, words)
 
     def _by_time(self, task, words):
         gone = time.monotonic() - task.created
         if gone < self.queued:
-            return Moment(words["queued"], "queued")
+            return Moment(words["queued"][0], "queued")
         if gone < self.total:
             percent = int(100 * (gone - self.queued) / self.seconds)
-            return Moment(words["running"], "running", percent)
-        return Moment(words["done"], "done", 100)
+            return Moment(words["running"][0], "running", percent)
+        return Moment(words["done"][0], "done", 100)
 
 
-def phase_of(word):
-    """Return what a raw status word means; any odd word counts as running."""
-    plain = str(word).lower().removeprefix("task_status_")
-    if plain in SUCCESS:
-        return "done"
-    return "failed" if plain in FAILURE else "running"
+def phase_of(word, words):
+    """Return what a raw status word means, in any case; any odd word counts as running."""
+    for phase, spellings in words.items():
+        if str(word).lower() in {str(known).lower() for known in spellings}:
+            return phase
+    return "running"

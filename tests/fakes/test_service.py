@@ -1,29 +1,21 @@
-"""The stand-in speaks like each vendor."""
+"""The stand-in takes tasks and answers like each vendor."""
 
-import base64
-import json
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 import requests
 
-from tests.fakes.asking import MODEL, PNG, TEXT, finished, novita, opened, photio, result, wavespeed
+from tests.fakes.asking import MODEL, finished, novita, opened, photio, result, wavespeed
 from tests.fakes.service import PHASES, TLS, FakeService
-
-DATA = Path(__file__).parents[1] / "data"
-RESULT = "/v3/async/task-result?task_id={}"
+from tests.vendors import profiles
+from upscale_bridge.contract.tasks import Done
 
 
 @pytest.fixture
 def service():
     with FakeService() as made:
         yield made
-
-
-# --- vendors
 
 
 def test_novita(service):
@@ -47,113 +39,6 @@ def test_a_task_is_remembered_without_its_image(service):
     assert task.headers["content-type"] == "application/json"
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("/v3/async/upscale", {"request": {"image_base64": TEXT, "scale_factor": 2}}),
-        ("/v3/async/image-upscaler", {"image": TEXT, "resolution": "16k"}),
-        ("/v3/async/image-upscaler", {"image": "data:image/png;base64,AAAA"}),
-        ("/v3/async/image-upscaler", {"resolution": "2k"}),
-        (MODEL, {"image": TEXT, "output_format": "bmp"}),
-    ],
-)
-def test_what_is_not_accepted_is_not_billed(service, path, body):
-    assert requests.post(service.base_url + path, json=body, timeout=5).status_code == 400
-    assert service.tasks == []
-
-
-def test_novita_image_upscaler_fetches_no_address(service):
-    body = {"image": "https://example.invalid/a.png", "resolution": "4k", "output_format": "webp"}
-    url = f"{service.base_url}/v3/async/image-upscaler"
-    requests.post(url, json=body, timeout=5)
-    (task,) = service.tasks
-    assert (task.source, task.size, task.target) == ("url", (64, 48), (128, 96))
-
-
-@pytest.mark.parametrize(
-    ("asked", "size"),
-    [
-        ({"resize_mode": 0, "upscaling_resize": 3}, (60, 30)),
-        ({"resize_mode": 1, "upscaling_resize_w": 50, "upscaling_resize_h": 40}, (80, 40)),
-        (
-            {
-                "resize_mode": 1,
-                "upscaling_resize_w": 50,
-                "upscaling_resize_h": 40,
-                "upscaling_crop": True,
-            },
-            (50, 40),
-        ),
-    ],
-)
-def test_novita_v2(service, asked, size):
-    body = {"image": TEXT, "upscaler_1": "R-ESRGAN 4x+", **asked}
-    reply = requests.post(f"{service.base_url}/v2/upscale", json=body, timeout=5).json()
-    url = f"{service.base_url}/v2/progress?task_id={reply['data']['task_id']}"
-    data = requests.get(url, timeout=5).json()["data"]
-    assert (data["status"], data["progress"]) == (2, 1)
-    assert opened(requests.get(data["imgs"][0], timeout=5).content).size == size
-
-
-def test_photio(service):
-    reply = photio(service).json()
-    assert reply["status_code"] == 200
-    assert opened(base64.b64decode(reply["body"])).size == (80, 40)
-    assert len(service.tasks) == 1
-
-
-def test_wavespeed(service):
-    data = wavespeed(service, target_resolution="2k", output_format="png")
-    assert (data["status"], data["outputs"]) == ("created", [])
-    for url in (data["urls"]["get"], data["urls"]["get"].removesuffix("/result")):
-        again = requests.get(url, timeout=5).json()["data"]
-        assert (again["status"], again["model"]) == ("completed", "wavespeed-ai/image-upscaler")
-    assert opened(requests.get(again["outputs"][0], timeout=5).content).size == (64, 32)
-
-
-def test_wavespeed_sync_and_base64(service):
-    data = wavespeed(service, enable_sync_mode=True, enable_base64_output=True)
-    assert data["status"] == "completed"
-    picture = opened(base64.b64decode(data["outputs"][0]))
-    assert (picture.format, picture.size) == ("JPEG", (128, 64))
-
-
-def test_wavespeed_sync_that_takes_too_long():
-    with FakeService(seconds=0.1, sync_limit=0.02) as service:
-        data = wavespeed(service, enable_sync_mode=True)
-        assert (data["status"], data["code"]) == ("processing", 5004)
-        time.sleep(0.1)
-        assert requests.get(data["urls"]["get"], timeout=5).json()["data"]["outputs"]
-
-
-def test_wavespeed_ticket(service):
-    about = {"filename": "a.png", "size": len(PNG), "content_type": "image/png"}
-    url = f"{service.base_url}/api/v3/media/uploads"
-    data = requests.post(url, json=about, timeout=5).json()["data"]
-    ticket = data["upload"]
-    with_key = {**ticket["headers"], "Authorization": "Bearer a"}
-    for headers in ({}, with_key):
-        assert requests.put(ticket["url"], PNG, headers=headers, timeout=5).status_code >= 400
-    reply = requests.put(ticket["url"], PNG, headers=ticket["headers"], timeout=5)
-    assert reply.status_code == 200
-    wavespeed(service, data["download_url"])
-    assert (service.tasks[0].source, service.tasks[0].size) == ("upload", (20, 10))
-
-
-def test_wavespeed_legacy_upload(service):
-    url = f"{service.base_url}/api/v3/media/upload/binary"
-    data = requests.post(url, files={"file": ("a.png", PNG)}, timeout=5).json()["data"]
-    assert data["size"] == len(PNG)
-    wavespeed(service, data["download_url"])
-    assert service.tasks[0].image == PNG
-
-
-def test_wavespeed_fails_where_nothing_was_uploaded(service):
-    data = wavespeed(service, f"{service.base_url}/uploads/none/a.png")
-    data = requests.get(data["urls"]["get"], timeout=5).json()["data"]
-    assert (data["status"], data["code"], len(service.tasks)) == ("failed", 1402, 1)
-
-
 def test_results_are_good_byte_for_byte_and_without_a_key(service):
     url = finished(service)
     assert requests.get(url.replace("%2F", "/"), timeout=5).status_code == 403
@@ -171,10 +56,6 @@ def test_results_may_lie_on_another_host():
 # --- recorded answers
 
 
-def recorded(name):
-    return json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
-
-
 def shape(value):
     """Return names and types; a list has the shape of its first item."""
     if isinstance(value, dict):
@@ -184,44 +65,22 @@ def shape(value):
     return type(value)
 
 
-@pytest.mark.parametrize(
-    ("request_name", "replies", "poll"),
-    [
-        (
-            "novita/upscale",
-            ("upscale_reply", "task_result_succeed"),
-            "/v3/async/task-result?task_id={}",
-        ),
-        (
-            "novita/image_upscaler",
-            ("image_upscaler_reply", "task_result_succeed"),
-            "/v3/async/task-result?task_id={}",
-        ),
-        ("novita_v2/upscale", ("upscale_reply", "progress_succeed"), "/v2/progress?task_id={}"),
-        ("photio/upscale", ("upscale_reply",), None),
-        ("wavespeed/submit", ("submit_reply", "result_completed"), "/api/v3/predictions/{}/result"),
-    ],
-)
-def test_recorded_requests_get_answers_of_the_recorded_shape(service, request_name, replies, poll):
-    folder, request = request_name.partition("/")[0], recorded(f"{request_name}_request")
-    url = f"{service.base_url}{request['path']}"
-    found = [requests.post(url, json=request["body"], timeout=5)]
-    if poll:
-        url = f"{service.base_url}{poll.format(service.tasks[0].id)}"
-        found.append(requests.get(url, timeout=5))
-    for reply, name in zip(found, replies, strict=True):
-        kept = recorded(f"{folder}/{name}")
+@pytest.mark.parametrize("profile", profiles().values(), ids=lambda one: one.command)
+def test_recorded_requests_get_answers_of_the_recorded_shape(service, profile):
+    kept = profile.recorded[profile.submits[0].sample]
+    found = {next(iter(profile.accepted)): (kept["method"], kept["path"], kept["body"])}
+    if profile.words:
+        found |= dict.fromkeys(
+            [name for name, state in profile.states.items() if isinstance(state, Done)][:1]
+        )
+    for name, request in found.items():
+        if request is None:
+            call = profile.operation.wire.poll(service.tasks[0].id)
+            request = call.method, call.url, None
+        method, path, body = request
+        reply = requests.request(method, service.base_url + path, json=body, timeout=5)
+        kept = profile.recorded[name]
         assert (reply.status_code, shape(reply.json())) == (kept["status"], shape(kept["body"]))
-
-
-def test_recorded_files_are_complete():
-    files = list(DATA.rglob("*.json"))
-    assert len(files) > 70
-    for path in files:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        sides = ({"status"}, {"method", "path", "headers"})
-        assert kept.keys() - {"about", "source", "body"} in sides, path
-        assert kept["source"] in ("seed", "official", "inferred"), path
 
 
 # --- keys, time, idempotency, TLS

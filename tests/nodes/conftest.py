@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.fakes.service import FakeService
+from tests.vendors import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -215,9 +216,8 @@ def vendors(monkeypatch):
 
         def start(**options):
             fake = stack.enter_context(FakeService(key=KEY, **options))
-            for provider in ("NOVITA", "PHOTIO", "WAVESPEED"):
-                monkeypatch.setenv(f"{provider}_BASE_URL", fake.base_url)
-                monkeypatch.setenv(f"{provider}_API_KEY", KEY)
+            for name, value in environment(fake.base_url, KEY).items():
+                monkeypatch.setenv(name, value)
             return fake
 
         yield start

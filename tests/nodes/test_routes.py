@@ -10,9 +10,11 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from upscale_bridge.vendors import VENDORS
+
 KEY = "sk-planted-in-the-file-AAAA1111"
 OTHER = "sk-planted-elsewhere-BBBB2222"
-NAMES = ["novita", "photio", "wavespeed"]
+NAMES = [vendor.name for vendor in VENDORS]
 
 
 class Body:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.fakes.service import FakeService
 from tests.remote.kit import KEY, Remote
+from tests.vendors import environment
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +26,8 @@ def remote(monkeypatch, ends):
 
     def new(**options):
         made.append(FakeService(**{"key": KEY, **options}).__enter__())
-        for name in ("NOVITA", "PHOTIO", "WAVESPEED"):
-            monkeypatch.setenv(f"{name}_BASE_URL", made[-1].base_url)
-            monkeypatch.setenv(f"{name}_API_KEY", KEY)
+        for name, value in environment(made[-1].base_url, KEY).items():
+            monkeypatch.setenv(name, value)
         return Remote(made[-1])
 
     yield new

@@ -14,6 +14,7 @@ from tests.fakes.faults import Fault
 from tests.fakes.service import FakeService
 from tests.remote.child import Children
 from tests.remote.kit import KEY
+from tests.vendors import environment
 
 COMMANDS = ("novita", "wavespeed", "photio")
 
@@ -129,12 +130,9 @@ class Crashes:
 def crashes(folder, *, idempotent, seed, seconds):
     """Lend a `Crashes` with a stand-in of its own, whose tasks take so many seconds."""
     home = Path(folder) / "home"
-    environment = {"UPSCALE_BRIDGE_HOME": str(home)}
     with FakeService(key=KEY, seconds=seconds, idempotent=idempotent) as fake:
-        for name in ("NOVITA", "PHOTIO", "WAVESPEED"):
-            environment[f"{name}_BASE_URL"] = fake.base_url
-            environment[f"{name}_API_KEY"] = KEY
-        with Children(folder, environment) as children:
+        own = {"UPSCALE_BRIDGE_HOME": str(home), **environment(fake.base_url, KEY)}
+        with Children(folder, own) as children:
             made = Crashes(fake, children, home, seed)
             made.warm_up()
             yield made

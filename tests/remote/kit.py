@@ -11,23 +11,30 @@ import torch
 from PIL import Image
 
 from tests.fakes import faults
+from tests.vendors import profiles
 from upscale_bridge.errors import StoppedError
 from upscale_bridge.monitor import Monitor
 from upscale_bridge.remote.client import Client
 from upscale_bridge.remote.clock import Clock
 from upscale_bridge.service import Service
 from upscale_bridge.storage.settings import home
-from upscale_bridge.vendors import OPERATIONS
 
 KEY = "sk-only-for-tests-0123456789"
 WIDTH, HEIGHT = 24, 16
-KINDS = {kind.command: kind for kind in OPERATIONS}
+PROFILES = profiles()
+KINDS = {command: one.operation for command, one in PROFILES.items()}
 ALL = tuple(KINDS)
-POLLED = tuple(command for command in ALL if command != "photio")
+POLLED = tuple(command for command in ALL if PROFILES[command].words)
+ENDED = tuple(c for c, kind in KINDS.items() if kind.retirement and not kind.deprecated)
+"""Nobody gives keys for them any more."""
 
-QUEUED = {"novita-v2": 0, "wavespeed": "created"}
-RUNNING = {"novita-v2": 1, "wavespeed": "processing"}
-DONE = {"novita-v2": 2, "wavespeed": "completed"}
+TASK = next(one for one in POLLED if not KINDS[one].uploads)
+UPLOADING = next(one for one in POLLED if KINDS[one].uploads)
+SYNC = next(one for one in ALL if one not in POLLED)
+EACH = (TASK, UPLOADING, SYNC)
+"""One of each course that a request takes: what is the lifecycle's own is the same for others."""
+TASKS = (TASK, UPLOADING)
+OTHERS = tuple(command for command in ALL if command not in EACH)
 
 PASSING = (  # it is enough to ask again
     faults.reset_before_accept(),
@@ -136,9 +143,7 @@ class Remote:
 
 def make(command, **changes):
     """Return an operation by its shell word."""
-    if command == "novita-resolution":
-        changes = {"send_data_uri": True, **changes}
-    return KINDS[command](**changes)
+    return KINDS[command](**{**PROFILES[command].sending, **changes})
 
 
 def picture(*seeds, channels=3, size=(WIDTH, HEIGHT)):
@@ -158,9 +163,8 @@ def picture(*seeds, channels=3, size=(WIDTH, HEIGHT)):
 def enlarged(command, images):
     """Return what the stand-in makes of images, as the host must deliver it."""
     width, height = images.shape[2], images.shape[1]
-    factor = 2
-    if command in ("novita-resolution", "wavespeed"):
-        factor = max(128 / max(width, height), 1)
+    edge = PROFILES[command].long_edge
+    factor = max(edge / max(width, height), 1) if edge else 2
     size = round(width * factor), round(height * factor)
     arrays = (images.numpy() * 255).round().astype(np.uint8)
     found = [
@@ -172,11 +176,8 @@ def enlarged(command, images):
 
 def states(command, queued=0, running=0):
     """Return what the polls of a task tell, one after the other."""
-    return (
-        [QUEUED.get(command, "TASK_STATUS_QUEUED")] * queued
-        + [RUNNING.get(command, "TASK_STATUS_PROCESSING")] * running
-        + [DONE.get(command, "TASK_STATUS_SUCCEED")]
-    )
+    words = PROFILES[command].words
+    return [words.queued] * queued + [words.running] * running + [words.done]
 
 
 def configure(**values):

@@ -176,7 +176,7 @@ def test_a_stopped_batch_goes_on_where_it_was(remote):
 @pytest.mark.parametrize("command", ALL)
 @pytest.mark.parametrize("count", [1, 4])
 def test_progress_grows_and_reaches_its_end(remote, command, count):
-    busy = remote(states=states(command, queued=2, running=6)) if command != "photio" else remote()
+    busy = remote(states=states(command, queued=2, running=6)) if command in POLLED else remote()
     busy.fake.faults["download"].append(faults.drip(0.002))
     watch = Watch()
     busy.run(command, picture(*range(count)), watch)

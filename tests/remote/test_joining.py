@@ -14,6 +14,8 @@ from tests.fakes import faults
 from tests.remote.kit import (
     ALL,
     KEY,
+    KINDS,
+    POLLED,
     check_delivered,
     configure,
     enlarged,
@@ -45,8 +47,7 @@ def together(*runs):
 @pytest.mark.parametrize("command", ALL)
 def test_a_kept_result_needs_neither_key_nor_network(vendor, command, monkeypatch):
     check_delivered(vendor, command)
-    for name in ("NOVITA", "PHOTIO", "WAVESPEED"):
-        monkeypatch.delenv(f"{name}_API_KEY")
+    monkeypatch.delenv(KINDS[command].vendor.key_variable)
     vendor.fake.__exit__(None)
     result = vendor.run(command)
     assert torch.equal(result.images, enlarged(command, picture()))
@@ -106,7 +107,7 @@ def test_old_results_are_not_reused(vendor):
 @pytest.mark.parametrize("phase", ["submit", "poll", "download"])
 @pytest.mark.parametrize("command", ALL)
 def test_two_threads_share_a_task(vendor, command, phase):
-    if command == "photio" and phase != "submit":
+    if command not in POLLED and phase != "submit":
         pytest.skip("its answer is the result")
     vendor.fake.faults[phase].append(faults.stall(0.1, silent=True))
     found = together(*[lambda: vendor.run(command)] * 4)
@@ -175,8 +176,7 @@ def test_without_a_key_the_sentence_names_all_ways(vendor, command, monkeypatch)
 @pytest.mark.parametrize("command", ALL)
 def test_hosts_in_a_private_network_need_no_key(remote, command, monkeypatch):
     own = remote(key=None)
-    for name in ("NOVITA", "PHOTIO", "WAVESPEED"):
-        monkeypatch.delenv(f"{name}_API_KEY")
+    monkeypatch.delenv(KINDS[command].vendor.key_variable)
     check_delivered(own, command)
     sent = {value for task in own.fake.tasks for value in task.headers.values()}
     assert not any(KEY in value for value in sent)

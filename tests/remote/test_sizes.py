@@ -10,9 +10,12 @@ import torch
 from PIL import Image
 
 from tests.fakes import faults
-from tests.remote.kit import ALL, POLLED, Watch, enlarged, make, picture
+from tests.remote.kit import ALL, KINDS, POLLED, PROFILES, Watch, enlarged, make, picture
 from upscale_bridge.errors import BadReplyError, InvalidInputError
 from upscale_bridge.remote import encoding
+
+PRESETS = [one for one in POLLED if KINDS[one]().factor(64, 64) == 64]
+"""Those that are asked for 4k, not for a factor."""
 
 
 def sent(vendor):
@@ -124,11 +127,9 @@ def limits_of_a_kilobyte():
     return lambda edge, size: Limits(edge=edge, size=2000)
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", [one for one in ALL if not PROFILES[one].long_edge])
 def test_results_of_different_sizes_wait_for_exact(vendor, command):
-    images = picture(0, 1) if command in ("novita", "novita-v2", "photio") else None
-    if images is None:
-        pytest.skip("a preset is too large for a quick test")
+    images = picture(0, 1)
     vendor.fake.faults["submit"].append(faults.smaller(1.5))
     with pytest.raises(InvalidInputError, match="result_size to exact") as caught:
         vendor.run(command, images)
@@ -141,11 +142,10 @@ def test_results_of_different_sizes_wait_for_exact(vendor, command):
     assert min((found - right).abs().amax((1, 2, 3)).tolist()) == 0
 
 
-@pytest.mark.parametrize("command", ["novita-resolution", "wavespeed"])
+@pytest.mark.parametrize("command", PRESETS)
 def test_exact_is_what_a_preset_means(remote, command):
     host = remote(preset_edges={"2k": 2000})
-    preset = "resolution" if command == "novita-resolution" else "target_resolution"
-    changes = {preset: "2k", "result_size": "exact"}
+    changes = {KINDS[command].size_parameter: "2k", "result_size": "exact"}
     found = host.run(command, picture(size=(1000, 10)), **changes).images
     assert found.shape == (1, 20, 2048, 3)
 
@@ -170,10 +170,10 @@ def test_tiny_and_narrow_images(vendor, command, size):
     assert torch.equal(vendor.run(command, image).images, enlarged(command, image))
 
 
-@pytest.mark.parametrize("command", ["novita-resolution", "wavespeed", "photio"])
+@pytest.mark.parametrize("command", [one for one in ALL if hasattr(KINDS[one], "image_url")])
 def test_an_address_in_place_of_the_image(vendor, command):
     url = "https://example.com/cat.png?sig=hush"
-    changes = {"send_data_uri": False} if command == "novita-resolution" else {}
+    changes = dict.fromkeys(PROFILES[command].sending, False)
     found = vendor.run(command, image_url=url, **changes)
     task = vendor.fake.tasks[0]
     assert (task.source, task.url) == ("url", url)

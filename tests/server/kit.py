@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from tests.vendors import profiles
 from upscale_bridge.contract.http import Call, Reply
 from upscale_bridge.remote.clock import Clock
 from upscale_bridge.server import worker
@@ -157,52 +158,58 @@ def photio(data=None, **fields):
 V3, TO_2K = "/v3/async/upscale", "/v3/async/image-upscaler"
 V2, PHOTIO = "/v2/upscale", "/v1/inference/upscale"
 WAVESPEED = "/api/v3/wavespeed-ai/image-upscaler"
-SUBMITS = {
-    "novita": (V3, novita),
-    "novita-resolution": (TO_2K, lambda data=None: wavespeed(data) | {"resolution": "2k"}),
-    "novita-v2": (V2, v2),
-    "photio": (PHOTIO, photio),
-    "wavespeed": (WAVESPEED, wavespeed),
-}
 
 
-def refusal(reply):
-    """Return (HTTP status, the code or reason inside, the message) of any vendor's refusal."""
+def _body(profile):
+    def body(data=None):
+        source = profile.source(text(data or image()))
+        operation = profile.operation(**profile.served.small)
+        return json.loads(profile.operation.wire.submit(operation, source).body)
+
+    return body
+
+
+def _path(profile):
+    return profile.operation.wire.submit(profile.operation(), profile.source()).url
+
+
+SERVED = {command: one for command, one in profiles().items() if one.served}
+SUBMITS = {command: (_path(one), _body(one)) for command, one in SERVED.items()}
+"""Path and body of a quick submit; the body is made of a picture."""
+
+
+def refusal(reply, *names):
+    """Return (HTTP status, the code inside, the message) of any vendor's refusal.
+
+    `names` lead to the code and the message, where they are known.
+    """
     assert isinstance(reply, Reply), reply
     body = reply.json()
-    code = body.get("reason", body.get("status_code", body.get("code")))
-    return reply.status, code, body.get("message") or body.get("msg") or body.get("body")
+    code, *words = names or (
+        next((name for name in ("reason", "status_code") if name in body), "code"),
+        next(name for name in ("message", "msg", "body") if body.get(name)),
+    )
+    message = body
+    for name in words:
+        message = message[name]
+    return reply.status, body.get(code), message
 
 
 def job(customer="anna", **changes):
     return replace(ONE, customer=customer, **changes)
 
 
-# HTTP status and inner code for a refusal of this kind, per API
-ENVELOPES = {
-    "novita": {
-        400: (400, "INVALID_REQUEST_BODY"),
-        401: (403, "INVALID_API_KEY"),
-        404: (404, "TASK_NOT_FOUND"),
-        409: (409, "CREATE_TASK_FAILED"),
-        429: (429, "RATE_LIMIT_EXCEEDED"),
-    },
-    "novita-v2": {400: (200, 6), 401: (200, 4), 404: (200, 3), 409: (200, 6), 429: (429, -1)},
-    "photio": {status: (status, status) for status in (400, 401, 404, 409, 429)},
-    "wavespeed": {status: (status, status) for status in (400, 401, 404, 409, 429)},
-}
-ENVELOPES["novita-resolution"] = ENVELOPES["novita"]
 POLLS = {
-    "novita": "/v3/async/task-result?task_id={}",
-    "novita-resolution": "/v3/async/task-result?task_id={}",
-    "novita-v2": "/v2/progress?task_id={}",
-    "wavespeed": "/api/v3/predictions/{}/result",
+    command: one.operation.wire.poll("TICKET").url.replace("TICKET", "{}")
+    for command, one in SERVED.items()
+    if one.words
 }
 
 
 def check(command, status, reply):
-    found = refusal(reply)
-    assert found[:2] == ENVELOPES[command][status]
+    profile = SERVED[command]
+    found = refusal(reply, profile.served.code, *profile.error_words)
+    assert found[:2] == profile.served.refusals[status]
     assert found[2].endswith(".")
     return found[2]
 
@@ -210,11 +217,12 @@ def check(command, status, reply):
 def ticket(reply):
     """Return the task's id from an answer that all official clients accept."""
     assert isinstance(reply, Reply)
-    assert reply.status == 200, reply.body
+    assert reply.status in {one.served.accepted for one in SERVED.values()}, reply.body
     assert reply.headers["content-type"] == "application/json"
-    body = reply.json()
-    return (
-        body["task_id"]
-        if "task_id" in body
-        else body["data"].get("task_id", body["data"].get("id"))
-    )
+    for path in dict.fromkeys(SERVED[command].operation.wire.ticket_path for command in POLLS):
+        found = reply.json()
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        if found:
+            return found
+    raise AssertionError(reply.body)

@@ -5,22 +5,16 @@ import torch
 
 pytest.importorskip("uvicorn")
 
-from tests.remote.kit import FakeClock, make, picture
+from tests.remote.kit import PROFILES, FakeClock, make, picture
 from tests.server.kit import MODEL, SUBMITS
 from tests.server.listener import Listener
+from tests.vendors import environment
 from upscale_bridge import LocalUpscale
 from upscale_bridge.errors import AmbiguousSubmitError, AuthError, QuotaError
 from upscale_bridge.remote.client import Client
 from upscale_bridge.service import Service
 
 SIZE = (20, 12)
-CHANGES = {
-    "novita": {},
-    "novita-resolution": {"resolution": "2k"},
-    "novita-v2": {"upscaler_1": MODEL},
-    "photio": {},
-    "wavespeed": {"target_resolution": "2k"},
-}
 
 
 @pytest.fixture
@@ -31,9 +25,8 @@ def start(server, monkeypatch, ends):
 
     def start(key="sk-anna-0123456789", **options):
         open_ones.append(Listener(server, **options).__enter__())
-        for name in ("NOVITA", "PHOTIO", "WAVESPEED"):
-            monkeypatch.setenv(f"{name}_BASE_URL", open_ones[-1].url)
-            monkeypatch.setenv(f"{name}_API_KEY", key)
+        for name, value in environment(open_ones[-1].url, key).items():
+            monkeypatch.setenv(name, value)
         host = Service()
         host._client = Client(clock=FakeClock())
         return host
@@ -44,13 +37,13 @@ def start(server, monkeypatch, ends):
 
 
 def run(host, command, seed=0, **changes):
-    operation = make(command, **{**CHANGES[command], **changes})
+    operation = make(command, **{**PROFILES[command].served.small, **changes})
     return host.run(operation, picture(seed, size=SIZE)).images
 
 
 def size(command):
     """Return what the server makes of the image's sides."""
-    if command in ("novita-resolution", "wavespeed"):
+    if PROFILES[command].long_edge:
         return (32, round(32 * SIZE[1] / SIZE[0]))
     return (40, 24)
 

@@ -16,6 +16,7 @@ from upscale_bridge.errors import InvalidInputError, SettingsError
 from upscale_bridge.storage import keys as keys_module
 from upscale_bridge.storage.keys import FILE, FoundKey, Keys, Secret
 from upscale_bridge.storage.settings import home
+from upscale_bridge.vendors import VENDORS
 
 OTHER = "pt-another-key"
 KEY = "sk_aBcDeFgH-0123456789"
@@ -24,8 +25,8 @@ posix = pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
 
 @pytest.fixture(autouse=True)
 def no_keys_of_this_machine(monkeypatch):
-    for name in ("NOVITA", "PHOTIO", "WAVESPEED"):
-        monkeypatch.delenv(f"{name}_API_KEY", raising=False)
+    for vendor in VENDORS:
+        monkeypatch.delenv(vendor.key_variable, raising=False)
 
 
 @pytest.fixture

@@ -4,12 +4,13 @@ import pytest
 
 from upscale_bridge.errors import SettingsError
 from upscale_bridge.storage.settings import FILE, Settings, home, load_settings, make_folder
+from upscale_bridge.vendors import VENDORS
 
 
 @pytest.fixture(autouse=True)
 def no_settings_of_this_machine(monkeypatch):
-    for name in ("NOVITA", "PHOTIO", "WAVESPEED"):
-        monkeypatch.delenv(f"{name}_BASE_URL", raising=False)
+    for vendor in VENDORS:
+        monkeypatch.delenv(vendor.url_variable, raising=False)
 
 
 def write(text):
@@ -19,7 +20,10 @@ def write(text):
 
 def test_defaults_are_those_of_the_declaration():
     assert load_settings() == Settings()
-    assert Settings() == Settings("", "", "", 3, 600, 3600, 7)
+    found = Settings()
+    assert {found.base_url(vendor.name) for vendor in VENDORS} == {""}
+    numbers = found.concurrency, found.task_seconds, found.queue_seconds, found.result_days
+    assert numbers == (3, 600, 3600, 7)
 
 
 def test_order_is_host_then_environment_then_file(monkeypatch):

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from tests.vendors import environment
 from tests.webui.host import WebUI
 from tests.webui.kit import Vendor
 from upscale_bridge.local import loader
@@ -32,9 +33,8 @@ def installed(request, monkeypatch, tmp_path, loaded):
     for name, module in made.modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr("upscale_bridge.local.library.load_model", loaded)
-    for provider in ("NOVITA", "PHOTIO", "WAVESPEED"):
-        for end in ("API_KEY", "BASE_URL"):
-            monkeypatch.delenv(f"{provider}_{end}", raising=False)
+    for name in environment("", ""):
+        monkeypatch.delenv(name, raising=False)
     forget()
     yield made
     forget()

@@ -11,7 +11,8 @@ from PIL import Image
 
 from tests.fakes import faults
 from tests.fakes.service import FakeService
-from tests.remote.kit import FakeClock
+from tests.remote.kit import PROFILES, FakeClock
+from tests.vendors import environment
 from upscale_bridge.remote.client import Client
 from upscale_bridge.vendors import OPERATIONS
 
@@ -19,7 +20,7 @@ BOTH = pytest.mark.parametrize("installed", ["forge", "reforge"], indirect=True)
 KEY = "sk-only-for-these-tests-9876543210"
 MODEL = "Bridge: UpscaleBridge-x4"
 KINDS = {kind.command: kind for kind in OPERATIONS}
-SENDING = ("novita", "novita-v2", "photio", "wavespeed")
+SENDING = tuple(command for command, one in PROFILES.items() if not one.sending)
 """Services that take an image itself, by their shell words."""
 MODES = ("RGB", "RGBA", "L", "LA", "P", "P with transparency", "I;16", "CMYK", "1")
 JOBS = ("task(abc)", "scripts_txt2img", "Batch 1 out of 1", "")
@@ -75,9 +76,8 @@ class Vendor:
 
     def __init__(self, monkeypatch, **options):
         self.fake = FakeService(key=KEY, **options)
-        for provider in ("NOVITA", "PHOTIO", "WAVESPEED"):
-            monkeypatch.setenv(f"{provider}_BASE_URL", self.fake.base_url)
-            monkeypatch.setenv(f"{provider}_API_KEY", KEY)
+        for name, value in environment(self.fake.base_url, KEY).items():
+            monkeypatch.setenv(name, value)
         settings = part("options").chosen_settings
         part("host").service()._client = Client(settings=settings, clock=FakeClock())
 

@@ -5,6 +5,7 @@ import traceback
 import pytest
 
 from tests.fakes import faults
+from tests.remote.kit import ENDED
 from tests.webui.kit import (
     JOBS,
     KEY,
@@ -27,8 +28,6 @@ FAULTS = [  # what the vendor does, and what our API answers then
     (faults.drop_answer(), 502),
     (faults.refused("body", "bad"), 502),
 ]
-
-ENDED = ("novita", "novita-resolution")
 
 
 def use(webui, way, name, image, scale=2, panel=None):

@@ -6,13 +6,22 @@ import re
 import time
 import uuid
 
-from tests.fakes.answers import FORMATS, Refusal, as_json, number, one_of, reason, to_edge
+from tests.fakes.answers import (
+    FORMATS,
+    Refusal,
+    Route,
+    as_json,
+    number,
+    one_of,
+    reason,
+    to_edge,
+)
 
 WORDS = {
-    "queued": "created",
-    "running": "processing",
-    "done": "completed",
-    "failed": "failed",
+    "queued": ("created",),
+    "running": ("processing",),
+    "done": ("completed", "succeeded", "success", "done"),
+    "failed": ("failed", "error", "cancelled", "canceled", "timeout", "deleted"),
 }
 
 
@@ -134,3 +143,13 @@ def legacy(service, x):
             about = {"type": "image", "download_url": url, "filename": name, "size": len(data)}
             return as_json({"code": 200, "message": "success", "data": about})
     raise Refusal("body", "no part named file")
+
+
+ROOT = "/api/v3/"
+ROUTES = (
+    Route("POST", f"{ROOT}media/uploads", "ticket", ticket),
+    Route("POST", f"{ROOT}media/upload/binary", "legacy", legacy),
+    Route("POST", f"{ROOT}predictions", "history", history),
+    Route("GET", f"{ROOT}predictions/(?P<id>[^/]+)(/result)?", "poll", result),
+    Route("POST", f"{ROOT}(?!predictions/|media/)[^/]+/.+", "submit", submit),
+)

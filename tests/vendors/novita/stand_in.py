@@ -1,15 +1,66 @@
 """Novita's endpoints, version 3 and the deprecated version 2."""
 
-from tests.fakes.answers import FORMATS, Refusal, as_json, number, one_of, reason, scaled, to_edge
+from tests.fakes.answers import (
+    FORMATS,
+    Manner,
+    Refusal,
+    Route,
+    as_json,
+    number,
+    one_of,
+    reason,
+    scaled,
+    to_edge,
+)
 
 MODELS = ("RealESRGAN_x4plus_anime_6B", "RealESRNet_x4plus", "4x-UltraSharp")
 WORDS = {
-    "queued": "TASK_STATUS_QUEUED",
-    "running": "TASK_STATUS_PROCESSING",
-    "done": "TASK_STATUS_SUCCEED",
-    "failed": "TASK_STATUS_FAILED",
+    "queued": ("TASK_STATUS_QUEUED",),
+    "running": ("TASK_STATUS_PROCESSING",),
+    "done": ("TASK_STATUS_SUCCEED", "TASK_STATUS_SUCCEEDED", "SUCCEED", "SUCCESS"),
+    "failed": ("TASK_STATUS_FAILED",),
 }
-V2_WORDS = {"queued": 0, "running": 1, "done": 2, "failed": 3}
+V2_WORDS = {"queued": (0,), "running": (1,), "done": (2,), "failed": (3, 4)}
+ERRORS = {
+    "key": (403, "INVALID_API_KEY"),
+    "no_key": (400, "MISSING_API_KEY"),
+    "body": (400, "INVALID_REQUEST_BODY"),
+    "image": (400, "INVALID_IMAGE_FORMAT"),
+    "too_large": (400, "IMAGE_EXCEEDS_MAX_RESOLUTION"),
+    "moderation": (400, "ILLEGAL_IMAGE_CONTENT"),
+    "balance": (400, "BILLING_BALANCE_NOT_ENOUGH"),
+    "forbidden": (403, "API_NOT_ALLOWED"),
+    "task": (404, "TASK_NOT_FOUND"),
+    "path": (404, "API_NOT_FOUND"),
+    "conflict": (409, "IDEMPOTENCY_KEY_REUSED"),
+    "rate": (429, "RATE_LIMIT_EXCEEDED"),
+    "server": (500, "CREATE_TASK_FAILED"),
+}
+V2_ERRORS = {
+    "server": -1,
+    "json": 1,
+    "task": 3,
+    "key": 4,
+    "no_key": 4,
+    "body": 6,
+    "image": 6,
+    "too_large": 6,
+    "balance": 7,
+}
+
+
+def refusal(kind, status, message):
+    """Return a refusal of version 3."""
+    status, reason = ERRORS[kind]
+    body = {"code": status, "reason": reason, "message": message, "metadata": {}}
+    return as_json(body, status)
+
+
+def v2_refusal(kind, status, message):
+    """Return a refusal of version 2, which has no code for some kinds."""
+    if kind not in V2_ERRORS:
+        return as_json({"code": status, "message": message}, status)
+    return as_json({"code": V2_ERRORS[kind], "msg": message, "data": {}})
 
 
 def upscale(service, x):
@@ -109,3 +160,13 @@ def v2_progress(service, x):
         "nsfw_detection_result": [],
     }
     return as_json({"code": 0, "msg": "", "data": data})
+
+
+V3, V2 = Manner(refusal), Manner(v2_refusal)
+ROUTES = (
+    Route("POST", "/v3/async/upscale", "submit", upscale, V3),
+    Route("POST", "/v3/async/image-upscaler", "submit", image_upscaler, V3),
+    Route("GET", "/v3/async/task-result", "poll", task_result, V3),
+    Route("POST", "/v2/upscale", "submit", v2_upscale, V2),
+    Route("GET", "/v2/progress", "poll", v2_progress, V2),
+)

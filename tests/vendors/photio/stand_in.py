@@ -2,7 +2,12 @@
 
 import base64
 
-from tests.fakes.answers import Refusal, as_json, number, refuse, scaled
+from tests.fakes.answers import Manner, Refusal, Route, as_json, number, scaled
+
+
+def refusal(kind, status, message):
+    """Return a refusal."""
+    return as_json({"status_code": status, "body": message}, status)
 
 
 def upscale(service, x):
@@ -15,6 +20,10 @@ def upscale(service, x):
     task = service.accept(x, body, image, scaled(image.size, scale), "png")
     service.rest(service.clock.total)
     if task.failure:
-        return refuse("photio", "server", task.failure[0])
+        return MANNER.refuse("server", task.failure[0])
     data, _ = task.picture(x.alter)
     return as_json({"status_code": 200, "body": base64.b64encode(data).decode()})
+
+
+MANNER = Manner(refusal, "x-photio-key")
+ROUTES = (Route("POST", "/v1/inference/upscale", "submit", upscale, MANNER),)

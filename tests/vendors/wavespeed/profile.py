@@ -1,0 +1,78 @@
+"""WaveSpeed's v3 API."""
+
+from pathlib import Path
+
+from tests.vendors.form import Profile, Sent, Served, Words
+from upscale_bridge.contract.reading import read_base64
+from upscale_bridge.contract.tasks import Done, Failed, Output, Queued, Running, Ticket
+from upscale_bridge.errors import AuthError, BadReplyError, ProviderError, QuotaError
+from upscale_bridge.vendors import WaveSpeedUpscale
+
+ID = "4c5e2f8a9b3d4e61a7c0d2f1e8b96a35"
+FOUND = Done((Output(url=f"https://example.com/results/{ID}/1.jpeg"),))
+ENLARGED = Output(
+    data=read_base64(
+        "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAIAAABxZ0isAAAAH0lEQVR42mNkYIjSYGBAQ/wMDCwMNgxYAVUl+LFLAA"
+        "AVngJu3Zs2iQAAAABJRU5ErkJggg=="
+    )
+)
+
+PROFILES = (
+    Profile(
+        operation=WaveSpeedUpscale,
+        samples=Path(__file__).parent / "samples",
+        submits=(
+            # A creativity of 0 says nothing, and newer versions of the contract know no such field.
+            Sent(
+                "submit_request",
+                WaveSpeedUpscale(output_format="jpeg"),
+                "url",
+                less=("creativity",),
+            ),
+            Sent("submit_request_now", WaveSpeedUpscale(output_format="jpeg"), "url"),
+            Sent(
+                "submit_request_sync",
+                WaveSpeedUpscale(enable_base64_output=True, enable_sync_mode=True),
+                "url",
+            ),
+        ),
+        accepted={
+            "submit_reply": Ticket(ID),
+            "submit_reply_sync": Done((ENLARGED,), ID),
+            "submit_reply_sync_timed_out": Ticket(ID),
+        },
+        poll=("result_request", ID),
+        states={
+            "result_completed": FOUND,
+            "result_completed_object": FOUND,
+            "result_completed_base64": Done((ENLARGED,)),
+            "result_created": Queued(),
+            "result_processing": Running(),
+            "submit_reply_sync_timed_out": Running(),
+            "result_cancelled": Failed("The task is cancelled."),
+            "result_deleted": Failed("The task is deleted."),
+            "result_timeout": Failed("The task timed out."),
+            "result_failed": Failed("The task could not be completed.", "1403"),
+            "result_failed_media": Failed("Unable to access the media URL.", "1402"),
+            "result_failed_moderation": Failed("The content is sensitive.", "1200"),
+        },
+        errors={
+            "error_balance": (QuotaError, 402),
+            "error_key": (AuthError, 401),
+            "error_not_found": (ProviderError, 404),
+            "error_parameter": (ProviderError, 400),
+            "error_rate": (QuotaError, 429),
+            "error_server": (BadReplyError, 500),
+        },
+        words=Words("created", "processing", "completed"),
+        id_first=True,
+        long_edge=128,
+        served=Served(
+            small={"target_resolution": "2k"},
+            sources=("data_uri", "url"),
+            refusals={status: (status, status) for status in (400, 401, 404, 409, 429, 503)},
+            flags=True,
+            inline=True,
+        ),
+    ),
+)
