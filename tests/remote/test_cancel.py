@@ -10,7 +10,7 @@ import torch
 from tests.fakes import faults
 from tests.remote.kit import (
     ALL,
-    POLLED,
+    TASKS,
     Watch,
     check_delivered,
     enlarged,
@@ -104,7 +104,7 @@ def test_between_two_early_submits(vendor):
     check_delivered(vendor, "novita")
 
 
-@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("command", TASKS)
 @pytest.mark.parametrize("queued", [True, False])
 def test_during_the_wait(remote, command, queued):
     slow = remote(states=states(command, **{"queued" if queued else "running": 30}))
@@ -116,7 +116,7 @@ def test_during_the_wait(remote, command, queued):
 
 
 @pytest.mark.parametrize("phase", ["poll", "download"])
-@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("command", TASKS)
 def test_during_an_answer(vendor, command, phase):
     vendor.fake.faults[phase].append(faults.stall())
     stop(vendor, command, lambda: vendor.fake.count(phase))

@@ -3,11 +3,11 @@
 import pytest
 
 from tests.fakes import faults
-from tests.remote.kit import ALL, POLLED, check_delivered
+from tests.remote.kit import EACH, TASK, TASKS, check_delivered
 from upscale_bridge.errors import AmbiguousSubmitError, ProviderError, TaskFailedError
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 @pytest.mark.parametrize("fault", [faults.reset_after_accept(), faults.reset_before_accept()])
 def test_hosts_that_refuse_doubles_are_asked_again(remote, command, fault):
     own = remote(idempotent=True)
@@ -25,11 +25,11 @@ def test_hosts_that_promise_nothing_are_not_asked_again(remote, fault):
     own.fake.faults["health"].append(fault)
     for _ in range(2):
         with pytest.raises(AmbiguousSubmitError):
-            own.run("novita")
-    check_delivered(own, "novita")
+            own.run(TASK)
+    check_delivered(own, TASK)
 
 
-@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("command", TASKS)
 def test_a_failed_task_is_made_anew_by_hosts_that_refuse_doubles(remote, command):
     own = remote(idempotent=True)
     own.fake.faults["submit"].append(faults.failed())
@@ -38,7 +38,7 @@ def test_a_failed_task_is_made_anew_by_hosts_that_refuse_doubles(remote, command
     check_delivered(own, command, tasks=2)
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 @pytest.mark.parametrize("fault", [faults.refused("key"), faults.refused("body")])
 def test_a_refusal_does_not_end_the_doubt(remote, command, fault):
     own = remote(idempotent=True)

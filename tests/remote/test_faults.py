@@ -10,8 +10,11 @@ import torch
 from tests.fakes import faults
 from tests.remote.kit import (
     ALL,
+    EACH,
     KINDS,
     POLLED,
+    PROFILES,
+    SYNC,
     check_delivered,
     enlarged,
     make,
@@ -40,17 +43,17 @@ def modest(monkeypatch):
 
 
 GOOD = (
-    (ALL, faults.close_after()),
-    (ALL, faults.stall(0.03)),
-    (ALL, faults.stall(0.03, silent=True)),
-    (ALL, faults.drip(0.002, 5)),
+    (EACH, faults.close_after()),
+    (EACH, faults.stall(0.03)),
+    (EACH, faults.stall(0.03, silent=True)),
+    (EACH, faults.drip(0.002, 5)),
     (ALL, faults.null_lists()),
     (ALL, faults.string_numbers()),
     (ALL, faults.duplicate_keys("task_id")),
-    (("novita-v2", "wavespeed"), faults.duplicate_keys("code", 7)),
-    (("novita-v2", "wavespeed"), faults.duplicate_keys("data")),
-    (("wavespeed",), faults.unknown_word("resting")),
-    (("photio",), faults.duplicate_keys("status_code", 500)),
+    (ALL, faults.duplicate_keys("code", 7)),
+    (ALL, faults.duplicate_keys("status_code", 500)),
+    (ALL, faults.duplicate_keys("data")),
+    (ALL, faults.unknown_word("resting")),
 )
 
 
@@ -64,28 +67,19 @@ def test_odd_answers_that_are_right(vendor, command, fault):
 CHECK_KEY, TOP_UP = r"Check the key \(\w+_API_KEY", "Top up the balance"
 REFUSED = (
     (ALL, faults.refused("key"), AuthError, CHECK_KEY),
-    (ALL, faults.refused("no_key"), AuthError, CHECK_KEY),
-    (ALL, faults.refused("forbidden"), AuthError, CHECK_KEY),
+    (EACH, faults.refused("no_key"), AuthError, CHECK_KEY),
+    (EACH, faults.refused("forbidden"), AuthError, CHECK_KEY),
     (ALL, faults.refused("balance"), QuotaError, TOP_UP),
     (ALL, faults.refused("body", "scale is odd"), ProviderError, "scale is odd"),
-    (ALL, faults.refused("image", "no image"), ProviderError, "no image"),
-    (ALL, faults.refused("too_large", "over 2048"), ProviderError, "over 2048"),
-    (ALL, faults.refused("moderation", "not decent"), ProviderError, "not decent"),
-    (ALL, faults.answer(413), ProviderError, "413"),
-    (ALL, faults.answer(422, {}), ProviderError, "422"),
-    (ALL, faults.not_found(), ProviderError, r"check \w+_BASE_URL"),
-    (ALL, faults.answer(410), ProviderError, r"check \w+_BASE_URL"),
-    (ALL, faults.redirect("http://localhost:1/"), ProviderError, r"set \w+_BASE_URL to the final"),
-    (ALL, faults.redirect(status=307), ProviderError, r"set \w+_BASE_URL to the final"),
-    (("novita-v2",), faults.answer(200, {"code": 8, "msg": "bad sampler"}), ProviderError, "bad s"),
-    (("novita-v2",), faults.answer(200, {"code": 10, "msg": "range"}), ProviderError, "range"),
-    (("photio",), faults.answer(200, {"status_code": 401, "body": "no"}), AuthError, CHECK_KEY),
-    (("photio",), faults.answer(200, {"status_code": 402}), QuotaError, TOP_UP),
-    (("photio",), faults.answer(200, {"status_code": "422", "body": "odd"}), ProviderError, "odd"),
-    (("photio",), faults.answer(200, {"status_code": 429}), QuotaError, "Wait a while"),
-    (("wavespeed",), faults.answer(200, {"code": 401, "message": "no"}), AuthError, CHECK_KEY),
-    (("wavespeed",), faults.answer(200, {"code": 402}), QuotaError, TOP_UP),
-    (("wavespeed",), faults.answer(200, {"code": 400, "message": "odd"}), ProviderError, "odd"),
+    (EACH, faults.refused("image", "no image"), ProviderError, "no image"),
+    (EACH, faults.refused("too_large", "over 2048"), ProviderError, "over 2048"),
+    (EACH, faults.refused("moderation", "not decent"), ProviderError, "not decent"),
+    (EACH, faults.answer(413), ProviderError, "413"),
+    (EACH, faults.answer(422, {}), ProviderError, "422"),
+    (EACH, faults.not_found(), ProviderError, r"check \w+_BASE_URL"),
+    (EACH, faults.answer(410), ProviderError, r"check \w+_BASE_URL"),
+    (EACH, faults.redirect("http://localhost:1/"), ProviderError, r"set \w+_BASE_URL to the final"),
+    (EACH, faults.redirect(status=307), ProviderError, r"set \w+_BASE_URL to the final"),
 )
 
 
@@ -99,42 +93,38 @@ def test_refusals(vendor, command, fault, kind, words):
     check_delivered(vendor, command)
 
 
-HALF = tuple(command for command in ALL if command != "wavespeed")
+HALF = tuple(command for command in EACH if not PROFILES[command].id_first)
 """Those whose answer to a submit does not name the task in its first half."""
 UNCLEAR = (
-    (ALL, faults.reset_before_accept(), 0),
-    (ALL, faults.reset_before_accept(read=False), 0),
+    (EACH, faults.reset_before_accept(), 0),
+    (EACH, faults.reset_before_accept(read=False), 0),
     (ALL, faults.reset_after_accept(), 1),
-    (ALL, faults.drop_answer(), 1),
-    (ALL, faults.drop_answer(accept=False), 0),
+    (EACH, faults.drop_answer(), 1),
+    (EACH, faults.drop_answer(accept=False), 0),
     (HALF, faults.stall(), 1),
-    (ALL, faults.stall(silent=True), 1),
-    (ALL, faults.stall(accept=False), 0),
+    (EACH, faults.stall(silent=True), 1),
+    (EACH, faults.stall(accept=False), 0),
     (ALL, faults.answer(500), 0),
-    (ALL, faults.answer(502, "<html>"), 0),
-    (ALL, faults.answer(503, {"message": "busy"}, {"Retry-After": "1"}), 0),
-    (ALL, faults.answer(504), 0),
-    (ALL, faults.answer(408), 0),
-    (ALL, faults.answer(303), 0),
-    (ALL, faults.answer_after_accept(500, "oops"), 1),
-    (ALL, faults.answer(200), 0),
-    (ALL, faults.answer(200, b"{"), 0),
-    (ALL, faults.answer(200, []), 0),
+    (EACH, faults.answer(502, "<html>"), 0),
+    (EACH, faults.answer(503, {"message": "busy"}, {"Retry-After": "1"}), 0),
+    (EACH, faults.answer(504), 0),
+    (EACH, faults.answer(408), 0),
+    (EACH, faults.answer(303), 0),
+    (EACH, faults.answer_after_accept(500, "oops"), 1),
+    (EACH, faults.answer(200), 0),
+    (EACH, faults.answer(200, b"{"), 0),
+    (EACH, faults.answer(200, []), 0),
     (ALL, faults.answer(200, {}), 0),
     (ALL, faults.answer_after_accept(200, {"task_id": None, "data": None, "body": None}), 1),
     (ALL, faults.html_200(), 0),
-    (ALL, faults.html_200(accept=True), 1),
+    (EACH, faults.html_200(accept=True), 1),
     (ALL, faults.refused("server"), 0),
     (HALF, faults.truncated(), 1),
-    (("photio",), faults.truncated(1), 1),
-    (ALL, faults.huge(2), 0),
-    (ALL, faults.huge(), 0),
-    (ALL, faults.gzip_bomb(2), 0),
-    (("novita-v2",), faults.answer(200, {"code": -1, "msg": "internal"}), 0),
-    (("novita-v2",), faults.answer(200, {"code": 9, "msg": "time-out"}), 0),
-    (("photio",), faults.answer(200, {"status_code": 500, "body": "oops"}), 0),
-    (("photio",), faults.failed(), 1),
-    (("wavespeed",), faults.answer(200, {"code": 500, "message": "oops"}), 0),
+    ((SYNC,), faults.truncated(1), 1),
+    (EACH, faults.huge(2), 0),
+    (EACH, faults.huge(), 0),
+    (EACH, faults.gzip_bomb(2), 0),
+    ((SYNC,), faults.failed(), 1),
 )
 
 
@@ -165,7 +155,7 @@ def test_unclear_submits_are_not_repeated(vendor, command, fault, tasks, monkeyp
         check_delivered(vendor, command, tasks + 1)
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 def test_a_higher_attempt_goes_past_an_unclear_submit(vendor, command):
     vendor.fake.faults["submit"].append(faults.drop_answer())
     with pytest.raises(AmbiguousSubmitError, match="a higher attempt"):
@@ -177,10 +167,10 @@ def test_a_higher_attempt_goes_past_an_unclear_submit(vendor, command):
     assert len(vendor.fake.tasks) == 2
 
 
-def test_photio_has_no_ids_to_look_for(vendor):
+def test_without_tasks_there_are_no_ids_to_look_for(vendor):
     vendor.fake.faults["submit"].append(faults.drop_answer())
     with pytest.raises(AmbiguousSubmitError) as caught:
-        vendor.run("photio")
+        vendor.run(SYNC)
     assert "--ticket" not in str(caught.value)
 
 
@@ -195,11 +185,11 @@ def test_a_failed_task_is_made_anew(vendor, command):
 
 
 SPOILT = (
-    (ALL, faults.smaller(), "smaller than the image"),
-    (ALL, faults.other_aspect(), "other proportions"),
-    (ALL, faults.bomb(), "the result"),
-    (ALL, faults.wrong_type("text"), "the result"),
-    (ALL, faults.wrong_type("gif"), "the result"),
+    (EACH, faults.smaller(), "smaller than the image"),
+    (EACH, faults.other_aspect(), "other proportions"),
+    (EACH, faults.bomb(), "the result"),
+    (EACH, faults.wrong_type("text"), "the result"),
+    (EACH, faults.wrong_type("gif"), "the result"),
 )
 
 
@@ -223,8 +213,8 @@ def test_the_end_of_an_api_is_known_by_its_own_host(vendor, command, monkeypatch
     vendor.fake.faults["submit"].append(faults.not_found())
     with pytest.raises(ProviderError) as caught:
         vendor.run(command)
-    assert isinstance(caught.value, RetiredError) == (command != "wavespeed")
-    if command != "wavespeed":
+    assert isinstance(caught.value, RetiredError) == bool(kind.retirement)
+    if kind.retirement:
         assert kind.retirement in str(caught.value)
-        assert "NOVITA_BASE_URL" in str(caught.value)
+        assert kind.vendor.url_variable in str(caught.value)
     check_delivered(vendor, command)

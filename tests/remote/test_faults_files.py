@@ -11,9 +11,12 @@ import torch
 from tests.fakes import faults
 from tests.remote.kit import (
     PASSING,
-    POLLED,
     SILENT,
+    SYNC,
+    TASK,
+    TASKS,
     UNREADABLE,
+    UPLOADING,
     check_delivered,
     enlarged,
     picture,
@@ -33,7 +36,7 @@ from upscale_bridge.network.transport import Transport
 from upscale_bridge.remote import context, follow
 from upscale_bridge.storage.settings import home
 
-DIFFERENT = ("novita", "novita-v2", "wavespeed")  # the fourth names its results like the first
+FEW = (faults.drop_answer(), faults.answer(503), faults.truncated(), faults.stall())
 
 
 @pytest.fixture(autouse=True)
@@ -46,15 +49,20 @@ def modest(monkeypatch):
 # --- uploads
 
 
-@pytest.mark.parametrize("phase", ["ticket", "put", "legacy"])
-@pytest.mark.parametrize("fault", PASSING + SILENT, ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    ("phase", "fault"),
+    rows(
+        *((("ticket", "put"), fault) for fault in (*PASSING, *SILENT)),
+        *((("legacy",), fault) for fault in FEW),
+    ),
+)
 def test_uploads_are_repeated(vendor, phase, fault, monkeypatch):
-    if fault in SILENT:
+    if fault.name == "stall":
         monkeypatch.setattr(context, "_READ_SECONDS", 0.05)
     if phase == "legacy":
         vendor.fake.faults["ticket"].append(faults.not_found())
     vendor.fake.faults[phase].append(fault)
-    check_delivered(vendor, "wavespeed")
+    check_delivered(vendor, UPLOADING)
     assert vendor.fake.tasks[0].source == "upload"
 
 
@@ -69,10 +77,10 @@ def test_uploads_that_never_succeed(vendor, phase, fault):
         vendor.fake.faults["ticket"].append(faults.not_found())
     vendor.fake.faults[phase].extend([fault] * 4)
     with pytest.raises((ProviderError, TransportError)):
-        vendor.run("wavespeed")
+        vendor.run(UPLOADING)
     assert (vendor.fake.tasks, vendor.rows, vendor.submits()) == ([], [], 0)
     vendor.fake.faults[phase].clear()
-    check_delivered(vendor, "wavespeed")
+    check_delivered(vendor, UPLOADING)
 
 
 @pytest.mark.parametrize("phase", ["ticket", "legacy"])
@@ -82,33 +90,33 @@ def test_unreadable_answers_to_uploads(vendor, phase, fault):
         vendor.fake.faults["ticket"].append(faults.not_found())
     vendor.fake.faults[phase].append(fault)
     with contextlib.suppress(BadReplyError):
-        vendor.run("wavespeed")
-    check_delivered(vendor, "wavespeed")
+        vendor.run(UPLOADING)
+    check_delivered(vendor, UPLOADING)
 
 
 def test_an_upload_place_whose_time_is_over_is_asked_anew(vendor):
     vendor.fake.faults["put"].append(faults.expired())
-    check_delivered(vendor, "wavespeed")
+    check_delivered(vendor, UPLOADING)
     assert [vendor.fake.count(phase) for phase in ("ticket", "put")] == [2, 2]
     vendor.fake.faults["put"].extend([faults.expired()] * 2)
     with pytest.raises(AuthError, match="403"):
-        vendor.run("wavespeed", picture(1))
+        vendor.run(UPLOADING, picture(1))
 
 
 @pytest.mark.parametrize("status", [404, 405])
 def test_hosts_without_uploads_get_the_image_itself(vendor, status):
     vendor.fake.faults["ticket"].append(faults.answer(status))
     vendor.fake.faults["legacy"].append(faults.answer(status))
-    check_delivered(vendor, "wavespeed")
+    check_delivered(vendor, UPLOADING)
     assert vendor.fake.tasks[0].source == "data_uri"
 
 
 def test_a_failed_task_does_not_keep_its_upload(vendor):
     vendor.fake.faults["poll"].append(faults.failed("The media address cannot be reached."))
     with pytest.raises(TaskFailedError):
-        vendor.run("wavespeed")
+        vendor.run(UPLOADING)
     vendor.fake.uploads.clear()
-    check_delivered(vendor, "wavespeed", tasks=2)
+    check_delivered(vendor, UPLOADING, tasks=2)
 
 
 # --- downloads
@@ -122,25 +130,26 @@ def parts():
 @pytest.mark.parametrize(
     ("command", "fault"),
     rows(
-        *((DIFFERENT, fault) for fault in (*PASSING, *SILENT)),
-        (POLLED, faults.redirect()),
-        (POLLED, faults.answer(200)),
-        (POLLED, faults.html_200()),
-        (POLLED, faults.wrong_type("text")),
-        (POLLED, faults.wrong_type("gif")),
-        (POLLED, faults.wrong_type("html")),
-        (POLLED, faults.bomb()),
+        *(((TASK,), fault) for fault in (*PASSING, *SILENT)),
+        *(((UPLOADING,), fault) for fault in FEW),
+        (TASKS, faults.redirect()),
+        (TASKS, faults.answer(200)),
+        (TASKS, faults.html_200()),
+        (TASKS, faults.wrong_type("text")),
+        (TASKS, faults.wrong_type("gif")),
+        (TASKS, faults.wrong_type("html")),
+        (TASKS, faults.bomb()),
     ),
 )
 def test_downloads_are_repeated(vendor, command, fault, monkeypatch):
-    if fault in SILENT:
+    if fault.name == "stall":
         monkeypatch.setitem(Transport.fetch.__kwdefaults__, "read_seconds", 0.05)
     vendor.fake.faults["download"].extend([fault, fault])
     check_delivered(vendor, command)
     assert parts() == []
 
 
-@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("command", TASKS)
 @pytest.mark.parametrize("fault", [faults.expired(), faults.not_found(), faults.answer(410)])
 def test_an_address_whose_time_is_over_is_asked_anew_once(vendor, command, fault):
     vendor.fake.faults["download"].append(fault)
@@ -149,16 +158,16 @@ def test_an_address_whose_time_is_over_is_asked_anew_once(vendor, command, fault
 
 
 NEVER = (
-    (POLLED, faults.expired(), TaskError),
-    (POLLED, faults.not_found(), TaskError),
-    (POLLED, faults.answer(418), TaskError),
-    (POLLED, faults.answer(503), TaskError),
-    (POLLED, faults.truncated(), TaskError),
-    (POLLED, faults.drop_answer(), TaskError),
-    (POLLED, faults.redirect(), TaskError),
-    (POLLED, faults.huge(2), (TaskError, BadReplyError)),
-    (POLLED, faults.huge(), (TaskError, BadReplyError)),
-    (POLLED, faults.gzip_bomb(2), (TaskError, BadReplyError)),
+    (TASKS, faults.expired(), TaskError),
+    (TASKS, faults.not_found(), TaskError),
+    (TASKS, faults.answer(418), TaskError),
+    (TASKS, faults.answer(503), TaskError),
+    (TASKS, faults.truncated(), TaskError),
+    (TASKS, faults.drop_answer(), TaskError),
+    (TASKS, faults.redirect(), TaskError),
+    (TASKS, faults.huge(2), (TaskError, BadReplyError)),
+    (TASKS, faults.huge(), (TaskError, BadReplyError)),
+    (TASKS, faults.gzip_bomb(2), (TaskError, BadReplyError)),
 )
 
 
@@ -177,7 +186,7 @@ def test_downloads_that_never_succeed(vendor, command, fault, kinds):
     check_delivered(vendor, command)
 
 
-@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("command", TASKS)
 @pytest.mark.parametrize("fault", [faults.html_200(), faults.bomb(), faults.wrong_type("gif")])
 def test_broken_files_are_kept_and_asked_for_by_the_next_run(vendor, command, fault):
     vendor.fake.faults["download"].extend([fault] * 3)
@@ -188,7 +197,7 @@ def test_broken_files_are_kept_and_asked_for_by_the_next_run(vendor, command, fa
     check_delivered(vendor, command)
 
 
-@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("command", TASKS)
 @pytest.mark.parametrize("fault", [faults.smaller(), faults.other_aspect()])
 def test_results_of_something_else_are_kept(vendor, command, fault):
     vendor.fake.faults["download"].append(fault)
@@ -202,7 +211,7 @@ def test_results_of_something_else_are_kept(vendor, command, fault):
         before = len(vendor.fake.requests)
 
 
-@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("command", TASKS)
 def test_a_full_disk_loses_nothing(vendor, command, monkeypatch):
     def full(handle):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -222,8 +231,8 @@ def test_a_full_disk_when_the_answer_is_the_result(vendor, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(follow, "write", full)
-        result = vendor.run("photio")
-    assert torch.equal(result.images, enlarged("photio", picture()))
+        result = vendor.run(SYNC)
+    assert torch.equal(result.images, enlarged(SYNC, picture()))
     with pytest.raises(AmbiguousSubmitError, match=r"delivered but not kept.*No space left"):
-        vendor.run("photio")
+        vendor.run(SYNC)
     assert len(vendor.fake.tasks) == 1

@@ -3,12 +3,19 @@
 import pytest
 
 from tests.fakes import faults
-from tests.remote.kit import PASSING, POLLED, SILENT, UNREADABLE, check_delivered, rows
+from tests.remote.kit import (
+    PASSING,
+    POLLED,
+    SILENT,
+    TASK,
+    TASKS,
+    UNREADABLE,
+    UPLOADING,
+    check_delivered,
+    rows,
+)
 from upscale_bridge.errors import AuthError, ProviderError, TaskFailedError, TaskLostError
 from upscale_bridge.remote import context
-
-WAVESPEED = ("wavespeed",)
-DIFFERENT = ("novita", "novita-v2", "wavespeed")  # the fourth speaks like the first
 
 
 @pytest.fixture(autouse=True)
@@ -17,14 +24,14 @@ def modest(monkeypatch):
     monkeypatch.setattr(context, "LARGEST_REPLY", 1 << 20)
 
 
-POLLS = (
-    *PASSING,
-    *SILENT,
-    *UNREADABLE,
+FEW = (faults.drop_answer(), faults.answer(502), faults.truncated(), faults.html_200())
+ODD = (  # what the wire itself has to read
+    faults.refused("server"),
     faults.answer(200, {}),
     faults.null_lists(),
     faults.string_numbers(),
     faults.duplicate_keys(),
+    faults.duplicate_keys("code", 4),
     faults.unknown_word(),
     faults.unknown_word(None),
     faults.not_found(),
@@ -34,11 +41,9 @@ POLLS = (
 @pytest.mark.parametrize(
     ("command", "fault"),
     rows(
-        *((DIFFERENT, fault) for fault in POLLS),
-        (("novita-v2",), faults.answer(200, {"code": -1, "msg": "internal"})),
-        (("novita-v2",), faults.duplicate_keys("code", 4)),
-        (WAVESPEED, faults.answer(200, {"code": 500, "message": "oops"})),
-        (WAVESPEED, faults.answer(200, {"code": 429, "message": "slow down"})),
+        *(((TASK,), fault) for fault in PASSING + SILENT + UNREADABLE),
+        *(((UPLOADING,), fault) for fault in FEW),
+        *((POLLED, fault) for fault in ODD),
     ),
 )
 def test_polls_go_on(vendor, command, fault, monkeypatch):
@@ -51,11 +56,11 @@ def test_polls_go_on(vendor, command, fault, monkeypatch):
 
 REFUSED = (
     (POLLED, faults.refused("key"), AuthError, "Check the key"),
-    (POLLED, faults.refused("no_key"), AuthError, "Check the key"),
-    (POLLED, faults.refused("forbidden"), AuthError, "Check the key"),
+    (TASKS, faults.refused("no_key"), AuthError, "Check the key"),
+    (TASKS, faults.refused("forbidden"), AuthError, "Check the key"),
     (POLLED, faults.refused("body", "odd id"), ProviderError, "odd id"),
-    (POLLED, faults.answer(418), ProviderError, "418"),
-    (POLLED, faults.redirect("http://localhost:1/"), ProviderError, r"set \w+_BASE_URL"),
+    (TASKS, faults.answer(418), ProviderError, "418"),
+    (TASKS, faults.redirect("http://localhost:1/"), ProviderError, r"set \w+_BASE_URL"),
 )
 
 
@@ -78,7 +83,7 @@ def test_a_refused_poll_is_no_reason_to_run_locally(vendor, command, monkeypatch
     check_delivered(vendor, command)
 
 
-@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("command", TASKS)
 def test_a_service_that_forgets_its_task(vendor, command):
     vendor.fake.faults["poll"].extend([faults.not_found()] * 3)
     with pytest.raises(TaskLostError, match="tasks forget") as caught:
@@ -87,7 +92,7 @@ def test_a_service_that_forgets_its_task(vendor, command):
     check_delivered(vendor, command)
 
 
-@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("command", TASKS)
 def test_an_old_task_that_is_forgotten_is_made_anew(vendor, command):
     vendor.fake.faults["poll"].append(faults.refused("key"))
     with pytest.raises(AuthError):

@@ -10,6 +10,9 @@ from tests.fakes import faults
 from tests.remote.kit import (
     KINDS,
     POLLED,
+    SYNC,
+    TASK,
+    TASKS,
     Watch,
     check_delivered,
     configure,
@@ -47,7 +50,7 @@ def leave(remote, command):
     return remote.rows[-1]
 
 
-@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("command", TASKS)
 @pytest.mark.parametrize("by", ["ticket", "request", "short"])
 def test_a_known_task(remote, command, by):
     slow = remote(states=states(command, running=9))
@@ -86,22 +89,22 @@ def test_an_id_that_the_service_does_not_know(vendor, command):
 
 @pytest.mark.parametrize("name", ["", "   ", "%", "*", "0", "not/an?id"])
 def test_no_id(vendor, name):
-    vendor.run("photio")
+    vendor.run(SYNC)
     with pytest.raises(InvalidInputError):
         resume(vendor, name)
 
 
-@pytest.mark.parametrize("made_by", ["NovitaUpscale", "WaveSpeedUpscale"])
-def test_an_empty_id_of_another_machine(vendor, made_by):
+@pytest.mark.parametrize("command", TASKS)
+def test_an_empty_id_of_another_machine(vendor, command):
     with pytest.raises(InvalidInputError):
-        resume(vendor, " ", made_by=made_by)
+        resume(vendor, " ", made_by=KINDS[command].__name__)
     assert vendor.fake.requests == []
 
 
 def test_a_failed_task(vendor):
     vendor.fake.faults["submit"].append(faults.failed("No luck."))
     with pytest.raises(TaskFailedError):
-        vendor.run("novita")
+        vendor.run(TASK)
     before = len(vendor.fake.requests)
     with pytest.raises(TaskFailedError, match="No luck") as caught:
         resume(vendor, vendor.fake.tasks[0].id)
@@ -112,7 +115,7 @@ def test_a_failed_task(vendor):
 def test_a_task_in_doubt(vendor):
     vendor.fake.faults["submit"].append(faults.drop_answer())
     with pytest.raises(AmbiguousSubmitError) as first:
-        vendor.run("novita")
+        vendor.run(TASK)
     with pytest.raises(AmbiguousSubmitError) as second:
         resume(vendor, vendor.rows[0].request[:12])
     assert str(first.value) == str(second.value)
@@ -121,23 +124,23 @@ def test_a_task_in_doubt(vendor):
 def test_a_wrong_id_for_a_task_in_doubt_can_be_given_up(vendor):
     vendor.fake.faults["submit"].append(faults.drop_answer(accept=False))
     with pytest.raises(AmbiguousSubmitError):
-        vendor.run("novita")
+        vendor.run(TASK)
     name = vendor.rows[0].request[:12]
     vendor.host.client.attach(name, "no-such-id")
     with pytest.raises(TaskLostError, match=f"tasks forget {name}"):
-        vendor.run("novita")
+        vendor.run(TASK)
     vendor.host.client.journal.forget(vendor.rows[0].request)
-    check_delivered(vendor, "novita")
+    check_delivered(vendor, TASK)
 
 
 @pytest.mark.parametrize("when", ["done", "running", "unknown"])
 def test_an_id_for_a_task_that_needs_none(remote, when):
-    slow = remote(states=states("novita", running=9))
+    slow = remote(states=states(TASK, running=9))
     name = "0123456789ab"
     if when == "running":
-        name = leave(slow, "novita").request[:12]
+        name = leave(slow, TASK).request[:12]
     elif when == "done":
-        slow.run("novita")
+        slow.run(TASK)
         name = slow.rows[0].request[:12]
     before = slow.rows
     with pytest.raises(InvalidInputError):
@@ -145,51 +148,51 @@ def test_an_id_for_a_task_that_needs_none(remote, when):
     assert slow.rows == before
 
 
-def test_photio_has_no_ids_to_attach(vendor):
+def test_without_tasks_there_are_no_ids_to_attach(vendor):
     vendor.fake.faults["submit"].append(faults.drop_answer())
     with pytest.raises(AmbiguousSubmitError):
-        vendor.run("photio")
+        vendor.run(SYNC)
     with pytest.raises(UpscaleError):
         vendor.host.client.attach(vendor.rows[0].request, "invented")
         resume(vendor, vendor.rows[0].request)
     with pytest.raises(AmbiguousSubmitError):
-        vendor.run("photio")
+        vendor.run(SYNC)
     assert len(vendor.fake.tasks) == 1
 
 
 def test_a_task_at_another_host(remote):
-    first = remote(states=states("novita", running=9))
-    row = leave(first, "novita")
+    first = remote(states=states(TASK, running=9))
+    row = leave(first, TASK)
     remote()  # from here on the settings lead to this one
-    with pytest.raises(SettingsError, match="NOVITA_BASE_URL") as caught:
+    with pytest.raises(SettingsError, match=KINDS[TASK].vendor.url_variable) as caught:
         resume(first, row.ticket)
     assert first.fake.base_url in str(caught.value)
 
 
 def test_a_result_that_is_older_than_results_are_kept(vendor):
     configure(result_days=2)
-    check_delivered(vendor, "novita")
+    check_delivered(vendor, TASK)
     ticket = vendor.fake.tasks[0].id
     vendor.clock.ahead += 3 * 86400
     kept = list((home() / "results").iterdir())
     result = resume(vendor, ticket)
-    assert torch.equal(result.images, enlarged("novita", picture()))
+    assert torch.equal(result.images, enlarged(TASK, picture()))
     assert list((home() / "results").iterdir()) == kept
     assert len(vendor.fake.tasks) == 1
 
 
 def test_two_tasks_whose_names_begin_alike(vendor):
-    vendor.run("novita")
+    vendor.run(TASK)
     journal, row = vendor.host.client.journal, vendor.rows[0]
     journal.attach(dataclasses.replace(row, request=row.request[:20] + "0" * 12, ticket="other"))
     with pytest.raises(InvalidInputError, match="give more of the id"):
         resume(vendor, row.request[:12])
-    assert torch.equal(resume(vendor, row.request).images, enlarged("novita", picture()))
+    assert torch.equal(resume(vendor, row.request).images, enlarged(TASK, picture()))
 
 
 def test_transparency_stays_with_its_image(vendor):
     image = picture(channels=4)
-    vendor.run("novita", image)
+    vendor.run(TASK, image)
     assert resume(vendor, vendor.fake.tasks[0].id).images.shape[-1] == 3
 
 
@@ -197,7 +200,7 @@ def test_transparency_stays_with_its_image(vendor):
 def test_task_whose_program_died_while_it_submitted(remote, state):
     """It is resumed by name, without its image: nothing can be submitted, whatever the host."""
     vendor = remote(idempotent=True)
-    vendor.run("novita")
+    vendor.run(TASK)
     journal, row = vendor.host.client.journal, vendor.rows[0]
     for path in (home() / "results").iterdir():
         path.unlink()
