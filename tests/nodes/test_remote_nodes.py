@@ -13,124 +13,14 @@ import torch
 
 from tests.fakes import faults
 from tests.nodes.conftest import KEY
+from tests.vendors import profiles
+from upscale_bridge.vendors import OPERATIONS
 
-SENDING = [
-    "NovitaUpscale",
-    "NovitaUpscaleToResolution",
-    "NovitaUpscaleV2",
-    "PhotioUpscale",
-    "WaveSpeedUpscale",
-]
-SHARED = [
-    ("when_too_large", "COMBO", "refuse"),
-    ("result_size", "COMBO", "as delivered"),
-    ("when_unavailable", "COMBO", "error"),
-    ("attempt", "INT", 1),
-]
-INPUTS = {
-    "NovitaUpscale": [
-        ("image", "IMAGE", None),
-        ("model_name", "COMBO", "RealESRGAN_x4plus_anime_6B"),
-        ("scale_factor", "FLOAT", 2.0),
-        ("response_image_type", "COMBO", "png"),
-        ("enable_nsfw_detection", "BOOLEAN", False),
-        *SHARED,
-        ("mask", "MASK", None),
-    ],
-    "NovitaUpscaleToResolution": [
-        ("image", "IMAGE", None),
-        ("resolution", "COMBO", "4k"),
-        ("output_format", "COMBO", "png"),
-        ("image_url", "STRING", ""),
-        ("send_data_uri", "BOOLEAN", False),
-        *SHARED,
-        ("mask", "MASK", None),
-    ],
-    "NovitaUpscaleV2": [
-        ("image", "IMAGE", None),
-        ("upscaler_1", "STRING", "R-ESRGAN 4x+"),
-        ("resize_mode", "COMBO", "by factor"),
-        ("upscaling_resize", "FLOAT", 2.0),
-        ("upscaling_resize_w", "INT", 1024),
-        ("upscaling_resize_h", "INT", 1024),
-        ("upscaling_crop", "BOOLEAN", True),
-        ("upscaler_2", "STRING", ""),
-        ("extras_upscaler_2_visibility", "FLOAT", 0.0),
-        ("gfpgan_visibility", "FLOAT", 0.0),
-        ("codeformer_visibility", "FLOAT", 0.0),
-        ("codeformer_weight", "FLOAT", 0.0),
-        ("img_expire_ttl", "INT", 0),
-        *SHARED,
-        ("mask", "MASK", None),
-    ],
-    "PhotioUpscale": [
-        ("image", "IMAGE", None),
-        ("upscale_by", "COMBO", "2"),
-        ("prompt", "STRING", ""),
-        (
-            "negative_prompt",
-            "STRING",
-            "worst quality, low quality, illustration, 3d, 2d, painting, cartoons, sketch",
-        ),
-        ("quality", "COMBO", "LOW"),
-        ("denoising_strength", "FLOAT", 0.2),
-        ("image_url", "STRING", ""),
-        *SHARED,
-        ("mask", "MASK", None),
-    ],
-    "WaveSpeedUpscale": [
-        ("image", "IMAGE", None),
-        ("model", "COMBO", "wavespeed-ai/image-upscaler"),
-        ("target_resolution", "COMBO", "4k"),
-        ("creativity", "FLOAT", 0.0),
-        ("output_format", "COMBO", "png"),
-        ("enable_base64_output", "BOOLEAN", False),
-        ("enable_sync_mode", "BOOLEAN", False),
-        ("image_url", "STRING", ""),
-        *SHARED,
-        ("mask", "MASK", None),
-    ],
-    "ResumeUpscaleTask": [
-        ("task_id", "STRING", ""),
-        ("made_by", "COMBO", "known here"),
-    ],
-}
-OUTPUTS = dict.fromkeys(SENDING, ("image", "mask", "info"))
-OUTPUTS["ResumeUpscaleTask"] = ("image", "info")
-TYPES = {"image": "IMAGE", "mask": "MASK", "info": "STRING"}
+SENDING = [kind.__name__ for kind in OPERATIONS]
+LONG_EDGES = {one.operation.__name__: one.long_edge for one in profiles().values()}
 
 
-# --- saved names
-
-
-@pytest.mark.parametrize("name", INPUTS)
-def test_inputs_stay(pack, name):
-    """Workflows save widget values by their order: names, order and defaults are for ever."""
-    groups = pack.NODE_CLASS_MAPPINGS[name].INPUT_TYPES()
-    found = [
-        (name, kind if isinstance(kind, str) else "COMBO", options.get("default"))
-        for inputs in groups.values()
-        for name, (kind, options) in inputs.items()
-    ]
-    assert found == INPUTS[name]
-    assert list(groups.get("optional", ())) == (["mask"] if name in SENDING else [])
-    for inputs in groups.values():
-        for kind, options in inputs.values():
-            assert options["tooltip"]
-            assert isinstance(kind, str) or options["default"] in kind
-    json.dumps(groups)  # ComfyUI sends it to the browser
-
-
-@pytest.mark.parametrize("name", OUTPUTS)
-def test_outputs_stay(pack, name):
-    node = pack.NODE_CLASS_MAPPINGS[name]
-    outputs = OUTPUTS[name]
-    assert outputs == node.RETURN_NAMES
-    assert tuple(TYPES[output] for output in outputs) == node.RETURN_TYPES
-    assert len(node.OUTPUT_TOOLTIPS) == len(outputs)
-    assert asyncio.iscoroutinefunction(getattr(node, node.FUNCTION))
-    assert node.CATEGORY == "Upscale Bridge"
-    assert node.DESCRIPTION
+# --- declarations
 
 
 def test_only_the_deprecated_api_is_marked(pack):
@@ -139,7 +29,7 @@ def test_only_the_deprecated_api_is_marked(pack):
 
 
 def test_no_node_has_a_place_for_a_key(pack):
-    for name in INPUTS:
+    for name in [*SENDING, "ResumeUpscaleTask"]:
         for inputs in pack.NODE_CLASS_MAPPINGS[name].INPUT_TYPES().values():
             assert not [field for field in inputs if "key" in field or "token" in field]
 
@@ -156,7 +46,7 @@ def test_open_range_begins_above_its_end(pack):
 def test_image_comes_back_enlarged(vendors, run, images, name):
     service = vendors()
     image, mask, info = run(name, image=images())
-    size = (128, 96) if name in ("NovitaUpscaleToResolution", "WaveSpeedUpscale") else (16, 12)
+    size = (128, 96) if LONG_EDGES[name] else (16, 12)
     assert image.shape == (1, size[1], size[0], 3)
     assert (image.dtype, image.device.type) == (torch.float32, "cpu")
     assert torch.equal(mask, torch.zeros(1, 64, 64))

@@ -7,163 +7,14 @@ import pytest
 from upscale_bridge.contract.operation import Limits
 from upscale_bridge.contract.shared import SHARED
 from upscale_bridge.errors import InvalidInputError
-from upscale_bridge.vendors import OPERATIONS, VENDORS
+from upscale_bridge.vendors import OPERATIONS
 from upscale_bridge.vendors.novita.resolution import NovitaUpscaleToResolution
 from upscale_bridge.vendors.novita.upscale import NovitaUpscale
 from upscale_bridge.vendors.novita.v2 import NovitaUpscaleV2
 from upscale_bridge.vendors.photio import PhotioUpscale
 from upscale_bridge.vendors.wavespeed.upscale import WaveSpeedUpscale
 
-NAMES = [
-    ("NovitaUpscale", "Novita Upscale", "novita", "novita", False),
-    (
-        "NovitaUpscaleToResolution",
-        "Novita Upscale to Resolution",
-        "novita-resolution",
-        "novita",
-        False,
-    ),
-    ("NovitaUpscaleV2", "Novita Upscale V2", "novita-v2", "novita", True),
-    ("PhotioUpscale", "Photio Upscale", "photio", "photio", False),
-    ("WaveSpeedUpscale", "WaveSpeed Upscale", "wavespeed", "wavespeed", False),
-]
-OURS = [
-    ("when_too_large", "choice", "refuse", ("refuse", "fit")),
-    ("result_size", "choice", "as delivered", ("as delivered", "exact")),
-    (
-        "when_unavailable",
-        "choice",
-        "error",
-        (
-            "error",
-            "run locally",
-            "run locally, download if needed",
-            "run locally with any model",
-        ),
-    ),
-    ("attempt", "int", 1, (1, 1_000_000)),
-]
-PRESETS, FORMATS = ("2k", "4k", "8k"), ("jpeg", "png", "webp")
-NEGATIVE = "worst quality, low quality, illustration, 3d, 2d, painting, cartoons, sketch"
-SHARE = (0.0, 1.0)
-PARAMETERS = {
-    NovitaUpscale: [
-        (
-            "model_name",
-            "choice",
-            "RealESRGAN_x4plus_anime_6B",
-            ("RealESRGAN_x4plus_anime_6B", "RealESRNet_x4plus", "4x-UltraSharp"),
-        ),
-        ("scale_factor", "float", 2.0, ("above", 1.0, 4.0)),
-        ("response_image_type", "choice", "png", ("png", "webp", "jpeg")),
-        ("enable_nsfw_detection", "bool", False, None),
-    ],
-    NovitaUpscaleToResolution: [
-        ("resolution", "choice", "4k", PRESETS),
-        ("output_format", "choice", "png", FORMATS),
-        ("image_url", "text", "", None),
-        ("send_data_uri", "bool", False, None),
-    ],
-    NovitaUpscaleV2: [
-        ("upscaler_1", "text", "R-ESRGAN 4x+", None),
-        ("resize_mode", "choice", "by factor", ("by factor", "to size")),
-        ("upscaling_resize", "float", 2.0, ("above", 0.0, 8.0)),
-        ("upscaling_resize_w", "int", 1024, (1, 2048)),
-        ("upscaling_resize_h", "int", 1024, (1, 2048)),
-        ("upscaling_crop", "bool", True, None),
-        ("upscaler_2", "text", "", None),
-        ("extras_upscaler_2_visibility", "float", 0.0, SHARE),
-        ("gfpgan_visibility", "float", 0.0, SHARE),
-        ("codeformer_visibility", "float", 0.0, SHARE),
-        ("codeformer_weight", "float", 0.0, SHARE),
-        ("img_expire_ttl", "int", 0, (0, 604800)),
-    ],
-    PhotioUpscale: [
-        ("upscale_by", "choice", "2", ("2", "4")),
-        ("prompt", "text", "", None),
-        ("negative_prompt", "text", NEGATIVE, None),
-        ("quality", "choice", "LOW", ("LOW", "MIDDLE", "HIGH")),
-        ("denoising_strength", "float", 0.2, SHARE),
-        ("image_url", "text", "", None),
-    ],
-    WaveSpeedUpscale: [
-        (
-            "model",
-            "choice",
-            "wavespeed-ai/image-upscaler",
-            (
-                "wavespeed-ai/image-upscaler",
-                "wavespeed-ai/seedvr2/image",
-                "wavespeed-ai/ultimate-image-upscaler",
-            ),
-        ),
-        ("target_resolution", "choice", "4k", PRESETS),
-        ("creativity", "float", 0.0, (-2.0, 2.0)),
-        ("output_format", "choice", "png", FORMATS),
-        ("enable_base64_output", "bool", False, None),
-        ("enable_sync_mode", "bool", False, None),
-        ("image_url", "text", "", None),
-    ],
-}
 EVERY = [(kind, item) for kind in OPERATIONS for item in kind.params()]
-
-
-def shape(item):
-    limits = item.choices or None
-    if item.kind in ("int", "float"):
-        limits = (item.minimum, item.maximum)
-        if item.above is not None:
-            limits = ("above", item.above, item.maximum)
-    return item.name, item.kind, item.default, limits
-
-
-def test_names_are_those_that_users_have_saved():
-    assert [
-        (kind.__name__, kind.title, kind.command, kind.vendor.name, kind.deprecated)
-        for kind in OPERATIONS
-    ] == NAMES
-
-
-@pytest.mark.parametrize("kind", OPERATIONS)
-def test_parameters_are_those_that_users_have_saved(kind):
-    assert [shape(item) for item in kind.params()] == PARAMETERS[kind] + OURS
-
-
-def test_providers_are_those_that_users_have_set_up():
-    assert [
-        (p.name, p.base_url, p.key_variable, p.url_variable, p.auth_header, p.auth_scheme)
-        for p in VENDORS
-    ] == [
-        (
-            "novita",
-            "https://api.novita.ai",
-            "NOVITA_API_KEY",
-            "NOVITA_BASE_URL",
-            "Authorization",
-            "Bearer ",
-        ),
-        (
-            "photio",
-            "https://api.photio.io",
-            "PHOTIO_API_KEY",
-            "PHOTIO_BASE_URL",
-            "X-Photio-Key",
-            "",
-        ),
-        (
-            "wavespeed",
-            "https://api.wavespeed.ai",
-            "WAVESPEED_API_KEY",
-            "WAVESPEED_BASE_URL",
-            "Authorization",
-            "Bearer ",
-        ),
-    ]
-    assert {kind.vendor for kind in OPERATIONS} == set(VENDORS)
-
-
-def test_wavespeed_is_asked_every_two_seconds_at_most():
-    assert WaveSpeedUpscale.vendor.first_poll >= 2.0
 
 
 @pytest.mark.parametrize(("kind", "item"), EVERY)
@@ -178,14 +29,10 @@ def test_every_parameter_is_explained_in_sentences(kind, item):
 def test_service_is_not_told_what_is_ours(kind):
     told = kind().told()
     assert not told.keys() & set(SHARED)
-    assert list(told) == [name for name, *_ in PARAMETERS[kind]]
+    own = [item.name for item in kind.params() if item.name not in SHARED]
+    assert list(told) == own
+    assert [item.name for item in kind.params()] == [*own, *SHARED]
     assert kind(attempt=2, result_size="exact").told() == told
-
-
-def test_retirements_name_their_dates():
-    assert "2026-07-22" in NovitaUpscale.retirement
-    assert "2026-08-19" in NovitaUpscaleToResolution.retirement
-    assert WaveSpeedUpscale.retirement == PhotioUpscale.retirement == ""
 
 
 @pytest.mark.parametrize("value", [1.001, 1.5, 4, 4.0, math.nextafter(1, 2)])

@@ -6,20 +6,11 @@ import re
 import pytest
 
 from tests.remote.kit import configure
+from tests.saved_names import read
 from tests.webui.kit import BOTH, KEY, KINDS, MODEL, part, photo, title
 from upscale_bridge.storage.settings import Settings
 
-STORED = {  # the WebUI's config.json holds them: they are for ever
-    "upscale_bridge_list_remote": True,
-    "upscale_bridge_when_unavailable": "error",
-    "upscale_bridge_novita_base_url": "",
-    "upscale_bridge_photio_base_url": "",
-    "upscale_bridge_wavespeed_base_url": "",
-    "upscale_bridge_concurrency": 3,
-    "upscale_bridge_task_seconds": 600,
-    "upscale_bridge_queue_seconds": 3600,
-    "upscale_bridge_result_days": 7,
-}
+STORED = read()["webui"]["settings"]
 
 
 def stored(webui):

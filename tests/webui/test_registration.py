@@ -4,25 +4,11 @@ import shutil
 
 import pytest
 
+from tests.saved_names import read
 from tests.webui.kit import BOTH, KEY, MODEL, part
 from upscale_bridge.local.library import SHIPPED_FOLDER
 
-NAMES = [  # stored in infotexts and settings: they are for ever
-    "Bridge: UpscaleBridge-x4",
-    "Bridge: Novita Upscale",
-    "Bridge: Novita Upscale to Resolution",
-    "Bridge: Novita Upscale V2",
-    "Bridge: Photio Upscale",
-    "Bridge: WaveSpeed Upscale",
-]
-PATHS = [
-    "upscale-bridge/LocalUpscale/UpscaleBridge-x4",
-    "upscale-bridge/NovitaUpscale/",
-    "upscale-bridge/NovitaUpscaleToResolution/",
-    "upscale-bridge/NovitaUpscaleV2/",
-    "upscale-bridge/PhotioUpscale/",
-    "upscale-bridge/WaveSpeedUpscale/",
-]
+NAMES, PATHS = map(list, zip(*read()["webui"]["upscalers"].items(), strict=True))
 
 
 def ours(webui):
