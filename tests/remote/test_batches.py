@@ -8,9 +8,10 @@ import torch
 
 from tests.fakes import faults
 from tests.remote.kit import (
-    ALL,
+    EACH,
     KEY,
     POLLED,
+    TASKS,
     Watch,
     configure,
     enlarged,
@@ -32,7 +33,7 @@ from upscale_bridge.remote.clock import Clock
 EIGHT = tuple(range(8))
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 def test_order_is_kept(vendor, command):
     images = picture(*EIGHT)
     vendor.fake.faults["submit"].append(faults.stall(0.1, silent=True))
@@ -42,7 +43,7 @@ def test_order_is_kept(vendor, command):
     assert len(vendor.fake.tasks) == len(result.info["tasks"]) == 8
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 def test_all_images_of_a_batch_are_under_way_at_the_same_time(vendor, command):
     """How much time that saves is in `benchmarks/remote.py`."""
     slots = 16
@@ -68,7 +69,7 @@ def test_only_new_images_of_a_batch_cost(vendor):
     assert len(vendor.fake.tasks) == 4
 
 
-@pytest.mark.parametrize("command", POLLED)
+@pytest.mark.parametrize("command", TASKS)
 @pytest.mark.parametrize(
     ("phase", "fault", "kind", "more"),
     [
@@ -104,7 +105,7 @@ def test_a_doubt_about_one_keeps_the_others(vendor):
     assert len(vendor.fake.tasks) == 4
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [(faults.refused("key"), AuthError), (faults.refused("balance"), QuotaError)],
@@ -173,7 +174,7 @@ def test_a_stopped_batch_goes_on_where_it_was(remote):
     assert len(slow.fake.tasks) == 8
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 @pytest.mark.parametrize("count", [1, 4])
 def test_progress_grows_and_reaches_its_end(remote, command, count):
     busy = remote(states=states(command, queued=2, running=6)) if command in POLLED else remote()
@@ -190,7 +191,7 @@ def test_progress_grows_and_reaches_its_end(remote, command, count):
     assert watch.lines[-1] == ("done" if count == 1 else "4 done")
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 def test_info_is_plain_and_holds_no_secrets(vendor, command):
     result = vendor.run(command, picture(0, 1))
     text = json.dumps(result.info) + result.summary

@@ -9,7 +9,7 @@ import torch
 
 from tests.fakes import faults
 from tests.remote.kit import (
-    ALL,
+    EACH,
     TASKS,
     Watch,
     check_delivered,
@@ -40,7 +40,7 @@ def test_during_an_upload(vendor, phase):
     check_delivered(vendor, "wavespeed")
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 @pytest.mark.parametrize("silent", [True, False])
 def test_during_a_submit(vendor, command, silent):
     gate = threading.Event()
@@ -50,7 +50,7 @@ def test_during_a_submit(vendor, command, silent):
     check_delivered(vendor, command)
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 def test_during_a_submit_that_ends_before_the_next_run(vendor, command):
     gate = threading.Event()
     vendor.fake.faults["submit"].append(faults.stall(gate, silent=True))
@@ -60,7 +60,7 @@ def test_during_a_submit_that_ends_before_the_next_run(vendor, command):
     check_delivered(vendor, command)
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 def test_during_a_submit_that_ends_unclear(vendor, command):
     gate = threading.Event()
     vendor.fake.faults["submit"].append(faults.stall(gate, silent=True, accept=False))
@@ -72,7 +72,7 @@ def test_during_a_submit_that_ends_unclear(vendor, command):
     assert vendor.submits() == 1
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 def test_at_every_moment_of_a_submit(vendor, command, monkeypatch):
     """Whenever the loop learns of the stop: what was accepted is not forgotten."""
     check, asked = Context.check, []

@@ -12,7 +12,7 @@ import torch
 
 from tests.fakes import faults
 from tests.remote.kit import (
-    ALL,
+    EACH,
     KEY,
     KINDS,
     POLLED,
@@ -44,7 +44,7 @@ def together(*runs):
     return found
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 def test_a_kept_result_needs_neither_key_nor_network(vendor, command, monkeypatch):
     check_delivered(vendor, command)
     monkeypatch.delenv(KINDS[command].vendor.key_variable)
@@ -66,7 +66,7 @@ def test_a_kept_result_needs_no_name_to_be_looked_up(vendor, monkeypatch):
     assert vendor.run("novita").info["tasks"][0]["how"] == "reused"
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 def test_another_process_reuses_and_so_does_a_new_host(vendor, command):
     check_delivered(vendor, command)
     vendor.host = vendor.another()
@@ -105,7 +105,7 @@ def test_old_results_are_not_reused(vendor):
 
 
 @pytest.mark.parametrize("phase", ["submit", "poll", "download"])
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 def test_two_threads_share_a_task(vendor, command, phase):
     if command not in POLLED and phase != "submit":
         pytest.skip("its answer is the result")
@@ -173,7 +173,7 @@ def test_without_a_key_the_sentence_names_all_ways(vendor, command, monkeypatch)
     assert vendor.rows == []
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 def test_hosts_in_a_private_network_need_no_key(remote, command, monkeypatch):
     own = remote(key=None)
     monkeypatch.delenv(KINDS[command].vendor.key_variable)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from tests.fakes import faults
-from tests.remote.kit import ALL, KINDS, POLLED, PROFILES, Watch, enlarged, make, picture
+from tests.remote.kit import ALL, EACH, KINDS, POLLED, PROFILES, Watch, enlarged, make, picture
 from upscale_bridge.errors import BadReplyError, InvalidInputError
 from upscale_bridge.remote import encoding
 
@@ -150,7 +150,7 @@ def test_exact_is_what_a_preset_means(remote, command):
     assert found.shape == (1, 20, 2048, 3)
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", EACH)
 @pytest.mark.parametrize("exact", ["exact", "as delivered"])
 def test_results_that_cannot_be_right_are_kept(vendor, command, exact):
     vendor.fake.faults["submit"].append(faults.smaller(0.9))
@@ -163,8 +163,8 @@ def test_results_that_cannot_be_right_are_kept(vendor, command, exact):
     assert len(vendor.fake.tasks) == 1
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 2), (1, 40), (257, 3)])
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (257, 3)])
+@pytest.mark.parametrize("command", EACH)
 def test_tiny_and_narrow_images(vendor, command, size):
     image = picture(size=size)
     assert torch.equal(vendor.run(command, image).images, enlarged(command, image))
