@@ -19,7 +19,7 @@ from tests.fakes import faults
 from tests.fakes.service import FakeService
 from tests.raw_server import RawServer, answered, say
 from tests.remote.conftest import ends, remote, vendor  # noqa: F401 (fixtures)
-from tests.remote.kit import ALL, KEY, Watch, wait_until
+from tests.remote.kit import ALL, KEY, PROFILES, Watch, wait_until
 from upscale_bridge import cli
 from upscale_bridge.contract.http import Call, Reply
 from upscale_bridge.contract.server import ServedTask
@@ -268,7 +268,7 @@ def test_nothing_that_leaves_holds_the_key(vendor, command, capsys, caplog):  # 
     echoes = [FORMS[name](KEY) for name in REASONS]
     texts = []
     for attempt, echo in enumerate(echoes, 1):
-        body = {"code": 400, "message": echo, "msg": echo, "reason": echo, "body": echo}
+        body = {"code": 400, "reason": echo, **PROFILES[command].saying(echo)}
         fault = faults.answer(400 if attempt % 2 else 500, body, {"X-Request-Id": "a"})
         vendor.fake.faults["submit"].append(fault)
         vendor.fake.faults["ticket"].append(fault)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes import faults
 from tests.remote.conftest import ends, remote, vendor  # noqa: F401 (fixtures)
-from tests.remote.kit import ALL
+from tests.remote.kit import ALL, PROFILES
 from upscale_bridge import cli
 from upscale_bridge.cli.terminal import Terminal, note, say
 from upscale_bridge.errors import ProviderError, TaskFailedError, UpscaleError
@@ -123,14 +123,13 @@ def test_service_cannot_steer_the_terminal(vendor, command, capsys, tmp_path):  
     everything = "".join(SIGNS.values())
     Image.new("RGB", (24, 16)).save(tmp_path / "a.png")
     for attempt, status in enumerate((400, 401, 402, 500), 1):
-        body = {"code": status, "message": everything, "msg": everything, "reason": everything}
-        body |= {"data": {"id": everything}, "task_id": everything, "body": everything}
+        body = {"code": status, "reason": everything, **PROFILES[command].saying(everything)}
+        body |= {"data": {"id": everything}, "task_id": everything}
         fault = faults.answer(status, json.dumps(body))
         vendor.fake.faults["ticket"].append(fault)
         vendor.fake.faults["submit"].append(fault)
         arguments = ["--attempt", str(attempt), "-o", str(tmp_path / "b.png")]
-        if command == "novita-resolution":
-            arguments.append("--send-data-uri")
+        arguments += [f"--{name.replace('_', '-')}" for name in PROFILES[command].sending]
         assert cli.main([command, str(tmp_path / "a.png"), *arguments]) > 0
         vendor.fake.faults["ticket"].clear()
         vendor.fake.faults["submit"].clear()

@@ -103,6 +103,13 @@ class Profile:
         files = sorted(self.samples.glob("*.json"))
         return {path.stem: json.loads(path.read_text("utf-8")) for path in files}
 
+    def saying(self, message):
+        """Return the body of a refusal that says so, and nothing else."""
+        body = message
+        for name in reversed(self.error_words):
+            body = {name: body}
+        return body
+
     def reply(self, name):
         """Return a recorded answer."""
         kept = self.recorded[name]
