@@ -90,6 +90,14 @@ class Profile:
     """Parameters under which the image itself is sent."""
     long_edge: int | None = None
     """Long edge that the stand-in gives to small images; None when it makes them twice as large."""
+    targets: tuple = ()
+    """(operation, size of an image, size that is asked for)."""
+    limits: tuple = ()
+    """(operation, its documented `Limits`)."""
+    models: tuple = ()
+    """(operation, size of an image, factor, models by which others can do it)."""
+    ways: tuple = ()
+    """(operation, ways in which the image travels, its address)."""
     served: Served | None = None
     """None where our own server does not take it."""
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.vendors.form import Profile, Sent, Served, Words
+from upscale_bridge.contract.operation import Limits
 from upscale_bridge.contract.tasks import Done, Failed, Output, Queued, Running, Ticket
 from upscale_bridge.errors import AuthError, BadReplyError, ProviderError, QuotaError
 from upscale_bridge.vendors import NovitaUpscale, NovitaUpscaleToResolution, NovitaUpscaleV2
@@ -18,6 +19,7 @@ SIGNED = (
     "3%2Faws4_request&X-Amz-Date=20240321T093338Z&X-Amz-Expires=3600&X-Amz-SignedHead"
     "ers=host&x-id=GetObject&X-Amz-Signature=EXAMPLE"
 )
+BLEND = {"upscaler_2": "a", "extras_upscaler_2_visibility": 0.5}
 V3 = {
     "samples": SAMPLES / "v3",
     "poll": ("task_result_request", ID),
@@ -39,6 +41,20 @@ V3_SERVED = {
 PROFILES = (
     Profile(
         operation=NovitaUpscale,
+        targets=(
+            (NovitaUpscale(), (33, 17), (66, 34)),
+            (NovitaUpscale(scale_factor=1.5), (101, 3), (152, 4)),
+        ),
+        limits=((NovitaUpscale(), Limits(edge=2048, size=30_000_000)),),
+        models=(
+            (
+                NovitaUpscale(model_name="4x-UltraSharp", scale_factor=3),
+                (8, 6),
+                3.0,
+                ("4x-UltraSharp",),
+            ),
+        ),
+        ways=((NovitaUpscale(), ("base64",), ""),),
         submits=(Sent("upscale_request", NovitaUpscale(response_image_type="jpeg"), "base64"),),
         accepted={"upscale_reply": Ticket(ID)},
         states={
@@ -69,6 +85,22 @@ PROFILES = (
     ),
     Profile(
         operation=NovitaUpscaleToResolution,
+        targets=(
+            (NovitaUpscaleToResolution(resolution="2k"), (400, 300), (2048, 1536)),
+            (NovitaUpscaleToResolution(), (300, 400), (3072, 4096)),
+            (NovitaUpscaleToResolution(resolution="8k"), (8192, 1), (8192, 1)),
+            (NovitaUpscaleToResolution(resolution="2k"), (5000, 10), (5000, 10)),
+        ),
+        limits=((NovitaUpscaleToResolution(resolution="2k"), Limits(edge=2048)),),
+        models=((NovitaUpscaleToResolution(resolution="2k"), (1024, 6), 2.0, ("",)),),
+        ways=(
+            (
+                NovitaUpscaleToResolution(image_url="https://a.example/b"),
+                ("url",),
+                "https://a.example/b",
+            ),
+            (NovitaUpscaleToResolution(send_data_uri=True), ("data_uri",), ""),
+        ),
         submits=(
             Sent("image_upscaler_request", NovitaUpscaleToResolution(output_format="jpeg"), "url"),
         ),
@@ -80,6 +112,33 @@ PROFILES = (
     ),
     Profile(
         operation=NovitaUpscaleV2,
+        targets=(
+            (NovitaUpscaleV2(upscaling_resize=3), (5, 7), (8, 16)),
+            (NovitaUpscaleV2(resize_mode="to size"), (5, 7), (1024, 1024)),
+            (
+                NovitaUpscaleV2(resize_mode="to size", upscaling_crop=False),
+                (512, 256),
+                (2048, 1024),
+            ),
+        ),
+        limits=((NovitaUpscaleV2(), Limits(result_edge=2048)),),
+        models=(
+            (NovitaUpscaleV2(), (8, 6), 2.0, ("RealESRGAN_x4plus",)),
+            (NovitaUpscaleV2(upscaler_1="my own"), (8, 6), 2.0, ("my own",)),
+            (NovitaUpscaleV2(upscaler_1="None", **BLEND), (8, 6), 1.0, ()),
+            (NovitaUpscaleV2(upscaler_1="", **BLEND), (8, 6), 1.0, ()),
+            (NovitaUpscaleV2(upscaler_1="Lanczos"), (8, 6), 2.0, ()),
+            (NovitaUpscaleV2(upscaler_1="Nearest", **BLEND), (8, 6), 2.0, ("a",)),
+            (NovitaUpscaleV2(**BLEND), (8, 6), 2.0, ("RealESRGAN_x4plus", "a")),
+            (
+                NovitaUpscaleV2(upscaler_1="a", **BLEND, resize_mode="to size"),
+                (8, 512),
+                128.0,
+                ("a",),
+            ),
+            (NovitaUpscaleV2(upscaling_resize=0.5), (8, 6), 0.5, ("RealESRGAN_x4plus",)),
+        ),
+        ways=((NovitaUpscaleV2(), ("base64",), ""),),
         samples=SAMPLES / "v2",
         submits=(
             Sent(

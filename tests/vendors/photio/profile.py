@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.vendors.form import Profile, Sent, Served
+from upscale_bridge.contract.operation import Limits
 from upscale_bridge.contract.reading import read_base64
 from upscale_bridge.contract.tasks import Done, Output
 from upscale_bridge.errors import AuthError, BadReplyError
@@ -20,6 +21,15 @@ DEFAULTS = ("upscale_by", "prompt", "negative_prompt", "quality", "denoising_str
 PROFILES = (
     Profile(
         operation=PhotioUpscale,
+        targets=(
+            (PhotioUpscale(), (5, 7), (10, 14)),
+            (PhotioUpscale(upscale_by="4"), (5, 7), (20, 28)),
+        ),
+        limits=((PhotioUpscale(), Limits(result_edge=4096)),),
+        models=((PhotioUpscale(upscale_by="4"), (8, 6), 4.0, ("",)),),
+        ways=(
+            (PhotioUpscale(image_url="https://a.example/b"), ("base64",), "https://a.example/b"),
+        ),
         samples=Path(__file__).parent / "samples",
         submits=(
             Sent("upscale_request", PhotioUpscale(), "url", more=DEFAULTS),

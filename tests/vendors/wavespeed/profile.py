@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.vendors.form import Profile, Sent, Served, Words
+from upscale_bridge.contract.operation import Limits
 from upscale_bridge.contract.reading import read_base64
 from upscale_bridge.contract.tasks import Done, Failed, Output, Queued, Running, Ticket
 from upscale_bridge.errors import AuthError, BadReplyError, ProviderError, QuotaError
@@ -20,6 +21,14 @@ ENLARGED = Output(
 PROFILES = (
     Profile(
         operation=WaveSpeedUpscale,
+        targets=(
+            (WaveSpeedUpscale(target_resolution="8k"), (100, 50), (8192, 4096)),
+            (WaveSpeedUpscale(), (1, 5000), (1, 5000)),
+            (WaveSpeedUpscale(), (3, 4000), (3, 4096)),
+        ),
+        limits=((WaveSpeedUpscale(target_resolution="8k"), Limits(edge=8192, size=200_000_000)),),
+        models=((WaveSpeedUpscale(target_resolution="2k"), (4096, 6), 1.0, ("",)),),
+        ways=((WaveSpeedUpscale(), ("upload", "data_uri"), ""),),
         samples=Path(__file__).parent / "samples",
         submits=(
             # A creativity of 0 says nothing, and newer versions of the contract know no such field.
