@@ -6,7 +6,7 @@ import pytest
 
 from tests.remote.crashes import crashes
 
-ROUNDS = 6
+ROUNDS = 3  # one for each of the commands
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
 

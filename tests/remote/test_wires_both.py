@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vendors import profiles
@@ -78,6 +78,7 @@ def values_of(item):
 
 
 @EACH
+@settings(max_examples=30)
 @given(data=st.data())
 def test_submits_are_read_back(profile, data):
     """What a request does not tell, as the other way of two, comes back as the default."""
@@ -141,6 +142,7 @@ def test_parameters_of_the_client_alone_are_not_taken_from_a_submit(profile):
 
 
 @EACH_TASK
+@settings(max_examples=30)
 @given(
     ticket=st.text(min_size=1)
     | st.sampled_from(["a/b", "a b", "a+b", "ü?#&=", "%2F", "result", ".."])
@@ -201,6 +203,7 @@ def states(served):
 
 
 @EACH_TASK
+@settings(max_examples=30)
 @given(data=st.data())
 def test_states_are_read_back(profile, data):
     status = data.draw(states(profile.served))
