@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.fakes import faults
+from tests.remote.kit import check_delivered
 from tests.vendors.wavespeed.profile import PROFILES
 from upscale_bridge.contract.http import Call, answer, post
 from upscale_bridge.contract.server import Poll, ServedTask
@@ -107,6 +109,13 @@ def test_codes_inside_good_answers_count(code, error):
         with pytest.raises(ProviderError, match="odd") as caught:
             read(reply)
         assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("code", [429, 500])
+def test_codes_inside_good_answers_to_polls_are_waited_out(vendor, code):
+    vendor.fake.faults["poll"].append(faults.answer(200, {"code": code, "message": "not now"}))
+    check_delivered(vendor, "wavespeed")
+    assert vendor.submits() == 1
 
 
 # --- uploads
