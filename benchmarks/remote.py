@@ -100,7 +100,7 @@ def overheads(command: str, args: argparse.Namespace) -> tuple[list[float], list
 
 def runner(command: str, fake: Any) -> Any:
     """Return a function that runs images of these seeds and tells the seconds it took."""
-    from tests.remote.kit import FakeClock, make, picture
+    from tests.remote.host import FakeClock, make, picture
     from upscale_bridge.remote.client import Client
     from upscale_bridge.service import Service
 
@@ -124,7 +124,7 @@ def call_bare(command: str, fake: Any, seed: int) -> float:
     """Send the calls of one request by hand and return the seconds they took."""
     import requests
 
-    from tests.remote.kit import picture
+    from tests.remote.host import picture
     from upscale_bridge.images import codecs
 
     data = codecs.encode(picture(seed)[0]).data

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.remote.kit import KINDS
+from tests.remote.host import KINDS
 from upscale_bridge import LocalUpscale
 from upscale_bridge.local.library import SHIPPED_FOLDER
 from upscale_bridge.preflight import advise

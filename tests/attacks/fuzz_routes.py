@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.server.kit import BASE, HERE, SUBMITS, Server, image
+from tests.server.sockless import BASE, HERE, SUBMITS, Server, image
 from upscale_bridge.contract.http import Call, Reply
 from upscale_bridge.contract.server import ServedTask
 from upscale_bridge.contract.tasks import Done, Output

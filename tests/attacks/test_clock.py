@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.fakes import faults
-from tests.remote.kit import FakeClock, enlarged, picture
+from tests.remote.host import FakeClock, enlarged, picture
 from upscale_bridge.errors import QuotaError, TaskFailedError, TaskLostError
 from upscale_bridge.remote import seen
 from upscale_bridge.remote.clock import retry_after

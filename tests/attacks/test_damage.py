@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.fakes import faults
-from tests.remote.kit import enlarged, picture
+from tests.remote.host import enlarged, picture
 from tests.stored import DATA, FILES, recorded
 from upscale_bridge.cli import main
 from upscale_bridge.errors import AmbiguousSubmitError, SettingsError, TaskLostError

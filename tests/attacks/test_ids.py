@@ -12,7 +12,7 @@ import torch
 from tests.fakes import faults
 from tests.fakes.answers import Answer
 from tests.fakes.faults import Fault
-from tests.remote.kit import POLLED, enlarged, named, picture, rows
+from tests.remote.host import POLLED, enlarged, named, picture, rows
 from upscale_bridge.contract.reading import as_id, read_output, spot_id
 from upscale_bridge.contract.tasks import Ticket
 from upscale_bridge.errors import AmbiguousSubmitError, TaskError, TaskLostError

@@ -19,7 +19,7 @@ from tests.fakes import faults
 from tests.fakes.service import FakeService
 from tests.raw_server import RawServer, answered, say
 from tests.remote.conftest import ends, remote, vendor  # noqa: F401 (fixtures)
-from tests.remote.kit import ALL, KEY, PROFILES, Watch, wait_until
+from tests.remote.host import ALL, KEY, PROFILES, Watch, wait_until
 from upscale_bridge import cli
 from upscale_bridge.contract.http import Call, Reply
 from upscale_bridge.contract.server import ServedTask

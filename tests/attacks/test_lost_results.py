@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from tests.fakes import faults
-from tests.remote.kit import POLLED, enlarged, named, picture
+from tests.remote.host import POLLED, enlarged, named, picture
 from upscale_bridge.errors import (
     AmbiguousSubmitError,
     BadReplyError,

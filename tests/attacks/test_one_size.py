@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.server.kit import MODEL
+from tests.server.sockless import MODEL
 from upscale_bridge import cli
 from upscale_bridge.contract.operation import Limits
 from upscale_bridge.errors import InvalidInputError

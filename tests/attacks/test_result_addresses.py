@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.fakes.faults import Fault
-from tests.remote.kit import enlarged, picture
+from tests.remote.host import enlarged, picture
 from upscale_bridge.contract.reading import complete_url
 from upscale_bridge.errors import UpscaleError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.server.kit import TestClock, job
+from tests.server.sockless import TestClock, job
 from upscale_bridge.server import worker
 from upscale_bridge.server.files import Files
 from upscale_bridge.server.queue import QueueFullError

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("uvicorn")
 
-from tests.server.kit import SUBMITS, V3, WAVESPEED, Sender, novita, refusal, wavespeed
 from tests.server.listener import request, status
+from tests.server.sockless import SUBMITS, V3, WAVESPEED, Sender, novita, refusal, wavespeed
 from upscale_bridge.server import slots
 
 JSON = "Content-Type: application/json"

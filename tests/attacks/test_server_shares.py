@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.server.kit import (
+from tests.server.sockless import (
     BASE,
     SUBMITS,
     V3,

@@ -11,8 +11,8 @@ import requests
 
 pytest.importorskip("uvicorn")
 
-from tests.server.kit import V3, WAVESPEED, image, novita, ticket, wavespeed
 from tests.server.listener import request, status
+from tests.server.sockless import V3, WAVESPEED, image, novita, ticket, wavespeed
 from upscale_bridge.server import bodies, endpoint, protocol
 
 JSON = "Content-Type: application/json"

@@ -13,7 +13,7 @@ import pytest
 from tests.fakes import faults
 from tests.raw_server import RawServer
 from tests.remote.conftest import ends, remote, vendor  # noqa: F401 (fixtures)
-from tests.remote.kit import ALL, KEY, Watch, picture, wait_until
+from tests.remote.host import ALL, KEY, Watch, picture, wait_until
 from upscale_bridge.cli.terminal import Terminal, interruptible
 from upscale_bridge.contract.http import Call
 from upscale_bridge.errors import (

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.server.kit import TestClock, job
+from tests.server.sockless import TestClock, job
 from upscale_bridge.server import webhooks
 from upscale_bridge.server.sqlite_queue import SqliteQueue
 from upscale_bridge.server.webhooks import Secrets, Webhooks

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes import faults
 from tests.remote.conftest import ends, remote, vendor  # noqa: F401 (fixtures)
-from tests.remote.kit import ALL, PROFILES
+from tests.remote.host import ALL, PROFILES
 from upscale_bridge import cli
 from upscale_bridge.cli.terminal import Terminal, note, say
 from upscale_bridge.errors import ProviderError, TaskFailedError, UpscaleError

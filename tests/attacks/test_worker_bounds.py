@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from tests.server.kit import V3, novita, ticket
 from tests.server.running import PROCESSES, RunningServer
+from tests.server.sockless import V3, novita, ticket
 from upscale_bridge.server import bounds, processing, worker, workers
 from upscale_bridge.server.bounds import Bounds, limited_memory
 

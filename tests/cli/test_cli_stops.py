@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.fakes import faults
 from tests.remote.conftest import ends, remote, vendor  # noqa: F401 (fixtures)
-from tests.remote.kit import wait_until
+from tests.remote.host import wait_until
 
 ROOT = Path(__file__).parents[2]
 CHILD = """

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.kit import SUBMITS, wavespeed
 from tests.server.running import RunningServer
+from tests.server.sockless import SUBMITS, wavespeed
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytest.importorskip("uvicorn")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from tests.remote.kit import enlarged, make, picture
+from tests.remote.host import enlarged, make, picture
 from upscale_bridge.errors import UpscaleError
 from upscale_bridge.remote import client
 from upscale_bridge.remote.run import ResumeTask

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.fakes.service import FakeService
-from tests.remote.kit import KEY, Remote
+from tests.remote.host import KEY, Remote
 from tests.vendors import environment
 
 

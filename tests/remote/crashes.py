@@ -13,7 +13,7 @@ from tests.fakes import faults
 from tests.fakes.faults import Fault
 from tests.fakes.service import FakeService
 from tests.remote.child import Children
-from tests.remote.kit import KEY
+from tests.remote.host import KEY
 from tests.vendors import environment
 
 COMMANDS = ("novita", "wavespeed", "photio")

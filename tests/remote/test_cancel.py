@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.fakes import faults
-from tests.remote.kit import (
+from tests.remote.host import (
     EACH,
     TASKS,
     Watch,

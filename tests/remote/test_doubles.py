@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes import faults
-from tests.remote.kit import EACH, TASK, TASKS, check_delivered
+from tests.remote.host import EACH, TASK, TASKS, check_delivered
 from upscale_bridge.errors import AmbiguousSubmitError, ProviderError, TaskFailedError
 
 

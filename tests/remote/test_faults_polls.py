@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes import faults
-from tests.remote.kit import (
+from tests.remote.host import (
     PASSING,
     POLLED,
     SILENT,

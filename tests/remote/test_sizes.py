@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from tests.fakes import faults
-from tests.remote.kit import ALL, EACH, KINDS, POLLED, PROFILES, Watch, enlarged, make, picture
+from tests.remote.host import ALL, EACH, KINDS, POLLED, PROFILES, Watch, enlarged, make, picture
 from upscale_bridge.errors import BadReplyError, InvalidInputError
 from upscale_bridge.remote import encoding
 

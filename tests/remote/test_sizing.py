@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.remote.kit import ALL, KINDS
+from tests.remote.host import ALL, KINDS
 from upscale_bridge.contract.sizing import reaching
 from upscale_bridge.errors import InvalidInputError
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.remote.kit import KEY
+from tests.remote.host import KEY
 from upscale_bridge.contract.http import Reply
 from upscale_bridge.errors import AuthError, MissingKeyError, TransportError
 from upscale_bridge.remote.client import Client

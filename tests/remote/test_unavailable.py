@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.fakes import faults
-from tests.remote.kit import ALL, EACH, ENDED, KINDS, Watch, configure, enlarged, picture
+from tests.remote.host import ALL, EACH, ENDED, KINDS, Watch, configure, enlarged, picture
 from upscale_bridge.errors import (
     AmbiguousSubmitError,
     AuthError,

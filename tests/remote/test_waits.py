@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.fakes import faults
-from tests.remote.kit import (
+from tests.remote.host import (
     EACH,
     POLLED,
     TASK,

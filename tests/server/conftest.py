@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.server.kit import MODEL, Server
+from tests.server.sockless import MODEL, Server
 from upscale_bridge.contract import presets
 from upscale_bridge.local.library import SHIPPED_FOLDER
 from upscale_bridge.service import Service

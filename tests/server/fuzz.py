@@ -5,7 +5,7 @@ import json
 
 from hypothesis import strategies as st
 
-from tests.server.kit import SUBMITS, image, uri
+from tests.server.sockless import SUBMITS, image, uri
 
 SMALL = image(4, 4)
 PATHS = [path for path, _ in SUBMITS.values()]

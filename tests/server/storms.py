@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import hypothesis
 
 from tests.server import fuzz
-from tests.server.kit import MODEL, SUBMITS, image, text
+from tests.server.sockless import MODEL, SUBMITS, image, text
 from upscale_bridge.monitor import Monitor
 from upscale_bridge.server import processing
 from upscale_bridge.service import Service

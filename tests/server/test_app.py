@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from tests.server.kit import (
+from tests.server.sockless import (
     BASE,
     PHOTIO,
     SUBMITS,

@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 from PIL import Image
 
-from tests.server.kit import (
+from tests.server.sockless import (
     PHOTIO,
     SUBMITS,
     TO_2K,

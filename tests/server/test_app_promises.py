@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.server.kit import (
+from tests.server.sockless import (
     MODEL,
     SUBMITS,
     V2,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.server.kit import (
+from tests.server.sockless import (
     POLLS,
     SERVED,
     SUBMITS,

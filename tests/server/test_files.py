@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.server.kit import TestClock, job
+from tests.server.sockless import TestClock, job
 from upscale_bridge.errors import SettingsError
 from upscale_bridge.server import worker
 from upscale_bridge.server.files import Files

@@ -10,8 +10,8 @@ import requests
 
 pytest.importorskip("uvicorn")
 
-from tests.server.kit import PHOTIO, V3, WAVESPEED, image, novita, opened, photio, wavespeed
 from tests.server.listener import request, status
+from tests.server.sockless import PHOTIO, V3, WAVESPEED, image, novita, opened, photio, wavespeed
 from upscale_bridge.server import bodies, endpoint, replies
 from upscale_bridge.vendors.wavespeed import server as wavespeed_server
 

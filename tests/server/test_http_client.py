@@ -5,9 +5,9 @@ import torch
 
 pytest.importorskip("uvicorn")
 
-from tests.remote.kit import PROFILES, FakeClock, make, picture
-from tests.server.kit import MODEL, SUBMITS
+from tests.remote.host import PROFILES, FakeClock, make, picture
 from tests.server.listener import Listener
+from tests.server.sockless import MODEL, SUBMITS
 from tests.vendors import environment
 from upscale_bridge import LocalUpscale
 from upscale_bridge.errors import AmbiguousSubmitError, AuthError, QuotaError

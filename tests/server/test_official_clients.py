@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.server.kit import MODEL, image, opened
 from tests.server.running import RunningServer
+from tests.server.sockless import MODEL, image, opened
 from upscale_bridge import LocalUpscale
 from upscale_bridge.images import codecs
 from upscale_bridge.local.library import SHIPPED_FOLDER

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.server.kit import MODEL, image, opened, pixels
+from tests.server.sockless import MODEL, image, opened, pixels
 from upscale_bridge.errors import InvalidInputError, StoppedError
 from upscale_bridge.images import codecs
 from upscale_bridge.images.resample import resize

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.server.kit import TestClock, job
+from tests.server.sockless import TestClock, job
 from upscale_bridge.errors import SettingsError
 from upscale_bridge.server.queue import KeyReusedError, QueueFullError
 from upscale_bridge.server.sqlite_queue import SqliteQueue

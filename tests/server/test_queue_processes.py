@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.kit import job
+from tests.server.sockless import job
 from upscale_bridge.server.sqlite_queue import SqliteQueue
 
 ROOT = Path(__file__).resolve().parents[2]

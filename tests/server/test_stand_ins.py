@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.server.kit import (
+from tests.server.sockless import (
     MODEL,
     POLLS,
     SUBMITS,

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 
-from tests.server.kit import SUBMITS
+from tests.server.sockless import SUBMITS
 
 
 def test_page_allows_its_own_script_and_style_only(server):

@@ -7,7 +7,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.kit import BASE, WAVESPEED, image, refusal, wavespeed
+from tests.server.sockless import BASE, WAVESPEED, image, refusal, wavespeed
 from upscale_bridge.contract.http import Call
 from upscale_bridge.contract.server import PostUpload
 from upscale_bridge.errors import InvalidInputError

@@ -9,7 +9,7 @@ import torch
 
 from tests.vendors import environment
 from tests.webui.host import WebUI
-from tests.webui.kit import Vendor
+from tests.webui.started import Vendor
 from upscale_bridge.local import loader
 
 

@@ -5,8 +5,8 @@ import traceback
 import pytest
 
 from tests.fakes import faults
-from tests.remote.kit import ENDED
-from tests.webui.kit import (
+from tests.remote.host import ENDED
+from tests.webui.started import (
     JOBS,
     KEY,
     KINDS,

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.fakes import faults
-from tests.remote.kit import states
-from tests.webui.kit import BOTH, JOBS, KEY, MODEL, part, photo, title
+from tests.remote.host import states
+from tests.webui.started import BOTH, JOBS, KEY, MODEL, part, photo, title
 from upscale_bridge.local.devices import Memory
 from upscale_bridge.service import Result
 

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from tests.remote.kit import configure
+from tests.remote.host import configure
 from tests.saved_names import read
-from tests.webui.kit import BOTH, KEY, KINDS, MODEL, part, photo, title
+from tests.webui.started import BOTH, KEY, KINDS, MODEL, part, photo, title
 from upscale_bridge.storage.settings import Settings
 
 STORED = read()["webui"]["settings"]

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.webui.kit import BOTH, KEY, KINDS, SENDING, differs, part, photo
+from tests.webui.started import BOTH, KEY, KINDS, SENDING, differs, part, photo
 from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.service import Result
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.saved_names import read
-from tests.webui.kit import BOTH, KEY, MODEL, part
+from tests.webui.started import BOTH, KEY, MODEL, part
 from upscale_bridge.local.library import SHIPPED_FOLDER
 
 NAMES, PATHS = map(list, zip(*read()["webui"]["upscalers"].items(), strict=True))

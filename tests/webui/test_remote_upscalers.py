@@ -3,8 +3,8 @@
 import pytest
 
 from tests.fakes import faults
-from tests.remote.kit import states
-from tests.webui.kit import (
+from tests.remote.host import states
+from tests.webui.started import (
     BOTH,
     KINDS,
     SENDING,

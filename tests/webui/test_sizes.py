@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
-from tests.webui.kit import (
+from tests.webui.started import (
     BOTH,
     MODEL,
     MODES,

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.fakes import faults
-from tests.remote.kit import check_delivered
+from tests.remote.host import check_delivered
 from tests.vendors.wavespeed.profile import PROFILES
 from upscale_bridge.contract.http import Call, answer, post
 from upscale_bridge.contract.server import Poll, ServedTask

@@ -1,4 +1,4 @@
-"""Images, and what tests do with a started WebUI."""
+"""A started WebUI with the vendors' stand-in, images, and what errors tell."""
 
 import importlib
 import logging
@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.fakes import faults
 from tests.fakes.service import FakeService
-from tests.remote.kit import PROFILES, FakeClock
+from tests.remote.host import PROFILES, FakeClock
 from tests.vendors import environment
 from upscale_bridge.remote.client import Client
 from upscale_bridge.vendors import OPERATIONS
