@@ -2,7 +2,7 @@
 
 import ast
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,10 +48,15 @@ MAY_IMPORT = {  # packages and modules of the core, from the inside to the outsi
 }
 
 
-@lru_cache
-def imports(path: Path) -> set[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Return the modules that a file imports at run time; relative ones start with a dot."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     typing_only = {
         id(node)
         for test in ast.walk(tree)
@@ -68,9 +73,10 @@ def imports(path: Path) -> set[str]:
             base = "." * node.level + (node.module or "")
             names = [alias.name for alias in node.names] if not node.module else [""]
             found |= {base + name for name in names}
-    return found
+    return frozenset(found)
 
 
+@cache
 def core_modules() -> list[tuple[str, Path]]:
     return [
         (".".join(path.relative_to(CORE).with_suffix("").parts), path)
@@ -78,24 +84,24 @@ def core_modules() -> list[tuple[str, Path]]:
     ]
 
 
-@pytest.mark.parametrize(("name", "path"), core_modules())
-def test_core_imports_itself_only_relatively(name, path):
-    absolute = {module for module in imports(path) if module.startswith("upscale_bridge")}
-    assert not absolute, f"{name} is imported under two names; use relative imports"
+def test_core_imports_itself_only_relatively():
+    for name, path in core_modules():
+        absolute = {module for module in imports(path) if module.startswith("upscale_bridge")}
+        assert not absolute, f"{name} is imported under two names; use relative imports"
 
 
-@pytest.mark.parametrize(("name", "path"), core_modules())
-def test_each_dependency_has_one_owner(name, path):
-    for module in imports(path):
-        owners = OWNERS.get(module.split(".")[0])
-        if owners is not None:
-            assert name in owners or name.split(".")[0] in owners, f"{name} imports {module}"
+def test_each_dependency_has_one_owner():
+    for name, path in core_modules():
+        for module in imports(path):
+            owners = OWNERS.get(module.split(".")[0])
+            if owners is not None:
+                assert name in owners or name.split(".")[0] in owners, f"{name} imports {module}"
 
 
-@pytest.mark.parametrize(("name", "path"), core_modules())
-def test_core_knows_no_host(name, path):
+def test_core_knows_no_host():
     hosts = {"comfy", "folder_paths", "server", "nodes", "modules", "gradio", "comfy_execution"}
-    assert not {module.split(".")[0] for module in imports(path)} & hosts
+    for name, path in core_modules():
+        assert not {module.split(".")[0] for module in imports(path)} & hosts, name
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
@@ -159,25 +165,25 @@ def test_nodes_reach_the_core_only_relatively():
         assert not {m for m in imports(path) if m.startswith("upscale_bridge")}, path.name
 
 
-@pytest.mark.parametrize("path", sorted(WEBUI.glob("*.py")), ids=lambda path: path.stem)
-def test_webui_adapter_imports_the_core_and_its_host_only(path):
+def test_webui_adapter_imports_the_core_and_its_host_only():
     allowed = {"upscale_bridge", "modules", "gradio", "PIL", "numpy", "torch"}
-    foreign = {m.split(".")[0] for m in imports(path) if not m.startswith(".")}
-    assert foreign - set(sys.stdlib_module_names) <= allowed
-    assert not {m for m in imports(path) if m.startswith("..")}, "the WebUI has no package above it"
+    for path in WEBUI.glob("*.py"):
+        foreign = {m.split(".")[0] for m in imports(path) if not m.startswith(".")}
+        assert foreign - set(sys.stdlib_module_names) <= allowed, path.name
+        above = {m for m in imports(path) if m.startswith("..")}
+        assert not above, f"{path.name}: the WebUI has no package above it"
 
 
-@pytest.mark.parametrize("path", sorted(WEBUI.glob("*.py")), ids=lambda path: path.stem)
-def test_webui_adapter_loads_numpy_and_torch_when_first_needed(path):
+def test_webui_adapter_loads_numpy_and_torch_when_first_needed():
     """The WebUI waits for its extensions at every start."""
-    body = ast.parse(path.read_text(encoding="utf-8")).body
-    names = [
-        name
-        for node in body
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-        for name in [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
-    ]
-    assert not {"torch", "numpy"} & {name.split(".")[0] for name in names}
+    for path in WEBUI.glob("*.py"):
+        names = [
+            name
+            for node in parsed(path).body
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            for name in [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+        ]
+        assert not {"torch", "numpy"} & {name.split(".")[0] for name in names}, path.name
 
 
 def test_core_and_nodes_do_not_know_the_webui_adapter():
@@ -185,9 +191,7 @@ def test_core_and_nodes_do_not_know_the_webui_adapter():
         assert not {m for m in imports(path) if "upscale_bridge_webui" in m}, path.name
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", [*(ROOT / "scripts").glob("*.py")], ids=lambda path: path.stem)
 def test_scripts_of_the_webui_are_thin(path):
     """The WebUI registers every panel class that it finds in them, imported bases included."""
     text = path.read_text(encoding="utf-8")
@@ -216,6 +220,6 @@ def test_no_module_does_work_at_import():
     )
     adapter = [(f"webui {path.stem}", path) for path in WEBUI.glob("*.py")]
     for name, path in core_modules() + adapter:
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in parsed(path).body:
             docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             assert docstring or isinstance(node, allowed), f"{name}:{node.lineno}"
