@@ -155,6 +155,7 @@ EXAMPLES = (
     (extras(upscaling_resize=1.5), (11, 21), (16, 24)),
     (to_size(203, 121, upscaling_crop=False), (101, 60), (200, 120)),
     (to_size(203, 121), (101, 60), (203, 121)),
+    (to_size(20, 30, upscaling_crop=False), (12, 8), (40, 24)),
     (to_size(20, 10, upscaling_crop=False), (40, 40), (16, 16)),
     (to_size(1, 1, upscaling_crop=False), (40, 40), (8, 8)),
     (to_size(1, 1), (40, 40), (1, 1)),

@@ -4,13 +4,11 @@ import base64
 import json
 from io import BytesIO
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from tests.server.sockless import (
-    MODEL,
     SUBMITS,
     V2,
     V3,
@@ -18,7 +16,6 @@ from tests.server.sockless import (
     check,
     image,
     novita,
-    opened,
     text,
     ticket,
     v2,
@@ -27,9 +24,6 @@ from upscale_bridge.contract.http import Reply
 from upscale_bridge.images.codecs import encode
 from upscale_bridge.server import processing
 from upscale_bridge.vendors import NovitaUpscale
-
-RESULT, PROGRESS = "/v3/async/task-result?task_id=", "/v2/progress?task_id="
-PREDICTIONS = "/api/v3/predictions/"
 
 
 @pytest.mark.parametrize("header", ["Bearer {}", "{}", "Bearer  {} "])
@@ -79,25 +73,6 @@ def test_readyz_tells_whether_anyone_works(server):
     assert (reply.status, reply.json()["ready"]) == (503, False)
 
 
-def test_result_is_what_the_local_engine_makes(server, service, tmp_path):
-    from upscale_bridge import LocalUpscale
-    from upscale_bridge.images.codecs import decode, to_uint8
-
-    name = ticket(server.post(V3, novita(factor=4)))
-    server.work()
-    url = server.get(RESULT + name).json()["images"][0]["image_url"]
-    pixels = decode(image()).pixels
-    right = service.run(LocalUpscale(model=MODEL, scale_factor=4), pixels[None]).images[0]
-    assert np.array_equal(np.asarray(opened(server.file(url).body)), to_uint8(right))
-
-
-@pytest.mark.parametrize("format", ["jpeg", "webp", "bmp", "tiff"])
-def test_any_still_image_is_taken(server, format):
-    name = ticket(server.post(V3, novita(image(format=format))))
-    server.work()
-    assert server.get(RESULT + name).json()["task"]["status"] == "TASK_STATUS_SUCCEED"
-
-
 def test_line_breaks_in_base64_are_taken(server):
     buffer = BytesIO()
     Image.new("RGB", (9, 9)).save(buffer, "png")
@@ -113,16 +88,6 @@ def test_submit_whose_result_would_find_no_room_is_refused(tmp_path, service, co
     assert "disk is used up" in check(command, 429, server.post(path, body()))
     assert server.files.size() == 0
     assert server.queue.counts()["queued"] == 0
-
-
-def test_task_that_was_accepted_finds_its_room_whoever_fills_the_disk(tmp_path, service):
-    server = Server(tmp_path, service, most_bytes=500_000)
-    name = ticket(server.post(V3, novita()))
-    while server.post(V3, novita(), key="sk-ben").status == 200:
-        pass
-    assert server.work() > 1
-    assert server.get(RESULT + name).json()["task"]["status"] == "TASK_STATUS_SUCCEED"
-    assert server.queue.counts()["failed"] == 0
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])

@@ -8,12 +8,10 @@ from tests.server.sockless import (
     POLLS,
     SERVED,
     SUBMITS,
-    V2,
     Server,
     check,
     image,
     refusal,
-    v2,
 )
 from upscale_bridge.vendors import server_for
 
@@ -147,25 +145,6 @@ def test_limits_of_a_key_are_for_submits_only(server, command):
     submit(server, command, key=key)
     server.clock.time += 61
     assert "86400 s" in check(command, 429, submit(server, command, key=key))
-
-
-def test_deleting_results_does_not_lift_the_limit(server):
-    key = limit(server, per_day=1)
-    ticket = submit(server, "wavespeed", key=key).json()["data"]["id"]
-    server.work()
-    server.post("/api/v3/predictions/delete", {"ids": [ticket]}, key=key)
-    check("wavespeed", 429, submit(server, "wavespeed", key=key))
-
-
-def test_expiry_of_results_does_not_lift_the_limit(server):
-    from upscale_bridge.server import worker
-
-    key = limit(server, per_day=1)
-    assert server.post(V2, v2(img_expire_ttl=1), key=key).json()["code"] == 0
-    server.work()
-    server.clock.time += 5
-    worker.sweep(server.queue, server.files)
-    check("novita-v2", 429, server.post(V2, v2(), key=key))
 
 
 @pytest.mark.parametrize("command", SUBMITS)

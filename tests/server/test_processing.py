@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from tests.server.sockless import MODEL, image, opened, pixels
@@ -52,21 +51,6 @@ def array(found):
 # --- factors
 
 
-@pytest.mark.parametrize("factor", [1.01, 1.5, 2.0, 2.37, 3.0, 4.0])
-@pytest.mark.parametrize("size", [(12, 8), (7, 13), (1, 1), (1, 9)])
-def test_factor_gives_exact_sizes(service, factor, size):
-    found = made(service, NovitaUpscale(scale_factor=factor, model_name=ULTRA), image(*size))
-    assert found.size == (round(size[0] * factor), round(size[1] * factor))
-
-
-@pytest.mark.parametrize("by", ["2", "4"])
-def test_photio_gives_exact_sizes(service, by):
-    assert made(service, PhotioUpscale(upscale_by=by), image(7, 5)).size == (
-        7 * int(by),
-        5 * int(by),
-    )
-
-
 def test_pixels_are_those_of_the_local_engine(service):
     data = image(12, 8)
     found = made(service, NovitaUpscale(scale_factor=4, model_name=ULTRA), data)
@@ -90,43 +74,7 @@ def test_real_presets():
     assert sizes == [(2048, 1024), (4096, 2048), (8192, 4096)]
 
 
-@pytest.mark.parametrize("size", [(33, 20), (32, 32), (50, 100)])
-def test_preset_never_shrinks(service, small_presets, size):
-    operation = WaveSpeedUpscale(target_resolution="2k")
-    assert made(service, operation, image(*size)).size == size
-
-
-def test_tiny_image_reaches_a_preset(service, small_presets):
-    assert made(service, WaveSpeedUpscale(target_resolution="8k"), image(1, 1)).size == (128, 128)
-
-
 # --- v2, as docs of the WebUI's Extras tab have it
-
-
-@pytest.mark.parametrize(
-    ("size", "factor", "wanted"),
-    [
-        ((61, 50), 2, (120, 96)),
-        ((12, 8), 2, (24, 16)),
-        ((9, 9), 1, (8, 8)),
-        ((11, 21), 1.5, (16, 24)),
-    ],
-)
-def test_v2_sizes_are_multiples_of_8(service, size, factor, wanted):
-    assert made(service, extras(upscaling_resize=factor), image(*size)).size == wanted
-
-
-@pytest.mark.parametrize(
-    ("size", "wanted", "result"),
-    [
-        ((101, 60), (203, 121), (200, 120)),
-        ((12, 8), (20, 30), (40, 24)),
-        ((40, 40), (20, 10), (16, 16)),
-    ],
-)
-def test_v2_without_crop_covers_the_size_but_for_8(service, size, wanted, result):
-    operation = to_size(*wanted, upscaling_crop=False)
-    assert made(service, operation, image(*size)).size == result
 
 
 def test_v2_crop_has_the_black_border_of_the_webui(service):
@@ -323,11 +271,3 @@ def test_stop_is_heard(service):
 
     with pytest.raises(StoppedError):
         processing.carry_out(service, PhotioUpscale(), image(), Stop())
-
-
-def test_pixels_are_not_written_into_the_source(service):
-    before = torch.get_default_dtype()
-    data = image()
-    made(service, extras(), data)
-    assert data == image()
-    assert torch.get_default_dtype() == before
