@@ -243,12 +243,6 @@ def test_folder_that_cannot_be_written_is_a_clear_error(server, tmp_path):
         download(server.url, target, Monitor())
 
 
-def test_redirects_are_followed(server, target):
-    server.mode = "redirect"
-    download(server.url, target, Monitor(), sha256=SHA256)
-    assert target.read_bytes() == CONTENT
-
-
 @pytest.mark.parametrize("mode", ["missing", "broken redirect"])
 def test_secrets_in_addresses_are_not_told(server, target, mode):
     server.mode = mode

@@ -30,22 +30,6 @@ def test_nothing_is_sent_to_this_machine(service):
     assert service.requests == []
 
 
-def test_address_is_asked_for_when_the_connection_stands(service):
-    asked = []
-    with pytest.raises(TransportError):
-        get(f"{service.base_url}/healthz", allowed=asked.append)
-    assert asked == ["127.0.0.1"]
-    assert service.requests == []
-
-
-def test_redirect_is_a_connection_of_its_own(service):
-    service.faults["health"].append(faults.redirect(f"http://localhost:{service.port}/healthz"))
-    calls = iter([True, False])
-    with pytest.raises(TransportError):
-        get(f"{service.base_url}/healthz", allowed=lambda address: next(calls))
-    assert len(service.requests) == 1
-
-
 def test_redirects_have_an_end(service):
     service.faults["health"].extend([faults.redirect()] * 5)
     with pytest.raises(BadReplyError, match="more than 3 times"):
@@ -65,9 +49,3 @@ def test_large_and_missing_files_are_refused(service):
         get(f"{service.base_url}/healthz")
     with pytest.raises(BadReplyError, match="HTTP 404"):
         get(f"{service.base_url}/healthz")
-
-
-def test_proxies_are_not_asked(service, monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    service.faults["health"].append(faults.answer(200, b"a picture"))
-    assert get(f"{service.base_url}/healthz") == b"a picture"

@@ -8,7 +8,7 @@ import pytest
 from tests.fakes import faults
 from tests.fakes.asking import finished
 from tests.fakes.service import TLS, FakeService
-from tests.raw_server import RawServer, answered
+from tests.raw_server import RawServer
 from upscale_bridge.contract.http import Call
 from upscale_bridge.errors import BadReplyError, StoppedError, TransportError
 from upscale_bridge.network.transport import Transport
@@ -139,34 +139,6 @@ def test_cookies_are_not_kept(service):
     assert not any("cookie" in request.headers for request in service.requests)
 
 
-def test_echoed_key_is_scrubbed(service):
-    body, headers = {"message": f"bad key {KEY} or Bearer {KEY}"}, {"X-Echo": KEY}
-    service.faults["health"].append(faults.answer(400, body, headers))
-    reply = send(line_to(service.base_url), HEALTH)
-    assert reply.json() == {"message": "bad key *** or Bearer ***"}
-    assert reply.headers["x-echo"] == "***"
-
-
-# --- the environment
-
-
-def test_proxy_that_refuses_gets_neither_key_nor_image(monkeypatch):
-    with RawServer(answered(b"no", "403 Forbidden")) as proxy:
-        monkeypatch.setenv("https_proxy", proxy.url)
-        with pytest.raises(TransportError) as caught:
-            line = line_to("https://host.example", look_up=lambda host: ["93.184.216.34"])
-            send(line, SUBMIT, once=True)
-        assert not caught.value.sent
-        assert proxy.heads[0].startswith("CONNECT host.example:443 ")
-        assert KEY not in "".join(proxy.heads)
-
-
-def test_certificates_of_the_environment_are_used(encrypted, target):
-    line = line_to(encrypted.base_url)
-    assert send(line, HEALTH).status == 404
-    assert send(line, SUBMIT, once=True).status == 400
-
-
 # --- where results may come from
 
 
@@ -264,18 +236,3 @@ def test_stop_during_the_upload_ends_it_before_anything_was_accepted():
         line = line_to(server.url)
         with pytest.raises(StoppedError):
             send(line, LARGE, once=True, stop=stopping(lambda: server.heads))
-
-
-def test_answer_of_a_paid_call_is_not_lost_to_a_stop(service):
-    line, asked = line_to(service.base_url), []
-    stop = stopping(lambda: service.count("submit") or asked or asked.append(1))
-    assert send(line, SUBMIT, once=True, stop=stop).status == 400
-
-
-def test_stop_during_an_answer_leaves_at_once(service, target):
-    url = finished(service)
-    service.faults["download"].append(faults.drip(pause=0.05, pieces=200))
-    line, came = line_to(service.base_url), []
-    with pytest.raises(StoppedError):
-        fetch(line, url, target, progress=lambda *n: came.append(n), stop=stopping(lambda: came))
-    assert came[0][0] < came[0][1] / 2

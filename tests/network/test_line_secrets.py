@@ -99,11 +99,6 @@ def test_redirects_that_lead_nowhere(tmp_path, to):
         check(lambda: line.fetch(service.base_url + SIGNED, tmp_path / "a", **options))
 
 
-def test_line_itself_shows_nothing():
-    line = line_to("https://api.novita.ai")
-    assert KEY not in repr(line) + repr(vars(line)) + str(line)
-
-
 def test_secret_that_fits_into_no_header_is_not_shown(tmp_path):
     """Keys are checked where they are read; this is the second fence."""
     line = Transport("http://127.0.0.1:1", "Authorization", "Bearer ", Secret("hushhush\r\nX: y"))
