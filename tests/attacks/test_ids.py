@@ -14,7 +14,6 @@ from tests.fakes.answers import Answer
 from tests.fakes.faults import Fault
 from tests.remote.host import POLLED, enlarged, named, picture, rows
 from upscale_bridge.contract.reading import as_id, read_output, spot_id
-from upscale_bridge.contract.tasks import Ticket
 from upscale_bridge.errors import AmbiguousSubmitError, TaskError, TaskLostError
 from upscale_bridge.remote.run import ResumeTask
 from upscale_bridge.storage.settings import home
@@ -245,16 +244,6 @@ def test_id_that_is_a_number_is_its_text(number):
 def test_what_is_no_id(value):
     assert as_id(value) == ""
     assert spot_id(json.dumps({"data": {"id": value}}).encode(), ("data", "id")) == ""
-
-
-def test_task_with_a_number_for_an_id_is_followed(vendor):
-    from upscale_bridge.contract.http import Reply
-    from upscale_bridge.vendors.novita.upscale import NovitaUpscale
-
-    read = NovitaUpscale.wire.read_submit
-    assert read(Reply(200, b'{"task_id": 987654321098765432109}')) == Ticket(
-        "987654321098765432109"
-    )
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,13 @@ import os
 import sqlite3
 import stat
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 import torch
 from PIL import Image
 
 from tests.fakes import faults
-from tests.remote.host import POLLED, enlarged, named, picture
+from tests.remote.host import POLLED, enlarged, picture
 from upscale_bridge.errors import (
     AmbiguousSubmitError,
     BadReplyError,
@@ -286,16 +285,6 @@ def test_file_of_another_format_takes_the_place_of_a_damaged_one(vendor):
     vendor.fake.tasks[0].alter = lambda task, data: (jpeg.getvalue(), "image/jpeg")
     vendor.run("wavespeed", output_format="png")
     assert only_file() == path.with_suffix(".jpg")
-
-
-def test_old_row_with_a_lost_file_names_its_task(vendor):
-    vendor.run("novita")
-    only_file().unlink()
-    vendor.fake.faults["poll"].extend([faults.not_found()] * 3)
-    with pytest.raises(TaskLostError) as caught:
-        vendor.run("novita")
-    assert vendor.rows[0].request.startswith(named(caught.value))
-    assert replace(vendor.rows[0], reason="").state == "running"
 
 
 # --- programs that end between the file and its row

@@ -238,6 +238,26 @@ def test_tar_of_the_oldest_torch_is_refused(tmp_path):
     assert "does not begin like one" in refusal(path)
 
 
+class Hostile:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("extension", ODD)
+def test_code_in_a_plain_pickle_is_not_run_under_any_name(tmp_path, extension):
+    path, trap = tmp_path / f"evil{extension}", tmp_path / "trap"
+    path.write_bytes(pickle.dumps(Hostile(trap)))
+    refusal(path)
+    assert not trap.exists()
+    pickle.loads(path.read_bytes())
+    assert trap.exists(), "it would have worked"
+
+
 NAMES = [
     ("os", "system"),
     ("posix", "system"),
@@ -274,15 +294,16 @@ NAMES = [
 
 @pytest.mark.parametrize("form", ["GLOBAL", "STACK_GLOBAL"])
 @pytest.mark.parametrize(("module", "name"), NAMES, ids=lambda text: ascii(text))
-def test_names_that_no_weights_need_are_refused(tmp_path, good, module, name, form):
+def test_names_that_no_weights_need_are_refused(tmp_path, module, name, form):
     """Wherever they stand, and whether or not they are called."""
     path = tmp_path / "model.pth"
     program = Program().dictionary(params=Program().called(module, name, form))
-    path.write_bytes(program.archive())
-    text = refusal(path)
-    if form == "STACK_GLOBAL":
-        assert "which no weights need; nothing in it was run" in text
-        assert text.isprintable()
+    for data in (program.archive(), program.legacy()):
+        path.write_bytes(data)
+        text = refusal(path)
+        if form == "STACK_GLOBAL":
+            assert "which no weights need; nothing in it was run" in text
+            assert text.isprintable()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Weights files of every kind, good, damaged and hostile."""
 
-import os
-import pickle
 import sys
 import zipfile
 from importlib.machinery import ModuleSpec
@@ -102,48 +100,6 @@ def test_half_weights_are_kept_in_fp32(weights, tmp_path):
     model = load_model(write(halves, tmp_path / "model.safetensors"))
     output = forward(model, torch.rand(1, 3, 8, 8))
     assert output.dtype == torch.float32
-
-
-class Hostile:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = str(path)
-
-    def __reduce__(self):
-        return os.mkdir, (self.path,)
-
-
-def hostile_zip(path, trap):
-    torch.save({"params": {"x": torch.zeros(1)}, "y": Hostile(trap)}, path)
-
-
-def hostile_legacy(path, trap):
-    torch.save(
-        {"params": {"x": torch.zeros(1)}, "y": Hostile(trap)},
-        path,
-        _use_new_zipfile_serialization=False,
-    )
-
-
-def hostile_pickle(path, trap):
-    path.write_bytes(pickle.dumps(Hostile(trap)))
-
-
-@pytest.mark.parametrize("extension", EXTENSIONS)
-@pytest.mark.parametrize("build", [hostile_zip, hostile_legacy, hostile_pickle])
-def test_code_in_a_file_is_not_run(tmp_path, extension, build):
-    path, trap = tmp_path / f"evil{extension}", tmp_path / "trap"
-    build(path, trap)
-    with pytest.raises(UnsupportedModelError) as caught:
-        load_model(path)
-    assert not trap.exists()
-    assert path.name in str(caught.value)
-
-
-def test_the_trap_would_have_worked(tmp_path):
-    pickle.loads(pickle.dumps(Hostile(tmp_path / "trap")))
-    assert (tmp_path / "trap").exists()
 
 
 def truncated(path, weights):
