@@ -410,17 +410,6 @@ def test_error_is_its_class_and_a_sentence(vendors, run, images, fault, kind):
     assert one_sentence(caught.value)
 
 
-def test_failed_task_is_told(vendors, run, images):
-    service = vendors()
-    service.faults["poll"].append(faults.refused("task"))
-    service.faults["submit"].append(faults.drop_answer())
-    with pytest.raises(RuntimeError, match="tasks forget"):
-        run("NovitaUpscale", image=images())
-    with pytest.raises(RuntimeError, match="AmbiguousSubmitError"):
-        run("NovitaUpscale", image=images())
-    assert len(service.tasks) == 1, "what is in doubt is not paid for twice"
-
-
 def test_too_large_an_image_is_refused_before_anything_is_sent(vendors, run):
     service = vendors()
     with pytest.raises(RuntimeError, match="InvalidInputError: The image is 2050 x 4 px"):
@@ -434,13 +423,6 @@ def test_too_large_an_image_is_refused_before_anything_is_sent(vendors, run):
 def test_bad_value_is_named(run, images, name, value):
     with pytest.raises(RuntimeError, match=f"InvalidInputError: {name} must be "):
         run("NovitaUpscale", image=images(), **{name: value})
-
-
-def test_bug_stays_what_it_is(vendors, run, images, part, monkeypatch):
-    vendors()
-    monkeypatch.setattr(part("nodes.host").service(), "run", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        run("NovitaUpscale", image=images())
 
 
 # --- what is shown

@@ -115,12 +115,6 @@ def test_wrong_setting_is_told_by_an_upscaler(webui):
     assert "when_unavailable must be one of" in str(refusal(webui, "tab", title("photio")))
 
 
-@pytest.mark.parametrize("job", ["extras", "Upscale", "Upscale Bridge"])
-def test_these_jobs_are_the_extras_tab(webui, job):
-    with pytest.raises(part("host").UpscaleBridgeError):
-        webui.enlarge(title("novita"), photo(), 2, job)
-
-
 @pytest.mark.parametrize("job", JOBS)
 def test_error_does_not_end_a_generation(vendor, webui, caplog, job):
     service = vendor()
@@ -180,11 +174,3 @@ def test_panel_in_a_generation_tells_its_error_too(webui):
     with pytest.raises(part("host").UpscaleBridgeError):
         webui.panel().process(pp, **values)
     assert pp.info == {}
-
-
-def test_secret_is_not_even_in_the_debug_log(vendor, webui, caplog):
-    caplog.set_level("DEBUG")
-    service = vendor()
-    service.fake.faults["submit"].append(faults.refused("key", f"the key {KEY} is wrong"))
-    refusal(webui, "tab", title("photio"))
-    assert KEY not in caplog.text

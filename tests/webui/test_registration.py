@@ -93,12 +93,6 @@ def test_no_secret_and_no_place_of_this_machine_is_in_an_entry(installed, monkey
     assert [one.data_path for one in ours(installed)] == PATHS
 
 
-def test_remote_services_can_be_left_out(installed):
-    installed.opts.data["upscale_bridge_list_remote"] = False
-    installed.start()
-    assert [one.name for one in ours(installed)] == NAMES[:1]
-
-
 def test_choice_of_list_remote_takes_effect_with_reload(webui):
     webui.opts.set("upscale_bridge_list_remote", False)
     webui.start()

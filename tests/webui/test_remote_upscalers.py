@@ -3,8 +3,7 @@
 import pytest
 
 from tests.fakes import faults
-from tests.remote.host import states
-from tests.webui.started import (
+from tests.webui.kit import (
     BOTH,
     KINDS,
     SENDING,
@@ -67,28 +66,11 @@ def test_shrinking_sends_nothing(vendor, webui, command, scale):
     assert service.fake.requests == []
 
 
-@pytest.mark.parametrize("command", SENDING)
-def test_same_image_again_is_reused(vendor, webui, command):
-    service = vendor()
-    first = webui.enlarge(title(command), photo(), 2, "extras")
-    before = len(service.fake.requests)
-    again = webui.enlarge(title(command), photo(), 2, "extras")
-    assert differs(first, again) == 0
-    assert len(service.fake.requests) == before
-
-
 def test_other_scale_of_the_same_task_is_reused(vendor, webui):
     service = vendor()
     for scale in (2.5, 3, 4, 16):
         webui.enlarge(title("photio"), photo(), scale, "extras")
     assert service.submits() == 1
-
-
-def test_other_image_is_another_task(vendor, webui):
-    service = vendor()
-    for seed in range(3):
-        webui.enlarge(title("novita"), photo(seed=seed), 2, "extras")
-    assert service.submits() == 3
 
 
 def test_batch_in_the_tab_is_one_task_for_each(vendor, webui):
@@ -142,27 +124,11 @@ def test_image_of_any_mode_is_sent(vendor, webui, command, mode):
     assert service.submits() == 1
 
 
-def test_alpha_stays_and_is_enlarged_here(vendor, webui):
-    vendor()
-    image = photo(mode="RGBA")
-    image.putalpha(77)
-    found = webui.enlarge(title("photio"), image, 4, "extras")
-    assert found.getchannel("A").getextrema() == (77, 77)
-
-
 def test_without_a_key_the_setting_runs_it_here(webui):
     webui.opts.set("upscale_bridge_when_unavailable", "run locally")
     image = photo(48, 32)
     found = webui.enlarge(title("photio"), image, 2, "extras")
     assert differs(found, lanczos(image, 2)) > 0.2
-
-
-def test_without_balance_the_setting_runs_it_here(vendor, webui):
-    webui.opts.set("upscale_bridge_when_unavailable", "run locally")
-    service = vendor()
-    service.fake.faults["submit"].append(faults.refused("balance"))
-    assert webui.enlarge(title("photio"), photo(), 2, "extras").size == (48, 32)
-    assert service.fake.tasks == []
 
 
 def test_payment_in_doubt_is_never_followed_by_a_run_here(vendor, webui):
@@ -171,16 +137,6 @@ def test_payment_in_doubt_is_never_followed_by_a_run_here(vendor, webui):
     service.fake.faults["submit"].append(faults.drop_answer())
     with pytest.raises(part("host").UpscaleBridgeError, match="tasks forget"):
         webui.enlarge(title("novita"), photo(), 2, "extras")
-
-
-def test_task_that_a_crashed_run_began_is_joined(vendor, webui):
-    """What was accepted before an interruption is not paid for twice."""
-    service = vendor(states=states("novita", running=3))
-    service.press(webui, "interrupted", "poll")
-    webui.enlarge(title("novita"), photo(), 2, "extras")
-    found = webui.enlarge(title("novita"), photo(), 2, "extras")
-    assert service.submits() == 1
-    assert differs(found, lanczos(photo(), 2)) > 0
 
 
 def test_base_url_of_the_settings_is_where_it_goes(vendor, webui, monkeypatch):

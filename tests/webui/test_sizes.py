@@ -148,11 +148,6 @@ def test_below_a_scale_of_one_it_is_the_hosts_lanczos(webui, runs, scale):
     assert ImageChops.difference(found, lanczos(image, scale)).getbbox() is None
 
 
-def test_scale_of_one_runs_the_model_once(webui, runs):
-    webui.enlarge(MODEL, photo(24, 16), 1)
-    assert [(size, passes) for _, size, passes in runs] == [((24, 16), 1)]
-
-
 @pytest.mark.parametrize(("scale", "passes"), [(2, 1), (4, 1), (9.5, 2), (16, 2)])
 def test_model_runs_no_more_often_than_it_must(webui, runs, scale, passes):
     webui.enlarge(MODEL, photo(20, 12), scale)
@@ -192,13 +187,6 @@ def test_tile_size_is_the_hosts(webui, runs, tile, asked):
         del webui.opts.data["ESRGAN_tile"]
     webui.enlarge(MODEL, photo(24, 16), 2)
     assert runs[0][0].tile_size == asked
-
-
-def test_tiles_do_not_show(webui):
-    image = photo(90, 70)
-    whole = webui.enlarge(MODEL, image, 2)
-    webui.opts.data["ESRGAN_tile"] = 32
-    assert array(ImageChops.difference(webui.enlarge(MODEL, image, 2), whole)).max() <= 1
 
 
 @BOTH

@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.fakes import faults
 from tests.remote.host import states
-from tests.webui.started import (
+from tests.webui.kit import (
     KINDS,
     MODEL,
     SENDING,
@@ -94,23 +93,12 @@ def test_stop_logs_no_error(vendor, webui, caplog):
     assert [line for line in caplog.messages if "rror" in line or "Lanczos" in line] == []
 
 
+@BUTTONS
 @pytest.mark.parametrize("name", [MODEL, title("novita")])
-def test_nothing_begins_after_an_interruption(vendor, webui, monkeypatch, name):
-    service = vendor()
-    monkeypatch.setattr(part("host").service(), "run", lambda *_, **__: pytest.fail("it ran"))
-    webui.state.begin("extras")
-    webui.state.interrupted = True
-    entry = webui.entry(name)
-    found = entry.scaler.upscale(photo(), 2, entry.data_path)
-    assert differs(found, lanczos(photo(), 2)) == 0
-    assert service.fake.requests == []
-
-
-@pytest.mark.parametrize("name", [MODEL, title("novita")])
-def test_nothing_is_sent_after_a_skip(vendor, webui, name):
+def test_nothing_begins_after_a_stop(vendor, webui, button, name):
     service = vendor()
     webui.state.begin("extras")
-    webui.state.skipped = True
+    setattr(webui.state, button, True)
     entry = webui.entry(name)
     found = entry.scaler.upscale(photo(), 2, entry.data_path)
     assert differs(found, lanczos(photo(), 2)) == 0
@@ -158,14 +146,3 @@ def test_skip_goes_on_with_the_next_image(vendor, webui):
     done = webui.extras(*(photo(seed=seed) for seed in range(2)), panel=chosen("novita"))
     assert [one.image.size for one in done] == [(24, 16), (48, 32)]
     assert service.submits() == 2
-
-
-def test_stop_after_a_doubtful_submit_stays_a_doubt(vendor, webui):
-    """What may have been paid for is told by the next run, not forgotten."""
-    service = vendor()
-    service.fake.faults["submit"].append(faults.drop_answer())
-    with pytest.raises(part("host").UpscaleBridgeError, match="tasks forget"):
-        webui.enlarge(title("novita"), photo(), 2, "extras")
-    with pytest.raises(part("host").UpscaleBridgeError, match="tasks forget"):
-        webui.enlarge(title("novita"), photo(), 2, "extras")
-    assert service.submits() == 1
