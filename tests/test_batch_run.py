@@ -113,16 +113,6 @@ def test_exif_is_kept_unless_stripped(run, tmp_path, name, metadata):
         assert image.getexif().get(0x010E) == ("a gradient" if metadata else None)
 
 
-def test_turned_photo_comes_out_upright_once(run, tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # Orientation: turn by 90 degrees
-    picture(tmp_path / "a.jpg", exif=exif)
-    _, target = run("a.jpg")
-    with Image.open(target) as image:
-        assert image.size == (16, 20)
-        assert 0x0112 not in image.getexif()
-
-
 def test_alpha_into_jpeg_is_refused_before_the_computing(tmp_path):
     image = Image.new("RGBA", (9, 9), (1, 2, 3, 255))
     image.putpixel((4, 4), (1, 2, 3, 254))

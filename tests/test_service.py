@@ -56,19 +56,6 @@ def test_run_enlarges_a_batch(local):
     assert result.info["size"] == (16, 12)
 
 
-def test_size_of_the_host_takes_the_place_of_the_exact_one(local):
-    result = local.run(TWICE, images(2), size=(24, 8))
-    assert result.images.shape == (2, 8, 24, 3)
-    assert result.info["size"] == (24, 8)
-    assert result.summary.startswith("8 x 6 -> 24 x 8 with")
-
-
-def test_every_image_of_a_batch_is_treated_alone(local):
-    batch = images(2)
-    alone = [local.run(TWICE, image[None]).images for image in batch]
-    assert torch.allclose(local.run(TWICE, batch).images, torch.cat(alone), atol=1e-5)
-
-
 def test_info_is_plain_json_without_paths(local, models):
     result = local.run(LocalUpscale(model="mine", scale_factor=2), images())
     text = json.dumps(result.info)
