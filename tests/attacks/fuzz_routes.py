@@ -5,6 +5,7 @@ python -m tests.attacks.fuzz_routes       # all cases, about ten seconds
 
 import base64
 import copy
+import http.client
 import json
 import random
 import sys
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from urllib.parse import quote
 
 from tests.server.sockless import BASE, HERE, SUBMITS, Server, image
 from upscale_bridge.contract.http import Call, Reply
@@ -38,6 +40,7 @@ PATHS = (
     *("/api/v3/media/uploads", "/api/v3/media/upload/binary", "/api/v3/webhook/secret"),
     *("/files/{}", "/uploads/{}", "/status", "/", "/healthz", "/v1/{}", "/api/{}", "/{}", "//["),
 )
+OTHER_METHODS = ("DELETE", "PATCH", "OPTIONS", "HEAD")
 HEADERS = {
     "content-type": ("application/json", "application/json; charset=utf-8", "text/plain", "\xff"),
     "authorization": ("Bearer a", "a", "Bearer ", "", "\xff" * 300),
@@ -87,9 +90,22 @@ def call(chance, picture):
     headers = {"host": "127.0.0.1:8190", "content-type": "application/json"}
     for name in chance.sample(sorted(HEADERS), chance.randrange(4)):
         headers[name] = chance.choice(HEADERS[name])
-    method = chance.choice(("GET", "POST", "POST", "POST", "PUT"))
+    method = chance.choice(("GET", "POST", "POST", "POST", "PUT", *OTHER_METHODS))
     data = written(chance, bend(chance, body(picture)))
     return Call(method, path.replace("{}", part), data, headers)
+
+
+def send(port, sent, seconds=60):
+    """Send a call to a listener and return status, headers and body of the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    try:
+        target = quote(sent.url, safe="/?&=%#.~+:[]@")
+        headers = {name: value for name, value in sent.headers.items() if name != "host"}
+        connection.request(sent.method, target, sent.body, headers)
+        reply = connection.getresponse()
+        return reply.status, reply.headers, reply.read()
+    finally:
+        connection.close()
 
 
 def try_call(app, sent):
