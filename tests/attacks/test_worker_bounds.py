@@ -1,7 +1,5 @@
 """What one task may take: its failure is its own, and its worker lives."""
 
-import os
-import signal
 import sys
 import threading
 import time
@@ -9,20 +7,14 @@ import time
 import numpy as np
 import pytest
 
-from tests.server.running import PROCESSES, RunningServer
+from tests.remote.host import wait_until
 from tests.server.sockless import V3, novita, ticket
+from tests.server.running import PROCESSES
 from upscale_bridge.server import bounds, processing, worker, workers
 from upscale_bridge.server.bounds import Bounds, limited_memory
 
 RESULT = "/v3/async/task-result?task_id="
 LINUX = pytest.mark.skipif(not PROCESSES.is_dir(), reason="only Linux has this limit")
-
-
-def wait_for(condition):
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def work(server, bounds):
@@ -107,8 +99,8 @@ def test_worker_that_hangs_is_ended_and_replaced(tmp_path, server, monkeypatch):
     monkeypatch.setattr(workers, "work", hang)
     with workers.Workers(folder, server.queue, ("cpu",), 1 << 30, Bounds(seconds=1.0)) as running:
         first = running._processes[0].pid
-        wait_for(lambda: server.queue.get(name).state == "failed")
-        wait_for(lambda: running._processes[0].pid != first and running.alive())
+        wait_until(lambda: server.queue.get(name).state == "failed")
+        wait_until(lambda: running._processes[0].pid != first and running.alive())
     assert "takes longer than" in server.queue.get(name).reason
 
 
@@ -120,38 +112,3 @@ def hang(folder, device, most_bytes, bounds, hand):
     if job is not None:
         hand.take(job.id)
     time.sleep(3600)
-
-
-# --- signals and the system's own killer
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    with RunningServer(tmp_path_factory.mktemp("signals") / "home") as started:
-        yield started
-
-
-def ignores_hangup(process):
-    """Tell whether a process has come so far that it ignores SIGHUP."""
-    lines = (PROCESSES / str(process) / "status").read_text().splitlines()
-    (mask,) = [line.split()[1] for line in lines if line.startswith("SigIgn:")]
-    return bool(int(mask, 16) & 1 << (signal.SIGHUP - 1))
-
-
-@LINUX
-def test_hangup_ends_nothing(running):
-    workers = running.workers()
-    wait_for(lambda: all(map(ignores_hangup, workers)))
-    for process in (running.process.pid, *workers):
-        os.kill(process, signal.SIGHUP)
-    time.sleep(0.3)
-    assert running.process.poll() is None
-    assert running.workers() == workers
-    assert running.ready()
-
-
-@LINUX
-def test_worker_that_the_system_kills_is_replaced(running):
-    before = running.workers()
-    running.kill_worker()
-    wait_for(lambda: running.workers() - before and running.ready())

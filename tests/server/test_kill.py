@@ -1,7 +1,12 @@
-"""Load, and kill -9 during it, in small; benchmarks/server.py does it in earnest."""
+"""Load, signals, and kill -9 in small; benchmarks/server.py does it in earnest."""
+
+import os
+import signal
+import time
 
 import pytest
 
+from tests.remote.kit import wait_until
 from tests.server import running, storms
 from tests.server.running import RunningServer
 
@@ -26,6 +31,30 @@ def test_load_is_served_in_turn(server, pairs):
     assert report.errors == []
     assert (report.delivered, report.different, report.lost) == (32, 0, 0)
     assert min(report.finished) > 0.6 * max(report.finished), report.finished
+
+
+def ignores_hangup(process):
+    """Tell whether a process has come so far that it ignores SIGHUP."""
+    lines = (running.PROCESSES / str(process) / "status").read_text().splitlines()
+    (mask,) = [line.split()[1] for line in lines if line.startswith("SigIgn:")]
+    return bool(int(mask, 16) & 1 << (signal.SIGHUP - 1))
+
+
+def test_hangup_ends_nothing(server):
+    workers = server.workers()
+    wait_until(lambda: all(map(ignores_hangup, workers)))
+    for process in (server.process.pid, *workers):
+        os.kill(process, signal.SIGHUP)
+    time.sleep(0.3)
+    assert server.process.poll() is None
+    assert server.workers() == workers
+    assert server.ready()
+
+
+def test_worker_that_the_system_kills_is_replaced(server):
+    before = server.workers()
+    server.kill_worker()
+    wait_until(lambda: server.workers() - before and server.ready())
 
 
 def test_nothing_is_lost_when_worker_and_server_are_killed(server, pairs):
