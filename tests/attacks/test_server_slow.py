@@ -11,6 +11,8 @@ import requests
 
 pytest.importorskip("uvicorn")
 
+from tests.remote.host import wait_until
+from tests.server.sockless import V3, WAVESPEED, image, novita, ticket, wavespeed
 from tests.server.listener import request, status
 from tests.server.sockless import V3, WAVESPEED, image, novita, ticket, wavespeed
 from upscale_bridge.server import bodies, endpoint, protocol
@@ -42,13 +44,6 @@ def is_closed(connection):
     return True
 
 
-def until(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 # --- readers that do not read
 
 
@@ -65,7 +60,7 @@ def test_reader_that_reads_nothing_is_cut_off(listen, large_file, monkeypatch):
     listener = listen(works=False)
     with connect(listener, 4096) as connection:
         connection.sendall(request(f"GET {large_file}"))
-        until(lambda: not listener.connections())
+        wait_until(lambda: not listener.connections())
 
 
 def test_reader_that_reads_is_not(listen, large_file, monkeypatch):
@@ -105,12 +100,12 @@ def test_answers_with_whole_images_in_them_lie_on_the_disk(listen, monkeypatch):
     body = wavespeed(image(64, 48), enable_base64_output=True)
     reply = requests.post(listener.url + WAVESPEED, json=body, headers=KEY, timeout=5)
     url = reply.json()["data"]["urls"]["get"]
-    until(lambda: requests.get(url, headers=KEY, timeout=5).json()["data"]["outputs"])
+    wait_until(lambda: requests.get(url, headers=KEY, timeout=5).json()["data"]["outputs"])
     reply = requests.get(url, headers=KEY, timeout=5)
     assert len(reply.content) > 1000
     assert int(reply.headers["content-length"]) == len(reply.content)
     assert requests.head(url, headers=KEY, timeout=5).content == b""
-    until(lambda: not listener.held_bytes())
+    wait_until(lambda: not listener.held_bytes())
 
 
 def test_lookers_at_heads_get_no_body(listen, large_file):
@@ -153,7 +148,7 @@ def test_busy_connections_are_not_ended_for_others(listen, server, monkeypatch):
         held = [stack.enter_context(connect(listener)) for _ in range(2)]
         for connection in held:
             connection.sendall(head + body[:1])
-        until(lambda: sum(one.cycle is not None for one in listener.connections()) == 2)
+        wait_until(lambda: sum(one.cycle is not None for one in listener.connections()) == 2)
         assert status(listener.raw(request("GET /healthz"))) == 503
         for connection in held:
             connection.sendall(body[1:])
@@ -174,11 +169,11 @@ def test_all_bodies_together_are_bounded(listen, monkeypatch):
                 connection = stack.enter_context(connect(listener))
                 auth = f"Authorization: Bearer sk-{key}"
                 connection.sendall(request(f"POST {V3}", auth, *heads, body=b"x" * 89_999))
-            until(lambda wanted=wanted: listener.held_bytes() > wanted)
+            wait_until(lambda wanted=wanted: listener.held_bytes() > wanted)
             answer = listener.raw(request(f"POST {V3}", auth, *heads, body=b"x" * 89_999))
             assert status(answer) == 429
             assert b"retry-after" in answer
-    until(lambda: not listener.held_bytes())
+    wait_until(lambda: not listener.held_bytes())
     assert requests.post(listener.url + V3, json=novita(), headers=KEY, timeout=5).ok
 
 
@@ -223,7 +218,7 @@ def test_slow_addresses_of_one_customer_leave_places_for_others(server):
     ]
     for thread in threads:
         thread.start()
-    until(lambda: len(begun) == 2)
+    wait_until(lambda: len(begun) == 2)
     assert server.post(WAVESPEED, body).status == 429
     release.set()
     assert ticket(server.post(WAVESPEED, body, key="sk-ben"))

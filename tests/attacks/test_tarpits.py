@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.remote.host import wait_until
 from tests.server.sockless import TestClock, job
 from upscale_bridge.server import webhooks
 from upscale_bridge.server.sqlite_queue import SqliteQueue
@@ -47,13 +48,6 @@ def hooks(tmp_path):
     found.release.set()
 
 
-def until(condition):
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def test_tarpits_of_one_customer_do_not_delay_the_events_of_another(hooks, monkeypatch):
     monkeypatch.setattr(webhooks, "_LOOK_SECONDS", 0.01)
     hooks.ended("anna", "https://tarpit.example/", 40)
@@ -61,10 +55,10 @@ def test_tarpits_of_one_customer_do_not_delay_the_events_of_another(hooks, monke
         for _ in range(2):
             assert hooks.waiting.acquire(timeout=5)
         hooks.ended("ben", "https://ben.example/", 10)
-        until(lambda: hooks.sent.count("https://ben.example/") == 10)
+        wait_until(lambda: hooks.sent.count("https://ben.example/") == 10)
         assert hooks.sent.count("https://tarpit.example/") == 2
         hooks.release.set()
-        until(lambda: hooks.sent.count("https://tarpit.example/") == 40)
+        wait_until(lambda: hooks.sent.count("https://tarpit.example/") == 40)
 
 
 def test_no_event_is_sent_twice_while_it_is_on_its_way(hooks, monkeypatch):
@@ -74,7 +68,7 @@ def test_no_event_is_sent_twice_while_it_is_on_its_way(hooks, monkeypatch):
         assert hooks.waiting.acquire(timeout=5)
         assert not hooks.waiting.acquire(timeout=0.2)
         hooks.release.set()
-        until(lambda: not hooks.queue.untold(2))
+        wait_until(lambda: not hooks.queue.untold(2))
     assert len(hooks.sent) == 1
 
 
@@ -84,9 +78,9 @@ def test_address_that_breaks_the_client_does_not_end_the_thread(hooks, monkeypat
     monkeypatch.setattr(webhooks, "_LOOK_SECONDS", 0.01)
     hooks.ended("anna", "http://raises[")
     with hooks.hooks:
-        until(lambda: hooks.sent == ["http://raises["])
+        wait_until(lambda: hooks.sent == ["http://raises["])
         hooks.ended("ben", "https://ben.example/")
-        until(lambda: "https://ben.example/" in hooks.sent)
+        wait_until(lambda: "https://ben.example/" in hooks.sent)
         assert hooks.hooks._thread.is_alive()
     assert "ValueError" in caplog.text
 
@@ -107,7 +101,7 @@ def test_queue_that_fails_for_a_while_does_not_end_the_thread(hooks, monkeypatch
     with hooks.hooks:
         time.sleep(0.05)
         broken.clear()
-        until(lambda: hooks.sent == ["https://anna.example/"])
+        wait_until(lambda: hooks.sent == ["https://anna.example/"])
 
 
 def test_customers_take_turns_when_there_are_more_than_places(hooks):

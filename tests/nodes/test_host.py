@@ -8,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.nodes.conftest import InterruptProcessingException
+
 
 @pytest.fixture
 def host(part, comfy):
@@ -17,17 +19,6 @@ def host(part, comfy):
 @pytest.fixture
 def errors(part):
     return part("upscale_bridge.errors")
-
-
-def interruption(comfy):
-    """Return ComfyUI's class; the stand-in raises it when asked."""
-    comfy.interrupted = True
-    try:
-        comfy.throw_exception_if_processing_interrupted()
-    except Exception as error:
-        return type(error)
-    finally:
-        comfy.interrupted = False
 
 
 def test_progress_rises_to_the_end(upscale, images, comfy):
@@ -90,16 +81,15 @@ def test_previews_are_rare(host, comfy, monkeypatch):
 
 
 def test_cancel_ends_the_run(upscale, images, comfy):
-    stop = interruption(comfy)
     comfy.interrupted = True
-    with pytest.raises(stop):
+    with pytest.raises(InterruptProcessingException):
         upscale(images())
     comfy.interrupted = False
     assert upscale(images())[0].shape == (1, 12, 16, 3), "the engine is free again"
 
 
-def test_stop_becomes_an_interruption(host, errors, comfy):
-    with pytest.raises(interruption(comfy)), host.translated():
+def test_stop_becomes_an_interruption(host, errors):
+    with pytest.raises(InterruptProcessingException), host.translated():
         raise errors.StoppedError
 
 

@@ -12,9 +12,8 @@ import pytest
 import torch
 
 from tests.fakes import faults
-from tests.nodes.conftest import KEY
-from tests.vendors import profiles
-from upscale_bridge.vendors import OPERATIONS
+from tests.nodes.conftest import KEY, InterruptProcessingException
+from tests.remote.host import wait_until
 
 SENDING = [kind.__name__ for kind in OPERATIONS]
 LONG_EDGES = {one.operation.__name__: one.long_edge for one in profiles().values()}
@@ -258,38 +257,20 @@ def rows(part, comfy):
     return lambda: part("nodes.host").service().client.journal.all()
 
 
-def wait_until(condition, seconds=5):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
-async def until(condition, seconds=5):
+async def until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         await asyncio.sleep(0.01)
 
 
-def interruption(comfy):
-    """Return ComfyUI's class; the stand-in raises it when asked."""
-    comfy.interrupted = True
-    try:
-        comfy.throw_exception_if_processing_interrupted()
-    except Exception as error:
-        return type(error)
-    finally:
-        comfy.interrupted = False
-
-
 async def cancelled(comfy, node, ready):
     """Press Cancel as soon as `ready`; return the seconds until the node ends."""
-    stop, task = interruption(comfy), asyncio.create_task(node)
+    task = asyncio.create_task(node)
     await until(ready)
     start = time.monotonic()
     comfy.interrupted = True
-    with pytest.raises(stop):
+    with pytest.raises(InterruptProcessingException):
         await task
     comfy.interrupted = False
     return time.monotonic() - start
@@ -361,9 +342,9 @@ def test_cancel_stops_every_node(vendors, call, images, comfy, mailboxes):
             task.cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
-    stop = interruption(comfy)
     found = asyncio.run(both())
-    assert all(isinstance(error, (stop, asyncio.CancelledError)) for error in found)
+    known = (InterruptProcessingException, asyncio.CancelledError)
+    assert all(isinstance(error, known) for error in found)
     assert all(mailbox.stopped.is_set() for mailbox in mailboxes)
 
 

@@ -209,7 +209,7 @@ def rows(*entries):
     ]
 
 
-def wait_until(condition, seconds=5.0):
+def wait_until(condition, seconds=60.0):
     """Wait for something that another thread does."""
     until = time.monotonic() + seconds
     while not condition():
