@@ -24,7 +24,7 @@ def status(key):
 
 engine, operation = Engine(Memory("cpu")), LocalUpscale()
 model = Library(lambda: []).load(operation.model, Monitor())
-images = torch.rand(int(sys.argv[1]), 256, 256, 3)
+images = torch.rand(int(sys.argv[1]), 160, 160, 3)
 engine.upscale(model, images[:1], operation, Monitor())
 Path("/proc/self/clear_refs").write_text("5")
 before = status("VmRSS")
@@ -48,7 +48,7 @@ def beside_the_result(batch):
     not Path("/proc/self/clear_refs").exists(), reason="needs Linux's high-water mark"
 )
 def test_memory_beside_the_result_does_not_grow_with_the_batch():
-    beside, size = beside_the_result(24)
+    beside, size = beside_the_result(16)
     # What two workers hold comes and goes with the allocator by up to two results of this size;
-    # anything kept for each image would be 24 times its size.
+    # anything kept for each image would be 16 times its size.
     assert beside < 4 * size

@@ -92,7 +92,7 @@ def test_submit_whose_result_would_find_no_room_is_refused(tmp_path, service, co
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
 @pytest.mark.parametrize("format", ["png", "webp", "jpeg"])
-@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 4000), (4000, 1), (300, 200)])
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 900), (900, 1), (90, 60)])
 def test_result_is_never_larger_than_the_room_for_it(mode, format, width, height):
     """Noise cannot be packed."""
     kind = NovitaUpscale(model_name="4x-UltraSharp", scale_factor=2)
