@@ -6,7 +6,7 @@
   of its own before the others begin. All results are compared with what the local engine makes.
 - kill: SIGKILL to the worker, and to the listener, which is then started again, at random moments,
   while four clients keep six tasks each in the queue and repeat calls that break off.
-- noise: requests at random, and submits with something wrong in them (tests/attacks/fuzz_routes.py).
+- noise: requests at random, and submits with something wrong in them (tests/attacks/fuzz_routes).
 
 Clients, listener and engine share this machine's processor. Linux only.
 """
