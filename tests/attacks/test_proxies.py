@@ -73,31 +73,18 @@ def send_all(line, base_url, target):
     return found
 
 
-@pytest.mark.parametrize("variable", VARIABLES)
-def test_this_machine_is_not_asked_through_a_proxy(monkeypatch, proxy, target, variable):
-    monkeypatch.setenv(variable, proxy.url)
-    with FakeService(key=KEY) as service:
-        send_all(line_to(service.base_url), service.base_url, target)
-        assert len(service.requests) == 4
-    assert proxy.heads == []
-
-
-def test_encrypted_service_on_this_machine_is_not_asked_through_a_proxy(monkeypatch, proxy, target):
-    monkeypatch.setenv("https_proxy", proxy.url)
+@pytest.mark.parametrize("tls", [None, TLS], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("variable", [*VARIABLES, "of the operating system"])
+def test_this_machine_is_not_asked_through_a_proxy(monkeypatch, proxy, target, variable, tls):
+    """requests takes those of the system from the registry, or from macOS, through urllib."""
+    if variable in VARIABLES:
+        monkeypatch.setenv(variable, proxy.url)
+    else:
+        found = {"http": proxy.url, "https": proxy.url}
+        monkeypatch.setattr("requests.utils.getproxies", lambda: found)
+        monkeypatch.setattr("requests.utils.proxy_bypass", lambda host: False)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(TLS[0]))
-    with FakeService(key=KEY, tls=TLS) as service:
-        send_all(line_to(service.base_url), service.base_url, target)
-        assert len(service.requests) == 4
-    assert proxy.heads == []
-
-
-def test_proxies_of_the_operating_system_are_not_asked_either(monkeypatch, proxy, target):
-    """requests takes them from the registry, or from macOS, through urllib."""
-    monkeypatch.setattr(
-        "requests.utils.getproxies", lambda: {"http": proxy.url, "https": proxy.url}
-    )
-    monkeypatch.setattr("requests.utils.proxy_bypass", lambda host: False)
-    with FakeService(key=KEY) as service:
+    with FakeService(key=KEY, tls=tls) as service:
         send_all(line_to(service.base_url), service.base_url, target)
         assert len(service.requests) == 4
     assert proxy.heads == []

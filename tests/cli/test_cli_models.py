@@ -146,15 +146,6 @@ def test_command_without_a_verb_is_explained(run):
     assert "COMMAND" in err
 
 
-def test_own_folder_is_where_the_variable_says(run, tmp_path, monkeypatch):
-    monkeypatch.setenv("UPSCALE_BRIDGE_HOME", str(tmp_path / "elsewhere"))
-    target = tmp_path / "elsewhere" / "models" / "mine.safetensors"
-    target.parent.mkdir(parents=True)
-    shutil.copy(SHIPPED, target)
-    _, out, _ = run("models", "list", "--json")
-    assert str(target) in {row["path"] for row in json.loads(out)}
-
-
 def test_version_of_the_module_run_by_python():
     command = [sys.executable, "-m", "upscale_bridge", "--version"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

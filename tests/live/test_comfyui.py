@@ -234,18 +234,6 @@ def test_alpha_comes_out_as_alpha(comfyui):
     assert abs(mask.getpixel((40, 24))[0] + image.getpixel((40, 24))[3] - 255) <= 1
 
 
-def test_mask_is_enlarged_beside_the_image(comfyui):
-    prompt = {
-        "load": LOAD,
-        "mask": node("ImageToMask", image=["load", 0], channel="red"),
-        "upscale": upscale(["load", 0], mask=["mask", 0]),
-        "show": node("MaskToImage", mask=["upscale", 1]),
-        "save": node("SaveImage", images=["show", 0], filename_prefix="mask"),
-    }
-    (mask,) = pictures(comfyui, run(comfyui, prompt))
-    assert mask.size == (80, 48)
-
-
 def test_wrong_model_is_named_in_an_execution_error(comfyui):
     prompt = {"load": LOAD, "upscale": upscale(["load", 0], model="nowhere"), "save": SAVE}
     status = run(comfyui, prompt)["status"]
@@ -267,10 +255,3 @@ def test_connected_model_of_the_hosts_loader_runs(comfyui):
     }
     (image,) = pictures(comfyui, run(comfyui, prompt))
     assert image.size == (80, 48)
-
-
-def test_help_of_the_node_is_served(comfyui):
-    url = f"{comfyui.url}/extensions/upscale-bridge/docs/{NODE}/en.md"
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        text = answer.read().decode()
-    assert text == (ROOT / "web" / "docs" / NODE / "en.md").read_text(encoding="utf-8")

@@ -258,7 +258,7 @@ def test_example_runs(server, service, path):
     assert len(service.tasks) - before == ("ResumeUpscaleTask" not in classes)
 
 
-@pytest.mark.parametrize("class_id", ["NovitaUpscale", "ResumeUpscaleTask"])
+@pytest.mark.parametrize("class_id", ["LocalESRGANUpscale", "NovitaUpscale", "ResumeUpscaleTask"])
 def test_help_of_the_node_is_served(server, class_id):
     url = f"{server.url}/extensions/upscale-bridge/docs/{class_id}/en.md"
     with urllib.request.urlopen(url, timeout=30) as answer:

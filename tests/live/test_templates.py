@@ -18,8 +18,8 @@ from PIL import Image
 pytest.importorskip("playwright.sync_api")
 
 from tests.live.checkpoint import make
+from tests.live.pages import WORKFLOWS, browser, finish, load, page, pytestmark, set_widget
 from tests.live.test_comfyui import COMFYUI, PYTHON, pictures
-from tests.live.test_page import WORKFLOWS, browser, load, page, pytestmark, set_widget
 from tests.live.test_remote_nodes import NEWER, Server
 
 __all__ = ["browser", "page", "pytestmark"]  # fixtures and marks of the neighbour
@@ -149,13 +149,6 @@ def overlapping(page):
         for one, other in combinations(page.evaluate(RECTANGLES), 2)
         if one[1] < other[3] and other[1] < one[3] and one[2] < other[4] and other[2] < one[4]
     ]
-
-
-def finish(comfyui, page):
-    """Run what the page shows, by its own button's function; return the entry in the history."""
-    with page.expect_response(lambda answer: answer.url.endswith("/prompt")) as sent:
-        page.evaluate("app.queuePrompt(0, 1)")
-    return comfyui.end(sent.value.json()["prompt_id"])
 
 
 def test_some_templates_run_without_a_service():

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -172,6 +173,26 @@ def comfy(part, monkeypatch, tmp_path):
     yield host
     for function in kept:
         function.cache_clear()
+
+
+@pytest.fixture
+def web(part, comfy, monkeypatch):
+    """A thin stand-in for the package of ComfyUI's server, which need not be installed."""
+
+    def answer(body=None, *, status=200, headers=None, content_type="", **_):
+        return SimpleNamespace(body=body, status=status, headers=headers or {}, kind=content_type)
+
+    module = ModuleType("aiohttp.web")
+    module.json_response = lambda body, **more: answer(json.dumps(body), **more)
+    module.Response = answer
+    module.FileResponse = lambda path, headers: answer(path.read_bytes(), headers=headers)
+    package = ModuleType("aiohttp")
+    package.web = module
+    monkeypatch.setitem(sys.modules, "aiohttp", package)
+    monkeypatch.setitem(sys.modules, "aiohttp.web", module)
+    part("nodes.task_routes")._listen.cache_clear()
+    yield module
+    part("nodes.task_routes")._listen.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,9 @@ import asyncio
 import io
 import json
 import shutil
-import sys
 import threading
 from itertools import pairwise
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,26 +15,6 @@ from PIL import Image
 from tests.nodes.conftest import KEY, ROOT
 
 WAIT_SECONDS = 20
-
-
-@pytest.fixture
-def web(part, comfy, monkeypatch):
-    """A thin stand-in for the server's package."""
-
-    def answer(body=None, *, status=200, headers=None, content_type="", **_):
-        return SimpleNamespace(body=body, status=status, headers=headers or {}, kind=content_type)
-
-    module = ModuleType("aiohttp.web")
-    module.json_response = lambda body, **more: answer(json.dumps(body), **more)
-    module.Response = answer
-    module.FileResponse = lambda path, headers: answer(path.read_bytes(), headers=headers)
-    package = ModuleType("aiohttp")
-    package.web = module
-    monkeypatch.setitem(sys.modules, "aiohttp", package)
-    monkeypatch.setitem(sys.modules, "aiohttp.web", module)
-    part("nodes.task_routes")._listen.cache_clear()
-    yield module
-    part("nodes.task_routes")._listen.cache_clear()
 
 
 @pytest.fixture

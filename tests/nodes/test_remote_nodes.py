@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import threading
 import time
 from itertools import pairwise
 from types import SimpleNamespace
@@ -53,15 +52,6 @@ def test_image_comes_back_enlarged(vendors, run, images, name):
     assert info["size"] == list(size)
     assert [task["how"] for task in info["tasks"]] == ["new"]
     assert len(service.tasks) == 1
-
-
-def test_batch_keeps_its_order(vendors, run):
-    vendors()
-    shades = torch.linspace(0.1, 0.9, 5)
-    image, _, info = run("NovitaUpscale", image=shades[:, None, None, None].expand(5, 6, 8, 3))
-    assert image.shape == (5, 12, 16, 3)
-    assert torch.allclose(image.mean((1, 2, 3)), shades, atol=0.01)
-    assert len(json.loads(info)["tasks"]) == 5
 
 
 def test_single_image_without_a_batch(vendors, run, images):
@@ -140,17 +130,6 @@ def test_mask_input_wins_over_alpha(vendors, run, images):
     assert torch.allclose(mask, torch.full((1, 12, 16), 0.25), atol=1e-6)
 
 
-def test_same_again_is_reused(vendors, run, images):
-    service = vendors()
-    first, _, _ = run("WaveSpeedUpscale", image=images())
-    again, _, info = run("WaveSpeedUpscale", image=images())
-    assert torch.equal(first, again)
-    assert json.loads(info)["tasks"][0]["how"] == "reused"
-    assert len(service.tasks) == 1
-    run("WaveSpeedUpscale", image=images(), attempt=2)
-    assert len(service.tasks) == 2
-
-
 def test_task_is_fetched_by_its_id(vendors, run, images):
     service = vendors()
     image, _, info = run("NovitaUpscale", image=images())
@@ -205,18 +184,6 @@ def test_two_nodes_overlap(vendors, call, images, name):
     asyncio.run(both())
     assert time.monotonic() - start < 1.9
     assert service.most_unfinished == 2
-
-
-def test_same_node_twice_pays_once(vendors, call, images):
-    service = vendors(seconds=0.5)
-
-    async def both():
-        calls = [call("NovitaUpscale", image=images()) for _ in range(2)]
-        return [json.loads(info) for _, _, info in await asyncio.gather(*calls)]
-
-    infos = asyncio.run(both())
-    assert sorted(info["tasks"][0]["how"] for info in infos) == ["joined", "new"]
-    assert len(service.tasks) == 1
 
 
 def test_node_that_blocks_the_loop_does_not_stop_the_work(vendors, call, images):
@@ -285,22 +252,6 @@ def test_cancel_is_answered_at_once_and_resumed(vendors, call, run, images, comf
     image, _, info = run("NovitaUpscale", image=images())
     assert image.shape == (1, 12, 16, 3)
     assert json.loads(info)["tasks"][0]["how"] == "resumed"
-    assert len(service.tasks) == 1
-
-
-def test_cancel_in_the_middle_of_the_submit_loses_nothing(
-    vendors, call, run, images, comfy, rows, mailboxes
-):
-    service, release = vendors(), threading.Event()
-    service.faults["submit"].append(faults.stall(release, silent=True))
-    node = call("NovitaUpscale", image=images())
-    assert asyncio.run(cancelled(comfy, node, lambda: service.tasks)) < 1
-    (row,) = rows()
-    assert (row.state, row.ticket) == ("submitting", "")
-    release.set()  # the thread goes on: the answer with the ticket is read
-    wait_until(lambda: rows()[0].ticket == service.tasks[0].id)
-    wait_until(lambda: not rows()[0].owner)
-    assert json.loads(run("NovitaUpscale", image=images())[2])["tasks"][0]["how"] == "resumed"
     assert len(service.tasks) == 1
 
 
@@ -389,13 +340,6 @@ def test_error_is_its_class_and_a_sentence(vendors, run, images, fault, kind):
         run("NovitaUpscale", image=images())
     assert type(caught.value) is RuntimeError
     assert one_sentence(caught.value)
-
-
-def test_too_large_an_image_is_refused_before_anything_is_sent(vendors, run):
-    service = vendors()
-    with pytest.raises(RuntimeError, match="InvalidInputError: The image is 2050 x 4 px"):
-        run("NovitaUpscale", image=torch.zeros(1, 4, 2050, 3))
-    assert service.requests == []
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ The server's package need not be installed: a thin stand-in takes the place of i
 import asyncio
 import json
 import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,54 +21,16 @@ class Body:
     """A request's body, which may come in pieces as from a real connection."""
 
     def __init__(self, *parts):
-        self.parts = list(parts)
-
-    def _take(self, count):
-        if not self.parts:
-            return b""
-        part = self.parts.pop(0)
-        if 0 <= count < len(part):
-            self.parts.insert(0, part[count:])
-            return part[:count]
-        return part
-
-    async def read(self, count=-1):
-        """Return at most `count` bytes of what is there, all of it without a count."""
-        if count >= 0:
-            return self._take(count)
-        return b"".join(self._take(-1) for _ in range(len(self.parts)))
-
-    async def readany(self):
-        return self._take(-1)
-
-    async def readexactly(self, count):
-        found = b""
-        while len(found) < count:
-            part = self._take(count - len(found))
-            if not part:
-                raise asyncio.IncompleteReadError(found, count)
-            found += part
-        return found
+        self.parts = parts
 
     async def iter_chunked(self, count):
-        while part := self._take(count):
-            yield part
-
-    async def iter_any(self):
-        while part := self._take(-1):
-            yield part
+        for part in self.parts:
+            for at in range(0, len(part), count):
+                yield part[at : at + count]
 
 
 @pytest.fixture
-def routes(part, comfy, monkeypatch):
-    web = ModuleType("aiohttp.web")
-    web.json_response = lambda body, status=200, headers=None: SimpleNamespace(
-        body=json.dumps(body), status=status, headers=headers or {}
-    )
-    package = ModuleType("aiohttp")
-    package.web = web
-    monkeypatch.setitem(sys.modules, "aiohttp", package)
-    monkeypatch.setitem(sys.modules, "aiohttp.web", web)
+def routes(part, web, monkeypatch):
     for name in NAMES:
         monkeypatch.delenv(f"{name.upper()}_API_KEY", raising=False)
     return part("nodes.key_routes")

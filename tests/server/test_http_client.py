@@ -79,13 +79,6 @@ def test_ways_of_wavespeed(start, changes):
     assert run(start(), "wavespeed", **changes).shape == (1, 19, 32, 3)
 
 
-def test_batch_is_one_job_an_image(start, server):
-    host = start()
-    images = picture(1, 2, 3, size=SIZE)
-    assert host.run(make("novita"), images).images.shape == (3, 24, 40, 3)
-    assert submits(server) == 3
-
-
 class Breaks:
     """Lets the first answers to some paths break off after they were made."""
 

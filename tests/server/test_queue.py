@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from tests.server.sockless import TestClock, job
-from upscale_bridge.errors import SettingsError
 from upscale_bridge.server.queue import KeyReusedError, QueueFullError
 from upscale_bridge.server.sqlite_queue import SqliteQueue
 
@@ -158,20 +157,6 @@ def test_turns_are_those_of_a_plain_count(queue, clock, seed):
             queue.finish(taken, "x")
 
 
-def test_newcomer_comes_before_who_was_served(queue, clock):
-    for _ in range(3):
-        queue.submit(job("anna"))
-    queue.take()
-    clock.time += 1
-    late = queue.submit(job("ben"))
-    assert queue.take().id == late.id
-
-
-def test_jobs_of_one_customer_keep_their_order(queue):
-    jobs = [queue.submit(job()).id for _ in range(10)]  # all at the same time
-    assert [queue.take().id for _ in jobs] == jobs
-
-
 def test_full_queue_refuses_until_one_is_taken(tmp_path):
     queue = SqliteQueue(tmp_path, 2)
     one = queue.submit(job(key="k", digest="d"))
@@ -278,12 +263,6 @@ def test_files_are_for_their_owner_only(queue, tmp_path):
     assert {modes.pop("workers")} == {0o700}
     assert set(modes) >= {"queue.sqlite3", "queue.sqlite3-wal"}
     assert set(modes.values()) == {0o600}
-
-
-def test_damaged_file_is_a_clear_error(queue, tmp_path):
-    (tmp_path / "queue.sqlite3").write_bytes(b"This is no database. " * 300)
-    with pytest.raises(SettingsError, match=r"queue\.sqlite3 cannot be used"):
-        queue.submit(job())
 
 
 def test_stored_job_holds_plain_data(queue):
