@@ -98,18 +98,18 @@ def test_answers_with_whole_images_in_them_lie_on_the_disk(listen, monkeypatch):
     monkeypatch.setattr(bodies, "IN_MEMORY", 1000)
     listener = listen()
     body = wavespeed(image(64, 48), enable_base64_output=True)
-    reply = requests.post(listener.url + WAVESPEED, json=body, headers=KEY, timeout=5)
+    reply = requests.post(listener.url + WAVESPEED, json=body, headers=KEY, timeout=60)
     url = reply.json()["data"]["urls"]["get"]
-    wait_until(lambda: requests.get(url, headers=KEY, timeout=5).json()["data"]["outputs"])
-    reply = requests.get(url, headers=KEY, timeout=5)
+    wait_until(lambda: requests.get(url, headers=KEY, timeout=60).json()["data"]["outputs"])
+    reply = requests.get(url, headers=KEY, timeout=60)
     assert len(reply.content) > 1000
     assert int(reply.headers["content-length"]) == len(reply.content)
-    assert requests.head(url, headers=KEY, timeout=5).content == b""
+    assert requests.head(url, headers=KEY, timeout=60).content == b""
     wait_until(lambda: not listener.held_bytes())
 
 
 def test_lookers_at_heads_get_no_body(listen, large_file):
-    reply = requests.head(listen(works=False).url + large_file, timeout=5)
+    reply = requests.head(listen(works=False).url + large_file, timeout=60)
     assert (reply.status_code, reply.headers["content-length"]) == (200, str(20 << 20))
 
 
@@ -125,7 +125,7 @@ def test_idle_connections_make_room_for_others(listen, monkeypatch, sent):
         for connection in held:
             connection.sendall(sent)
         for _ in range(10):
-            assert requests.get(listener.url + "/healthz", timeout=5).status_code == 200
+            assert requests.get(listener.url + "/healthz", timeout=60).status_code == 200
         assert is_closed(held[0])  # who has been idle longest goes first
 
 
@@ -135,7 +135,7 @@ def test_kept_connections_make_room_for_others(listen, monkeypatch):
     with contextlib.ExitStack() as stack:
         for _ in range(20):
             session = stack.enter_context(requests.Session())
-            assert session.get(listener.url + "/healthz", timeout=5).status_code == 200
+            assert session.get(listener.url + "/healthz", timeout=60).status_code == 200
         assert len(listener.connections()) <= 6
 
 
@@ -174,14 +174,14 @@ def test_all_bodies_together_are_bounded(listen, monkeypatch):
             assert status(answer) == 429
             assert b"retry-after" in answer
     wait_until(lambda: not listener.held_bytes())
-    assert requests.post(listener.url + V3, json=novita(), headers=KEY, timeout=5).ok
+    assert requests.post(listener.url + V3, json=novita(), headers=KEY, timeout=60).ok
 
 
 def test_large_body_lies_on_the_disk_and_arrives_whole(listen, server, monkeypatch):
     monkeypatch.setattr(bodies, "IN_MEMORY", 1000)
     listener = listen(works=False)
     data = image(100, 80)
-    reply = requests.post(listener.url + V3, json=novita(data), headers=KEY, timeout=5)
+    reply = requests.post(listener.url + V3, json=novita(data), headers=KEY, timeout=60)
     job = server.queue.get(reply.json()["task_id"])
     assert server.files.read(job.source) == data
     folder = server.customers.path.parent / "incoming"
@@ -197,7 +197,7 @@ def test_disk_that_cannot_take_a_body_is_told(listen, monkeypatch):
 
     listener = listen(works=False)
     monkeypatch.setattr(bodies.tempfile, "TemporaryFile", full)
-    reply = requests.post(listener.url + V3, json=novita(image(100, 80)), headers=KEY, timeout=5)
+    reply = requests.post(listener.url + V3, json=novita(image(100, 80)), headers=KEY, timeout=60)
     assert (reply.status_code, reply.json()["message"]) == (507, "The server's disk is full.")
 
 

@@ -180,9 +180,7 @@ def test_two_nodes_overlap(vendors, call, images, name):
     async def both():
         await asyncio.gather(call(name, image=images()), call(name, image=images(), attempt=2))
 
-    start = time.monotonic()
     asyncio.run(both())
-    assert time.monotonic() - start < 1.9
     assert service.most_unfinished == 2
 
 
@@ -192,12 +190,10 @@ def test_node_that_blocks_the_loop_does_not_stop_the_work(vendors, call, images)
     async def beside_a_blocking_node():
         task = asyncio.create_task(call("NovitaUpscale", image=images()))
         await asyncio.sleep(0.05)
-        time.sleep(1.5)  # what a node that is not async does
-        start = time.monotonic()
+        wait_until(lambda: service.count("download"))  # as a node that is not async does
         await task
-        return time.monotonic() - start
 
-    assert asyncio.run(beside_a_blocking_node()) < 0.5
+    asyncio.run(beside_a_blocking_node())
     assert len(service.tasks) == 1
 
 

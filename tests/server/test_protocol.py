@@ -38,7 +38,7 @@ def port(monkeypatch):
 
 
 def connect(port):
-    return socket.create_connection(("127.0.0.1", port), timeout=5)
+    return socket.create_connection(("127.0.0.1", port), timeout=15)
 
 
 def ask(client):
@@ -55,7 +55,7 @@ def test_dripping_head_is_cut_off(port):
         client.sendall(b"GET / HTTP/1.1\r\nHost: a")
         began = time.monotonic()
         assert client.recv(100) == b""
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 10
 
 
 def test_silent_connection_is_cut_off(port):

@@ -15,6 +15,8 @@ from tests.webui.kit import (
 )
 from upscale_bridge.errors import StoppedError
 
+AT_ONCE = 10.0
+"""Seconds, on a machine that is busy with other things; a stalled request hangs for ever."""
 BUTTONS = pytest.mark.parametrize("button", ["interrupted", "skipped"])
 
 
@@ -30,7 +32,7 @@ def test_wait_for_a_service_ends_at_once(vendor, webui, button, job, command):
     service = vendor(states=states(command, running=1000))
     service.press(webui, button, "poll")
     found = webui.enlarge(title(command), photo(), 2, job)
-    assert service.waited() < 1
+    assert service.waited() < AT_ONCE
     assert differs(found, lanczos(photo(), 2)) == 0
 
 
@@ -40,7 +42,7 @@ def test_wait_for_an_answer_to_the_submit_ends_at_once(vendor, webui, button, co
     service = vendor()
     service.press(webui, button, "submit")
     found = webui.enlarge(title(command), photo(), 2, "extras")
-    assert service.waited() < 1
+    assert service.waited() < AT_ONCE
     assert differs(found, lanczos(photo(), 2)) == 0
 
 
@@ -50,7 +52,7 @@ def test_panel_leaves_the_image_alone(vendor, webui, button):
     service.press(webui, button, "poll")
     image = photo()
     (done,) = webui.extras(image, panel=chosen("novita"))
-    assert service.waited() < 1
+    assert service.waited() < AT_ONCE
     assert done.image is image
     assert done.info == {}
 
