@@ -72,9 +72,9 @@ class Listener:
             self.server.work()
 
     def raw(self, *parts, head=b"", close=False):
-        """Send bytes and return all that comes back before the end or a pause of 5 s."""
+        """Send bytes and return all that comes back before the end."""
         found = b""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             for part in parts:
                 connection.sendall(part)
             if close:
