@@ -16,6 +16,7 @@ import warnings
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -481,6 +482,7 @@ def broken():
 KINDS = (pngs, jpegs, webps, tiff_cases, others, noise, broken)
 
 
+@cache
 def cases():
     """Return all cases in an order that mixes them."""
     found = [case for kind in KINDS for case in kind()]

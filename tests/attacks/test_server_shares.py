@@ -88,13 +88,13 @@ def test_parallel_uploads_count_for_the_limits(server):
 
 
 def test_parallel_submits_do_not_overfill_the_disk(tmp_path, service):
-    server = Server(tmp_path, service, most_bytes=400_000)
+    server = Server(tmp_path, service, most_bytes=100_000)
     replies = at_once(20, lambda: server.post(V3, novita()))
     accepted = [reply for reply in replies if reply.status == 200]
     assert 0 < len(accepted) < 20
     assert server.work() == len(accepted)
     assert server.queue.counts()["failed"] == 0
-    assert server.files.size() <= 400_000
+    assert server.files.size() <= 100_000
 
 
 def test_one_key_does_not_fill_the_disk(tmp_path, service):
