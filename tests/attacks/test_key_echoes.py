@@ -198,7 +198,7 @@ def line_to(url):
     return Transport(url, "Authorization", "Bearer ", Secret(PLAIN))
 
 
-OPTIONS = {"stop": lambda: None, "limit": 1 << 20, "read_seconds": 5.0}
+OPTIONS = {"stop": lambda: None, "limit": 1 << 20, "read_seconds": 60.0}
 
 
 def test_key_split_over_chunks_is_hidden():

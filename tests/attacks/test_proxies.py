@@ -53,7 +53,7 @@ def go_on():
     """Do not stop."""
 
 
-OPTIONS = {"stop": go_on, "limit": 1 << 20, "read_seconds": 5.0}
+OPTIONS = {"stop": go_on, "limit": 1 << 20, "read_seconds": 60.0}
 
 
 def nobody(*args, **options):

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="127.0.0.2 is n
 KEY = "sk_aBcDeFgH-0123456789"
 SUBMIT = Call("POST", "/v3/async/upscale", b"an image" * 100)
 GOOD, BAD = "127.0.0.2", "127.0.0.1"
-OPTIONS = {"stop": lambda: None, "limit": 1 << 20, "read_seconds": 5.0}
+OPTIONS = {"stop": lambda: None, "limit": 1 << 20, "read_seconds": 60.0}
 
 
 class Listener:

@@ -148,11 +148,6 @@ def test_nginx_that_adds_no_header_is_known_by_its_version(server):
     assert server.post(WAVESPEED, wavespeed()).status == 200
 
 
-def test_with_a_key_one_may_come_through_a_proxy(server, key):
-    more = {"x-forwarded-for": "1.2.3.4", "host": "upscale.example.com"}
-    assert server.post(WAVESPEED, wavespeed(), key=key, **more).status == 200
-
-
 def test_a_name_besides_the_own_demands_keys_from_the_start(tmp_path):
     from upscale_bridge.errors import SettingsError
     from upscale_bridge.server.http import Options, serve

@@ -43,14 +43,6 @@ def test_one_file_is_enlarged(run):
     assert size("big.png") == (16, 12)
 
 
-def test_folder_is_enlarged_by_the_default_factor(run):
-    assert run("local", "in", "-o", "out")[0] == 0
-    assert {path.name: size(path) for path in Path("out").iterdir()} == {
-        "a.png": (32, 24),
-        "b.jpg": (24, 32),
-    }
-
-
 def test_broken_picture_does_not_stop_the_others(run):
     Path("in/aa.png").write_bytes(b"not a picture")
     Path("in/ab.png").write_bytes(b"")

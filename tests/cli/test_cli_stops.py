@@ -32,9 +32,9 @@ def test_ctrl_c_ends_the_command_with_a_sentence(vendor, tmp_path):  # noqa: F81
         text=True,
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
     )
-    wait_until(lambda: vendor.fake.tasks, 30)
+    wait_until(lambda: vendor.fake.tasks)
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=10)
+    _, said = child.communicate(timeout=60)
     assert child.returncode == 130
     lines = said.strip().splitlines()
     assert lines[0].startswith("StoppedError: ")

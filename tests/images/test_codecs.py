@@ -158,26 +158,20 @@ def test_every_mode_becomes_channels(image, shape):
     assert decoded.pixels.is_contiguous()
 
 
-def test_transparent_palette_becomes_alpha():
-    image = Image.new("P", (2, 1))
-    image.putpalette([10, 20, 30, 200, 100, 50])
-    image.putdata([0, 1])
-    decoded = decode(saved(image, "png", transparency=0))
-    assert levels(decoded).tolist() == [[[10, 20, 30, 0], [200, 100, 50, 255]]]
-
-
-def test_transparent_gray_becomes_alpha():
-    image = Image.new("L", (2, 1))
-    image.putdata([7, 9])
-    decoded = decode(saved(image, "png", transparency=7))
-    assert levels(decoded).tolist() == [[[7, 0], [9, 255]]]
-
-
-def test_transparent_colour_becomes_alpha():
-    image = Image.new("RGB", (2, 1))
-    image.putdata([(1, 2, 3), (4, 5, 6)])
-    decoded = decode(saved(image, "png", transparency=(1, 2, 3)))
-    assert levels(decoded).tolist() == [[[1, 2, 3, 0], [4, 5, 6, 255]]]
+@pytest.mark.parametrize(
+    ("mode", "stored", "key", "seen"),
+    [
+        ("P", [0, 1], 0, [[10, 20, 30, 0], [200, 100, 50, 255]]),
+        ("L", [7, 9], 7, [[7, 0], [9, 255]]),
+        ("RGB", [(1, 2, 3), (4, 5, 6)], (1, 2, 3), [[1, 2, 3, 0], [4, 5, 6, 255]]),
+    ],
+)
+def test_what_is_declared_transparent_becomes_alpha(mode, stored, key, seen):
+    image = Image.new(mode, (2, 1))
+    if mode == "P":
+        image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putdata(stored)
+    assert levels(decode(saved(image, "png", transparency=key))).tolist() == [seen]
 
 
 def test_cmyk_becomes_rgb():

@@ -25,18 +25,11 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+@pytest.mark.parametrize("format", ["png", "tiff"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_deep_png_keeps_all_16_bits(channels):
+def test_deep_formats_keep_all_16_bits(channels, format):
     before = pixels(channels)
-    after = decode(encode(before, "png", bits=16).data)
-    assert after.bits == 16
-    assert torch.equal(levels(after.pixels), levels(before))
-
-
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_deep_tiff_keeps_all_16_bits(channels):
-    before = pixels(channels)
-    after = decode(encode(before, "tiff", bits=16).data)
+    after = decode(encode(before, format, bits=16).data)
     assert after.bits == 16
     assert torch.equal(levels(after.pixels), levels(before))
 

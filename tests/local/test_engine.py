@@ -82,12 +82,13 @@ def test_later_pass_runs_on_the_result_of_the_first(stub, blurred, upscale, pict
     torch.testing.assert_close(result, whole(model, whole(model, images)), atol=1e-5, rtol=0)
 
 
-def test_factor_below_one_runs_no_model(stub, upscale, picture):
-    model = stub(lambda pixels: pytest.fail("the model ran"))
-    images = picture(40, 60)
-    result, report = upscale(model, images, scale_factor=0.5)
-    assert torch.equal(result[0], resize(images[0], 30, 20))
-    assert (report.passes, report.tiles, report.size) == (0, 0, (30, 20))
+@pytest.mark.parametrize("size", [(30, 20), (24, 16)])
+def test_factor_below_one_runs_no_model(engine, stub, picture, size):
+    model, images = stub(lambda pixels: pytest.fail("the model ran")), picture(40, 60)
+    operation = LocalUpscale(scale_factor=0.5)
+    result, report = engine.upscale(model, images, operation, Monitor(), size)
+    assert torch.equal(result[0], resize(images[0], *size))
+    assert (report.passes, report.tiles, report.size) == (0, 0, size)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
@@ -259,11 +260,3 @@ def test_size_beyond_the_factor_is_reached_in_the_same_passes(engine, stub, near
     result, report = engine.upscale(stub(nearest), picture(75, 125), operation, Monitor(), size)
     assert result.shape == (1, size[1], size[0], 3)
     assert report.passes == 2
-
-
-def test_size_without_a_model_is_one_resize(engine, stub, picture):
-    model, images = stub(lambda pixels: pytest.fail("the model ran")), picture(40, 60)
-    operation = LocalUpscale(scale_factor=0.5)
-    result, report = engine.upscale(model, images, operation, Monitor(), (24, 16))
-    assert torch.equal(result[0], resize(images[0], 24, 16))
-    assert report.passes == 0

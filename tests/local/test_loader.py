@@ -146,11 +146,6 @@ def test_weights_of_something_else_are_refused(tmp_path, extension):
         load_model(path)
 
 
-def test_missing_file_is_refused(tmp_path):
-    with pytest.raises(UnsupportedModelError, match=r"gone\.pth"):
-        load_model(tmp_path / "gone.pth")
-
-
 def test_inpainting_is_refused(descriptor):
     spandrel = import_spandrel()
     image = descriptor(lambda pixels: pixels, scale=1)

@@ -101,16 +101,6 @@ def test_step_by_one_who_does_not_own_the_job_has_no_effect(queue, other, step):
     assert queue.get(one.id) == done
 
 
-def test_job_that_was_given_back_belongs_to_who_took_it_then(queue, other):
-    one = queue.submit(job())
-    mine = queue.take()
-    queue.give_back(mine)
-    theirs = other.take()
-    assert not queue.finish(mine, "mine.png")
-    assert other.finish(theirs, "theirs.png")
-    assert queue.get(one.id).result == "theirs.png"
-
-
 def test_removed_job_is_unknown(queue):
     one = queue.submit(job())
     queue.remove(one.id)

@@ -78,12 +78,6 @@ def test_promised_file_is_taken_and_found(server, root):
     assert server.queue.get(reply.json()["data"]["id"]).state == "done"
 
 
-def test_put_needs_no_key_and_a_ticket_does(server):
-    server.customers.add("anna")
-    assert server.post(TICKETS, {}, key="wrong").status == 401
-    assert server.post(FORMS, b"", key="").status == 401
-
-
 def test_file_may_be_put_once(server):
     url, address = promise(server)
     assert put(server, url).status == 200

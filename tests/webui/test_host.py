@@ -1,6 +1,7 @@
 """What the WebUI is told while an image is enlarged, and what is asked of its memory."""
 
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -90,26 +91,17 @@ def test_bar_of_a_generation_is_left_alone(vendor, webui, bar, job, name):
 
 
 @pytest.mark.parametrize("job_no", [0, 1, 3])
-def test_numbers_of_the_host_come_back(webui, job_no):
-    before = at_work(webui, "Upscale", job_no, count=3)
-    upscale(webui, MODEL, photo())
-    assert numbers(webui.state) == before
-
-
-def test_numbers_of_the_host_come_back_after_an_error(vendor, webui):
+@pytest.mark.parametrize("end", ["good", "error", "stop"])
+def test_numbers_of_the_host_come_back(vendor, webui, job_no, end):
     service = vendor()
-    service.fake.faults["submit"].append(faults.refused("balance"))
-    before = at_work(webui)
-    with pytest.raises(part("host").UpscaleBridgeError):
+    if end == "error":
+        service.fake.faults["submit"].append(faults.refused("balance"))
+    if end == "stop":
+        service.press(webui, "skipped", "poll")
+    before = at_work(webui, "extras", job_no, count=3)
+    wrong = pytest.raises(part("host").UpscaleBridgeError) if end == "error" else nullcontext()
+    with wrong:
         upscale(webui, title("novita"), photo())
-    assert numbers(webui.state) == before
-
-
-def test_numbers_of_the_host_come_back_after_a_stop(vendor, webui):
-    service = vendor()
-    service.press(webui, "skipped", "poll")
-    before = at_work(webui)
-    upscale(webui, title("novita"), photo())
     assert numbers(webui.state) == before
 
 

@@ -25,12 +25,6 @@ def test_every_entry_is_listed_once(webui):
 def test_two_reloads_of_the_page_keep_one_of_each(webui):
     webui.start()
     webui.start()
-    assert [one.name for one in ours(webui)] == NAMES
-
-
-@BOTH
-def test_hook_that_fires_again_adds_nothing(webui):
-    webui.before_ui()
     webui.before_ui()
     assert [one.name for one in ours(webui)] == NAMES
 
@@ -76,12 +70,6 @@ def test_files_of_the_hosts_folders_are_listed(installed, tmp_path):
         entry = installed.entry(f"Bridge: {name}")
         assert entry.data_path == f"upscale-bridge/LocalUpscale/{name}"
     assert part("host").model_folders()[0] == named, "downloads go where the user said"
-
-
-def test_models_that_would_be_downloaded_are_not_listed(webui):
-    entries = part("host").service().library.entries()
-    assert any(one.origin == "download" for one in entries)
-    assert [one.name for one in ours(webui)] == NAMES
 
 
 def test_no_secret_and_no_place_of_this_machine_is_in_an_entry(installed, monkeypatch, tmp_path):

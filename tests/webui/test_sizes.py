@@ -148,12 +148,6 @@ def test_below_a_scale_of_one_it_is_the_hosts_lanczos(webui, runs, scale):
     assert ImageChops.difference(found, lanczos(image, scale)).getbbox() is None
 
 
-@pytest.mark.parametrize(("scale", "passes"), [(2, 1), (4, 1), (9.5, 2), (16, 2)])
-def test_model_runs_no_more_often_than_it_must(webui, runs, scale, passes):
-    webui.enlarge(MODEL, photo(20, 12), scale)
-    assert [done for _, _, done in runs] == [passes]
-
-
 @pytest.mark.parametrize("scale", [1, 1.37, 2, 3.3, 9.5])
 def test_result_is_resampled_once(webui, scale):
     """It is exactly the engine's, whose tiles stream into the final size."""
