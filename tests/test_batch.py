@@ -31,26 +31,44 @@ def plan(inputs, out, *, recursive=False, **output):
     return [tuple(p if p == STREAM else p.as_posix() for p in (j.source, j.target)) for j in jobs]
 
 
-def test_single_file_to_a_file(pictures):
-    assert plan(["in/a.png"], "big.webp") == [("in/a.png", "big.webp")]
+PLANS = {
+    "one file to a file": (["in/a.png"], "big.webp", {}, ["big.webp"]),
+    "one file to a folder": (["in/a.png"], "out", {}, ["out/a.png"]),
+    "one file to standard output": (["in/a.png"], STREAM, {}, [STREAM]),
+    "several to what looks like a file": (
+        ["in/a.png", "in/b.JPG"],
+        "big.png",
+        {},
+        ["big.png/a.png", "big.png/b.JPG"],
+    ),
+    "a folder": (["in"], "out", {}, ["out/a.png", "out/b.JPG"]),
+    "a folder with all below": (
+        ["in"],
+        "out",
+        {"recursive": True},
+        ["out/a.png", "out/b.JPG", "out/deep/c.webp", "out/deep/er/d.tif"],
+    ),
+    "a pattern": (["in/deep/*.web?"], "out", {}, ["out/c.webp"]),
+    "a pattern of all levels": (["in/**/*.[tw]*f"], "out", {"recursive": True}, ["out/d.tif"]),
+    "a suffix": (["in/a.png"], "in", {"suffix": "_x4"}, ["in/a_x4.png"]),
+    "standard input": ([STREAM], None, {}, [STREAM]),
+    "standard input to output": ([STREAM], STREAM, {}, [STREAM]),
+    "standard input to a file": ([STREAM], "big.jpg", {}, ["big.jpg"]),
+    "standard input to a folder": ([STREAM], "out", {"format": "webp"}, ["out/stdin.webp"]),
+}
 
 
-def test_single_file_to_a_folder(pictures):
-    assert plan(["in/a.png"], "out") == [("in/a.png", "out/a.png")]
+@pytest.mark.parametrize(("inputs", "out", "options", "targets"), PLANS.values(), ids=PLANS)
+def test_targets(pictures, inputs, out, options, targets):
+    pairs = plan(inputs, out, **options)
+    assert [target for _, target in pairs] == targets
+    if len(pairs) == 1 and "*" not in inputs[0]:
+        assert pairs[0][0] == inputs[0]
 
 
 def test_existing_folder_named_like_a_picture_is_a_folder(pictures):
     Path("album.png").mkdir()
     assert plan(["in/a.png"], "album.png") == [("in/a.png", "album.png/a.png")]
-
-
-def test_several_files_make_a_folder_of_a_file_name(pictures):
-    pairs = plan(["in/a.png", "in/b.JPG"], "big.png")
-    assert [target for _, target in pairs] == ["big.png/a.png", "big.png/b.JPG"]
-
-
-def test_folder_without_recursion_takes_its_own_pictures(pictures):
-    assert plan(["in"], "out") == [("in/a.png", "out/a.png"), ("in/b.JPG", "out/b.JPG")]
 
 
 @pytest.mark.parametrize("name", ["c.jfif", "c.JPE", "c.apng", "c.dib", "c.pnm", "c.avif", "c.gif"])
@@ -86,37 +104,9 @@ def test_pictures_named_one_by_one_are_tried_whatever_they_are(pictures):
     assert plan(["in/c.heic"], "out") == [("in/c.heic", "out/c.png")]
 
 
-def test_folder_with_recursion_keeps_the_tree(pictures):
-    targets = [target for _, target in plan(["in"], "out", recursive=True)]
-    assert targets == ["out/a.png", "out/b.JPG", "out/deep/c.webp", "out/deep/er/d.tif"]
-
-
-def test_pattern_is_expanded_for_shells_that_do_not(pictures):
-    assert plan(["in/deep/*.web?"], "out") == [("in/deep/c.webp", "out/c.webp")]
-
-
-def test_recursive_pattern_reaches_all_levels(pictures):
-    targets = [target for _, target in plan(["in/**/*.[tw]*f"], "out", recursive=True)]
-    assert targets == ["out/d.tif"]
-
-
 def test_file_whose_name_is_a_pattern_is_taken_literally(pictures):
     Path("in/[1].png").touch()
     assert plan(["in/[1].png"], "out") == [("in/[1].png", "out/[1].png")]
-
-
-def test_stream_goes_to_standard_output_by_itself():
-    assert plan([STREAM], None) == [(STREAM, STREAM)]
-    assert plan([STREAM], STREAM) == [(STREAM, STREAM)]
-
-
-def test_stream_into_a_file_or_folder(pictures):
-    assert plan([STREAM], "big.jpg") == [(STREAM, "big.jpg")]
-    assert plan([STREAM], "out", format="webp") == [(STREAM, "out/stdin.webp")]
-
-
-def test_file_to_standard_output(pictures):
-    assert plan(["in/a.png"], STREAM) == [("in/a.png", STREAM)]
 
 
 @pytest.mark.parametrize(
@@ -145,10 +135,6 @@ def test_result_over_its_own_source_is_refused(pictures, out):
     Path("linked").symlink_to("in", target_is_directory=True)
     with pytest.raises(InvalidInputError, match="would replace it"):
         plan(["in/a.png"], out, overwrite=True)
-
-
-def test_suffix_stands_before_the_extension(pictures):
-    assert plan(["in/a.png"], "in", suffix="_x4") == [("in/a.png", "in/a_x4.png")]
 
 
 def test_second_run_does_not_enlarge_results_beside_their_sources(pictures):

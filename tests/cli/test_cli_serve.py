@@ -24,6 +24,13 @@ def test_key_is_shown_once_and_stored_as_a_hash(run):
     assert json.loads(run("server-keys", "--json")[1]) == ["anna"]
 
 
+def test_name_has_one_key(run):
+    run("server-keys", "add", "anna")
+    status, _, err = run("server-keys", "add", "anna")
+    assert status == 2
+    assert "remove it first" in err
+
+
 def test_removed_key_is_worthless(run):
     key = run("server-keys", "add", "anna")[1].strip()
     run("server-keys", "add", "bert")

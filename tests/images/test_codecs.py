@@ -201,6 +201,23 @@ def test_cut_off_files_are_refused(format, share):
     assert str(caught.value).startswith("half.png is ")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # about damaged metadata
+@pytest.mark.parametrize("format", [*MIMES, "gif", "bmp"])
+def test_damaged_files_are_decoded_or_refused(format):
+    random = np.random.default_rng(0)
+    image = from_array(to_uint8(pixels(3, height=24, width=24)))
+    data = np.frombuffer(saved(image, format, icc_profile=ICC, exif=Image.Exif()), np.uint8)
+    for _ in range(50):
+        damaged = data.copy()
+        where = random.integers(0, min(400, len(data)), 4)
+        damaged[where] = random.integers(0, 256, 4)
+        try:
+            decoded = decode(damaged.tobytes())
+        except InvalidInputError:
+            continue
+        assert decoded.pixels.dim() == 3
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

@@ -135,6 +135,12 @@ def test_an_open_page_gets_two_frames_to_compare(video_node, comfy, source):
     assert {told["before"]["type"], told["after"]["type"]} == {"temp"}
 
 
+def test_errors_are_one_sentence(video_node, tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    with pytest.raises(RuntimeError, match="InvalidInputError: The video cannot be read"):
+        video_node.upscale(video=VideoFromFile(str(tmp_path / "a.mp4")), **VALUES)
+
+
 def test_a_temporary_folder_that_cannot_be_made_is_told(video_node, comfy, source):
     (comfy.user / "temp").write_text("in the way")
     with pytest.raises(RuntimeError, match=r"SettingsError: Cannot make .*; free some space"):
