@@ -12,7 +12,6 @@ import requests
 pytest.importorskip("uvicorn")
 
 from tests.remote.host import wait_until
-from tests.server.sockless import V3, WAVESPEED, image, novita, ticket, wavespeed
 from tests.server.listener import request, status
 from tests.server.sockless import V3, WAVESPEED, image, novita, ticket, wavespeed
 from upscale_bridge.server import bodies, endpoint, protocol

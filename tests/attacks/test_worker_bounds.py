@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.remote.host import wait_until
-from tests.server.sockless import V3, novita, ticket
 from tests.server.running import PROCESSES
+from tests.server.sockless import V3, novita, ticket
 from upscale_bridge.server import bounds, processing, worker, workers
 from upscale_bridge.server.bounds import Bounds, limited_memory
 

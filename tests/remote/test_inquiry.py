@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.fakes import faults
-from tests.remote.kit import KEY, Watch, check_delivered, enlarged, picture
+from tests.remote.host import KEY, Watch, check_delivered, enlarged, picture
 from upscale_bridge.errors import AmbiguousSubmitError, StoppedError
 
 

@@ -4,7 +4,7 @@ import json
 import random
 
 from tests.attacks import fuzz_routes
-from tests.server.kit import image
+from tests.server.sockless import image
 from upscale_bridge.server.http import METHODS
 
 CASES = 400

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.remote.kit import wait_until
+from tests.remote.host import wait_until
 from tests.server import running, storms
 from tests.server.running import RunningServer
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.server.kit import V3, WAVESPEED, image, novita, opened, refusal, wavespeed
+from tests.server.sockless import V3, WAVESPEED, image, novita, opened, refusal, wavespeed
 from upscale_bridge.vendors.wavespeed.upscale import MODELS
 
 HISTORY = "/api/v3/predictions"

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes import faults
-from tests.webui.kit import (
+from tests.webui.started import (
     BOTH,
     KINDS,
     SENDING,

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.remote.host import states
-from tests.webui.kit import (
+from tests.webui.started import (
     KINDS,
     MODEL,
     SENDING,
