@@ -7,18 +7,18 @@ POST /upscale_bridge/advice    {"node": "NovitaUpscale", "values": {...}, "size"
 
 from __future__ import annotations
 
+from ..upscale_bridge.contract.http import Json
 from ..upscale_bridge.errors import InvalidInputError
-from ..upscale_bridge.local.operation import LocalUpscale, LocalUpscaleVideo
 from ..upscale_bridge.params import Operation
 from ..upscale_bridge.preflight import advise
-from ..upscale_bridge.vendors import OPERATIONS
-from . import host
-from .http import PREFIX, Handler, Json, telling
+from . import host, remote
+from .http import PREFIX, Handler, telling
+from .local import LocalESRGANUpscale
+from .video import LocalESRGANUpscaleVideo
 
 KINDS: dict[str, type[Operation]] = {
-    "LocalESRGANUpscale": LocalUpscale,
-    "LocalESRGANUpscaleVideo": LocalUpscaleVideo,
-    **{kind.__name__: kind for kind in OPERATIONS},
+    node.__name__: node.OPERATION
+    for node in (LocalESRGANUpscale, LocalESRGANUpscaleVideo, *remote.NODES)
 }
 
 

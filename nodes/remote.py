@@ -1,4 +1,4 @@
-"""The nodes of remote services; they upscale while other nodes run."""
+"""The nodes of remote services, one for each operation; they upscale while other nodes run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..upscale_bridge import vendors
 from ..upscale_bridge.contract.operation import RemoteOperation
 from ..upscale_bridge.remote.run import ResumeTask
+from ..upscale_bridge.vendors import OPERATIONS
 from . import host, images, results
 from .inputs import widgets
 
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
 
 class RemoteUpscale:
-    """What all remote nodes share; each names its operation."""
+    """What the nodes of all remote operations share."""
 
     OPERATION: ClassVar[type[RemoteOperation]]
+    DESCRIPTION: ClassVar[str | None]
+    DEPRECATED: ClassVar[bool]
+    SEARCH_ALIASES: ClassVar[list[str]]
     CATEGORY = "Upscale Bridge"
     FUNCTION = "upscale"
     RETURN_TYPES = ("IMAGE", "MASK", "STRING")
@@ -77,34 +80,13 @@ def _fitter(operation: RemoteOperation, pixels: Tensor) -> Callable[[Tensor, Siz
     return lambda mask, result: fit_layer(operation, mask, size, result)
 
 
-class NovitaUpscale(RemoteUpscale):
-    """Novita Upscale."""
-
-    OPERATION = vendors.NovitaUpscale
-
-
-class NovitaUpscaleToResolution(RemoteUpscale):
-    """Novita Upscale to Resolution."""
-
-    OPERATION = vendors.NovitaUpscaleToResolution
+def node_of(operation: type[RemoteOperation]) -> type[RemoteUpscale]:
+    """Return the node of an operation; its id, which workflows save, is the operation's name."""
+    body = {"__doc__": f"{operation.title}.", "OPERATION": operation}
+    return type(operation.__name__, (RemoteUpscale,), body)
 
 
-class NovitaUpscaleV2(RemoteUpscale):
-    """Novita Upscale V2."""
-
-    OPERATION = vendors.NovitaUpscaleV2
-
-
-class PhotioUpscale(RemoteUpscale):
-    """Photio Upscale."""
-
-    OPERATION = vendors.PhotioUpscale
-
-
-class WaveSpeedUpscale(RemoteUpscale):
-    """WaveSpeed Upscale."""
-
-    OPERATION = vendors.WaveSpeedUpscale
+NODES = tuple(map(node_of, OPERATIONS))
 
 
 class ResumeUpscaleTask:

@@ -3,7 +3,8 @@
     from upscale_bridge import LocalUpscale, run
     result = run(LocalUpscale(scale_factor=2), images)   # images: [batch, height, width, channels]
 
-Nothing heavy is imported until an operation runs.
+`upscale_bridge.vendors` has the operations of all vendors; those that are named here as well are
+the first ones'. Nothing heavy is imported until an operation runs.
 """
 
 from .errors import UpscaleError

@@ -13,6 +13,8 @@ import torch
 from tests.fakes import faults
 from tests.nodes.conftest import KEY, InterruptProcessingException
 from tests.remote.host import wait_until
+from tests.vendors import profiles
+from upscale_bridge.vendors import OPERATIONS
 
 SENDING = [kind.__name__ for kind in OPERATIONS]
 LONG_EDGES = {one.operation.__name__: one.long_edge for one in profiles().values()}
