@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upscale_bridge.errors import InvalidInputError
-from upscale_bridge.local.operation import LocalUpscale
+from upscale_bridge.local.operation import LocalUpscale, LocalUpscaleVideo
 from upscale_bridge.params import Operation, Param, param
+from upscale_bridge.vendors import OPERATIONS, PhotioUpscale
 
 COUNT = Param("count", "int", 3, "A count.", minimum=1, maximum=10)
 RATIO = Param("ratio", "float", 0.5, "A ratio.", minimum=-1.5, maximum=2.0)
@@ -154,3 +155,46 @@ def test_integers_too_large_for_a_float_are_refused_in_one_sentence():
     with pytest.raises(InvalidInputError, match="from 1 to 10") as caught:
         COUNT.check(10**400)
     assert len(str(caught.value)) < 200
+
+
+@dataclass(frozen=True)
+class GrownUpscale(LocalUpscale):
+    """`LocalUpscale` after a release that appended a parameter to it."""
+
+    sharpness: float = param(0.5, "A new one.")
+
+
+@dataclass(frozen=True)
+class GrownUpscaleVideo(LocalUpscaleVideo, GrownUpscale):
+    """Takes its fields from it as `LocalUpscaleVideo` does: the new one before `crf`."""
+
+
+@dataclass(frozen=True)
+class GrownPhotio(PhotioUpscale):
+    """A remote operation after a release that appended a parameter to it."""
+
+    order: ClassVar[tuple[str, ...]] = tuple(item.name for item in PhotioUpscale.params())
+    sharpness: float = param(0.5, "A new one.")
+
+
+def names(kind):
+    return [item.name for item in kind.params()]
+
+
+def test_a_parameter_more_of_images_does_not_shift_those_of_videos():
+    """Workflows save the values of widgets by their places."""
+    saved = ["model", "scale_factor", "tile_size", "precision", "download", "crf"]
+    fields = [field.name for field in dataclasses.fields(GrownUpscaleVideo)]
+    assert fields.index("sharpness") < fields.index("crf")
+    assert names(LocalUpscaleVideo) == saved
+    assert names(GrownUpscaleVideo) == [*saved, "sharpness"]
+
+
+def test_a_parameter_more_of_a_vendor_does_not_shift_those_of_all_vendors():
+    assert names(GrownPhotio) == [*names(PhotioUpscale), "sharpness"]
+
+
+@pytest.mark.parametrize("kind", [LocalUpscale, LocalUpscaleVideo, *OPERATIONS])
+def test_an_order_names_parameters_that_are_there_each_once(kind):
+    assert len(set(kind.order)) == len(kind.order)
+    assert set(kind.order) <= set(names(kind))

@@ -132,3 +132,13 @@ class Operation(Params):
 
     title: ClassVar[str]
     """What hosts call it."""
+    order: ClassVar[tuple[str, ...]] = ()
+    """Names in the order in which workflows have saved their values, where it is another one than
+    that of the fields; parameters that are not in it follow. It only ever grows at its end."""
+
+    @classmethod
+    def params(cls) -> tuple[Param, ...]:
+        """The parameters in the order in which hosts show, and workflows save, them."""
+        place = {name: index for index, name in enumerate(cls.order)}
+        found = super().params()
+        return tuple(sorted(found, key=lambda item: place.get(item.name, len(place))))

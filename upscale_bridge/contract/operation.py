@@ -58,9 +58,9 @@ class RemoteOperation(SharedParams):
 
     @classmethod
     def params(cls) -> tuple[Param, ...]:
-        """The parameters; those of every remote operation come last."""
-        found = super().params()
-        return tuple(sorted(found, key=lambda item: item.name in SHARED))
+        """The parameters; those of every remote operation come last, unless `order` has them."""
+        last = set(SHARED) - set(cls.order)
+        return tuple(sorted(super().params(), key=lambda item: item.name in last))
 
     @classmethod
     def has_tasks(cls) -> bool:

@@ -70,6 +70,10 @@ class LocalUpscaleVideo(LocalUpscale):
     """Enlarge a video on this machine frame by frame; a long one needs no more memory."""
 
     title: ClassVar[str] = "Local ESRGAN Upscale Video"
+    order: ClassVar[tuple[str, ...]] = (
+        *("model", "scale_factor", "tile_size", "precision", "download", "crf"),
+    )
+    """Its own: a parameter that `LocalUpscale` gets one day comes behind `crf`."""
 
     crf: int = param(
         17,
