@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from upscale_bridge.params import Param, Value
+from upscale_bridge.vendors import VENDORS
 
 _SPELLINGS = {
     "url": "URL",
@@ -16,7 +17,7 @@ _SPELLINGS = {
     "h": "height",
     "gfpgan": "GFPGAN",
     "codeformer": "CodeFormer",
-    "wavespeed": "WaveSpeed",
+    **{vendor.name: vendor.title for vendor in VENDORS},
 }
 _SLIDER_STEPS = 5000  # a slider with more cannot be set by hand
 

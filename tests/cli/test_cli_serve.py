@@ -6,10 +6,12 @@ import sys
 
 import pytest
 
+from upscale_bridge.cli import main
 from upscale_bridge.errors import DownloadError
 from upscale_bridge.local.library import SHIPPED_FOLDER
 from upscale_bridge.server.api_clients import ApiClients
 from upscale_bridge.storage.settings import home
+from upscale_bridge.vendors import ENTRIES
 
 
 def test_key_is_shown_once_and_stored_as_a_hash(run):
@@ -50,6 +52,14 @@ def test_other_addresses_need_keys(run):
     status, _, err = run("serve", "--host", "0.0.0.0", "--port", "0")
     assert status == 3
     assert "server-keys add NAME" in err
+
+
+def test_help_names_every_vendor_whose_api_is_spoken(capsys):
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    titles = [entry.vendor.title for entry in ENTRIES if entry.servers]
+    assert f"clients written for {', '.join(titles[:-1])} and {titles[-1]}." in told
 
 
 @pytest.mark.parametrize("package", ["uvicorn", "starlette", "prometheus_client"])

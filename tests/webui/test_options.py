@@ -9,6 +9,7 @@ from tests.remote.host import configure
 from tests.saved_names import read
 from tests.webui.started import BOTH, KEY, KINDS, MODEL, part, photo, title
 from upscale_bridge.storage.settings import Settings
+from upscale_bridge.vendors import VENDORS
 
 STORED = read()["webui"]["settings"]
 
@@ -27,15 +28,23 @@ def keys_text(webui):
 
 @BOTH
 def test_settings_that_are_stored(webui):
-    assert stored(webui) == STORED
+    before = stored(webui)
+    assert STORED.items() <= before.items()
     webui.start()
-    assert stored(webui) == STORED
+    assert stored(webui) == before
 
 
 def test_section_holds_all_of_them_and_the_text_about_keys(webui):
     labels = {name: one for name, one in webui.opts.data_labels.items() if "bridge" in name}
-    assert list(labels) == ["upscale_bridge_keys", *STORED]
+    assert list(labels) == ["upscale_bridge_keys", *stored(webui)]
+    assert [name for name in labels if name in STORED] == list(STORED)
     assert {one.section for one in labels.values()} == {("upscale_bridge", "Upscale Bridge")}
+
+
+def test_the_address_of_each_vendor_is_called_by_its_title(webui):
+    for vendor in VENDORS:
+        drawn = webui.opts.data_labels[f"upscale_bridge_{vendor.name}_base_url"]
+        assert drawn.label == f"{vendor.title} base URL"
 
 
 def test_every_setting_is_drawn_with_its_help(webui):

@@ -14,6 +14,7 @@ from ..server.bounds import Bounds
 from ..server.processing import missing_models
 from ..service import Service
 from ..storage.settings import home
+from ..vendors import ENTRIES
 from .common import add_common
 from .terminal import Terminal, interruptible, note
 
@@ -25,10 +26,12 @@ _PACKAGES = ("starlette", "uvicorn", "prometheus_client")
 
 def add_commands(commands: Any) -> None:
     """Add `serve` and `server-keys`."""
+    *first, last = (entry.vendor.title for entry in ENTRIES if entry.servers)
+    named = f"{', '.join(first)} and {last}"
     serve = commands.add_parser(
         "serve",
-        help="speak the APIs of Novita, Photio and WaveSpeed, on this machine's GPU",
-        description="Answer the calls of clients written for Novita, Photio and WaveSpeed.",
+        help=f"speak the APIs of {named}, on this machine's GPU",
+        description=f"Answer the calls of clients written for {named}.",
     )
     serve.set_defaults(command=_serve)
     serve.add_argument(
