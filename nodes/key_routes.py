@@ -12,16 +12,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from ..upscale_bridge.contract.http import Json
 from ..upscale_bridge.contract.vendor import Vendor
 from ..upscale_bridge.errors import InvalidInputError, UpscaleError
 from ..upscale_bridge.vendors import VENDORS
 from . import host
-from .http import PREFIX, Handler, Json, answer, is_here, read, telling
+from .http import PREFIX, Handler, answer, is_here, read, telling
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-EVENT = "upscale_bridge.storage.keys"
+EVENT = "upscale_bridge.keys"
 
 
 def describe(*, hints: bool = True) -> Json:

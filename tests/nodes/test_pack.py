@@ -86,6 +86,13 @@ def test_script_of_the_page_cannot_leak(path):
     assert len(text.splitlines()) <= 200
 
 
+def test_the_page_listens_to_the_events_that_are_sent():
+    heard = {name for path in SCRIPTS for name in re.findall(r'listen\("(\w+)"', path.read_text())}
+    sources = [path.read_text("utf-8") for path in (ROOT / "nodes").glob("*.py")]
+    sent = {name for text in sources for name in re.findall(r'\nEVENT = "(.+)"', text)}
+    assert sent == {f"upscale_bridge.{name}" for name in heard}
+
+
 @pytest.mark.parametrize("name", TITLES)
 def test_every_node_explains_itself(pack, comfy, name):
     node = pack.NODE_CLASS_MAPPINGS[name]
