@@ -6,17 +6,16 @@ import { app } from "../../scripts/app.js";
 // @ts-ignore (ComfyUI serves it)
 import { api } from "../../scripts/api.js";
 
+import { comesFrom, folderOf, takesPixels } from "./lib/definitions.js";
 import { later } from "./lib/dom.js";
 import { had, shownBy } from "./lib/history.js";
 import { nodeOf, originOf, sizeOf, source, values } from "./lib/inputs.js";
 import { Panel } from "./lib/panel.js";
 import { ask, history, listen } from "./lib/server.js";
 
-const NODES = new Set([
-  ...["LocalESRGANUpscale", "LocalESRGANUpscaleVideo", "NovitaUpscale", "NovitaUpscaleToResolution"],
-  ...["NovitaUpscaleV2", "PhotioUpscale", "WaveSpeedUpscale"],
-]);
-const RESULT_ONLY = new Set(["ResumeUpscaleTask"]);
+const FOLDER = folderOf(import.meta.url);
+const ours = new Set(); // names of the pack's nodes
+const advised = new Set(); // those of them that can be asked before a run
 const RUNS = 20; // of ComfyUI's history that are searched for a cached result
 const DECIMALS = 3; // of numbers whose step ComfyUI would round
 const LEAST_HEIGHT = 24;
@@ -30,7 +29,7 @@ const openKeys = () => app.extensionManager.command.execute("UpscaleBridge.Keys"
 
 /** @param {any} node @param {Panel} panel */
 async function check(node, panel) {
-  if (!NODES.has(node.comfyClass)) return;
+  if (!advised.has(node.comfyClass)) return;
   const origin = originOf(node);
   watch(origin);
   try {
@@ -139,8 +138,14 @@ app.registerExtension({
       recall(detail.prompt_id),
     );
   },
+  /** @param {any} _ @param {import("./lib/definitions.js").Definition} definition */
+  beforeRegisterNodeDef(_, definition) {
+    if (!comesFrom(definition, FOLDER)) return;
+    ours.add(definition.name);
+    if (takesPixels(definition)) advised.add(definition.name);
+  },
   /** @param {any} node */
   nodeCreated(node) {
-    if (NODES.has(node.comfyClass) || RESULT_ONLY.has(node.comfyClass)) attach(node);
+    if (ours.has(node.comfyClass)) attach(node);
   },
 });

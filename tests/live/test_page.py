@@ -217,3 +217,17 @@ def test_a_page_that_is_opened_later_compares_cached_results_too(page, comfyui, 
         start(later)
         view = comparison(later)
         playwright.expect(view.get_by_role("slider", name="Before and after")).to_be_visible()
+
+
+def test_a_node_that_takes_no_image_is_not_asked_before_a_run(page):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    load(page, "local_upscale")
+    playwright.expect(panel(page)).to_contain_text("The result has")
+    assert "advice" in asked
+    asked.clear()
+    load(page, "resume_upscale_task")
+    set_widget(page, "ResumeUpscaleTask", "task_id", "0123456789ab")
+    page.wait_for_timeout(1500)  # advice waits for a pause in the typing
+    assert "advice" not in asked
+    playwright.expect(page.locator(".upscale-bridge-panel")).to_have_count(1)
