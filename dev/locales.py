@@ -1,10 +1,12 @@
 """Draw the English texts of ComfyUI's page, which the other languages in `locales/` translate.
 
-python dev/locales.py --write
+python dev/locales.py           # all of them, as a translator needs them
+python dev/locales.py --write   # those that ComfyUI needs as files
 
 ComfyUI merges `locales/LANGUAGE/*.json` of every pack into its page's messages. Other languages
 are written by hand, with the same keys; in them only the displayed texts differ, never what a
-workflow saves.
+workflow saves. What a language lacks is shown in English, a node's texts from its definition and
+the page's own from its scripts: so that English needs no file of these, and a new node no language.
 """
 
 from __future__ import annotations
@@ -63,9 +65,9 @@ def said_by_scripts() -> Iterator[str]:
             yield json.loads(text)
 
 
-def said_by_the_core() -> Iterator[str]:
-    """Yield the sentences of all `Text`s."""
-    for path in sorted((ROOT / "upscale_bridge").rglob("*.py")):
+def said_by_the_core(folder: Path = ROOT / "upscale_bridge") -> Iterator[str]:
+    """Yield the sentences of all `Text`s in a folder."""
+    for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Text":
                 yield ast.literal_eval(node.args[0])
@@ -117,10 +119,9 @@ def as_text(content: Json) -> str:
 
 
 if __name__ == "__main__":
-    drawn = files()
     if "--write" in sys.argv:
         ENGLISH.mkdir(parents=True, exist_ok=True)
-        for stem, content in drawn.items():
+        for stem, content in PAGE.items():
             (ENGLISH / f"{stem}.json").write_text(as_text(content), encoding="utf-8")
     else:
-        print(as_text(drawn))
+        print(as_text(files()))

@@ -65,3 +65,42 @@ def test_notes_are_translated_with_what_stands_in_them(page):
     wanted = known["licence {licence}, non-commercial use only"]
     expect(panel(page)).to_contain_text(wanted.format(licence="CC-BY-NC-SA-4.0"))
     expect(panel(page)).to_contain_text("67 Mo")
+
+
+SHOWN = """(() => {
+    const { constructor, title, widgets } = app.graph.nodes.find(
+        (node) => node.comfyClass === "WaveSpeedUpscale"
+    );
+    return [title, constructor.nodeData.description, widgets[0].label || widgets[0].name];
+})()"""
+
+
+def withhold(route):
+    """Answer with the languages as they are when a vendor is new: none has its node."""
+    answer = route.fetch()
+    languages = answer.json()
+    for language in languages.values():
+        language.get("nodeDefs", {}).pop("WaveSpeedUpscale", None)
+    route.fulfill(response=answer, json=languages)
+
+
+@pytest.mark.usefixtures("english_again")
+def test_a_node_that_a_language_lacks_is_english(page):
+    speak(page, "fr")
+    page.route("**/i18n", withhold)
+    page.reload(wait_until="domcontentloaded")
+    page.wait_for_function("window.app?.extensionManager?.command && app.graph?.nodes.length")
+    load(page, "wavespeed_upscale")
+    title, _, widget = page.evaluate(SHOWN)
+    assert (title, widget) == ("WaveSpeed Upscale", "model")
+    expect(panel(page)).not_to_contain_text("The result has")
+    expect(panel(page)).to_contain_text(texts("fr")["The result has {width} × {height} px."][:8])  # noqa: RUF001
+
+
+def test_english_needs_no_file_for_nodes(page):
+    speak(page, "en")
+    load(page, "wavespeed_upscale")
+    title, description, widget = page.evaluate(SHOWN)
+    assert (title, widget) == ("WaveSpeed Upscale", "model")
+    assert description.startswith("Enlarge images to 2k, 4k or 8k")
+    expect(panel(page)).to_contain_text("The result has")
