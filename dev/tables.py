@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -19,7 +20,7 @@ from upscale_bridge.local.operation import LocalUpscaleVideo  # noqa: E402
 from upscale_bridge.params import Operation, Param  # noqa: E402
 from upscale_bridge.remote.run import ResumeTask  # noqa: E402
 from upscale_bridge.storage.settings import Settings  # noqa: E402
-from upscale_bridge.vendors import OPERATIONS  # noqa: E402
+from upscale_bridge.vendors import ENTRIES, OPERATIONS  # noqa: E402
 from upscale_bridge_webui.names import PREFIX  # noqa: E402
 
 NODES: dict[str, type[Operation]] = {
@@ -85,9 +86,58 @@ def settings() -> str:
     return "\n".join(lines)
 
 
+def services() -> str:
+    """Return the table of vendors: where their keys and hosts are set, and what our server has."""
+    lines = [
+        "| service | key from | environment | other host | our server's addresses, results kept |",
+        "|---|---|---|---|---|",
+    ]
+    for entry in ENTRIES:
+        vendor = entry.vendor
+        page = f"[{urlsplit(vendor.key_page).hostname}]({vendor.key_page})"
+        served = (
+            f"`{root}` {_duration(server.lifetime)}"
+            for server in entry.servers
+            for root in server.roots
+        )
+        lines.append(
+            f"| {vendor.title} | {page} | `{vendor.key_variable}` | `{vendor.url_variable}` "
+            f"| {', '.join(served) or 'none'} |"
+        )
+    return "\n".join(lines)
+
+
+def examples() -> str:
+    """Return the links to the workflows of remote operations."""
+    links = [
+        f"[{operation.title.replace(' Upscale', '', 1)}](example_workflows/{workflow(operation)})"
+        for operation in OPERATIONS
+    ]
+    return "One for each service:\n" + ",\n".join(links) + "."
+
+
+def workflow(operation: type[Operation]) -> str:
+    """Return the name of an operation's example."""
+    return operation.title.lower().replace(" ", "_") + ".json"
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size:
+            count = f"{seconds / size:g}"
+            return f"{count} {unit}" if count == "1" else f"{count} {unit}s"
+    return f"{seconds:g} seconds"
+
+
 def fill(text: str) -> str:
     """Return README's text with every marked table drawn anew."""
-    tables = {"parameters": parameters(), "settings": settings(), "models": models()}
+    tables = {
+        "parameters": parameters(),
+        "examples": examples(),
+        "services": services(),
+        "settings": settings(),
+        "models": models(),
+    }
     for name, table in tables.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         head, rest = text.split(begin)

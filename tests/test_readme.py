@@ -30,6 +30,20 @@ def test_tables_are_drawn_from_the_declarations():
     assert tables().fill(README) == README, "run: python dev/tables.py --write"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (45, "45 seconds"),
+        (600, "10 minutes"),
+        (3600, "1 hour"),
+        (5400, "1.5 hours"),
+        (604800, "7 days"),
+    ],
+)
+def test_times_are_told_in_their_largest_unit(seconds, words):
+    assert tables()._duration(seconds) == words
+
+
 def test_every_error_for_users_is_explained():
     bases = {"UpscaleError", "EngineError"}
     wire = {"TransportError"}  # always wrapped into a DownloadError so far

@@ -3,8 +3,9 @@
     from upscale_bridge import LocalUpscale, run
     result = run(LocalUpscale(scale_factor=2), images)   # images: [batch, height, width, channels]
 
-`upscale_bridge.vendors` has the operations of all vendors; those that are named here as well are
-the first ones'. Nothing heavy is imported until an operation runs.
+Operations of vendors that are not named here are imported from their own places, as in
+`from upscale_bridge.vendors.novita import NovitaUpscale`. Nothing heavy is imported until an
+operation runs.
 """
 
 from .errors import UpscaleError

@@ -1,4 +1,8 @@
-"""All vendors: a folder or module each, entered once in `ENTRIES`."""
+"""All vendors: a folder or module each, entered once in `ENTRIES`.
+
+Their operations are imported from their own places, `from upscale_bridge.vendors.NAME import ...`;
+those of the first three stand here as well.
+"""
 
 from ..contract.operation import RemoteOperation
 from ..contract.server import ServerWire
@@ -8,7 +12,12 @@ from .novita import NovitaUpscale, NovitaUpscaleToResolution, NovitaUpscaleV2
 from .photio import PhotioUpscale
 from .wavespeed import WaveSpeedUpscale
 
-ENTRIES = (novita.ENTRY, photio.ENTRY, wavespeed.ENTRY)
+ENTRIES = (
+    novita.ENTRY,
+    photio.ENTRY,
+    wavespeed.ENTRY,
+)
+"""In the order in which hosts show them; each vendor's module or package makes its own."""
 
 VENDORS: tuple[Vendor, ...] = tuple(entry.vendor for entry in ENTRIES)
 OPERATIONS: tuple[type[RemoteOperation], ...] = tuple(
