@@ -7,6 +7,8 @@ POST /upscale_bridge/advice    {"node": "NovitaUpscale", "values": {...}, "size"
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..upscale_bridge.contract.http import Json
 from ..upscale_bridge.errors import InvalidInputError
 from ..upscale_bridge.params import Operation
@@ -16,10 +18,8 @@ from .http import PREFIX, Handler, telling
 from .local import LocalESRGANUpscale
 from .video import LocalESRGANUpscaleVideo
 
-KINDS: dict[str, type[Operation]] = {
-    node.__name__: node.OPERATION
-    for node in (LocalESRGANUpscale, LocalESRGANUpscaleVideo, *remote.NODES)
-}
+_NODES: tuple[Any, ...] = (LocalESRGANUpscale, LocalESRGANUpscaleVideo, *remote.NODES)
+KINDS: dict[str, type[Operation]] = {node.__name__: node.OPERATION for node in _NODES}
 
 
 def advice(body: Json) -> Json:

@@ -91,7 +91,8 @@ def _memory() -> Memory:
 
     class ComfyMemory(Memory):
         def device(self) -> torch.device:
-            return manager.get_torch_device()
+            device: torch.device = manager.get_torch_device()
+            return device
 
         def free_bytes(self, device: torch.device) -> int | None:
             return None if device.type == "cpu" else int(manager.get_free_memory(device))

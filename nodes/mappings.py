@@ -4,11 +4,18 @@ This folder has no `__init__.py`: the WebUI puts it on the path of all extension
 called `nodes` would take the place of another one's, and of ComfyUI's own `nodes`.
 """
 
+from typing import Any
+
 from . import remote, routes
 from .local import LocalESRGANUpscale
 from .video import LocalESRGANUpscaleVideo
 
-NODES = (LocalESRGANUpscale, LocalESRGANUpscaleVideo, *remote.NODES, remote.ResumeUpscaleTask)
+NODES: tuple[Any, ...] = (
+    LocalESRGANUpscale,
+    LocalESRGANUpscaleVideo,
+    *remote.NODES,
+    remote.ResumeUpscaleTask,
+)
 
 NODE_CLASS_MAPPINGS = {node.__name__: node for node in NODES}
 NODE_DISPLAY_NAME_MAPPINGS = {node.__name__: node.OPERATION.title for node in NODES}

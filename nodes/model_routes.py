@@ -14,11 +14,12 @@ import threading
 import time
 from typing import Any
 
+from ..upscale_bridge.contract.http import Json
 from ..upscale_bridge.errors import StoppedError, UpscaleError
 from ..upscale_bridge.local.catalogue import ModelSpec
 from ..upscale_bridge.monitor import Monitor
 from . import host
-from .http import PREFIX, Handler, Json, asking, telling
+from .http import PREFIX, Handler, asking, telling
 
 EVENT = "upscale_bridge.download"
 _NEWS_SECONDS = 0.25

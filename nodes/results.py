@@ -17,7 +17,7 @@ from . import host
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..upscale_bridge.service import Result
+    from ..upscale_bridge.result import Result
 
 log = logging.getLogger("upscale_bridge")
 

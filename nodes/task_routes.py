@@ -20,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..upscale_bridge.contract.http import Json
 from ..upscale_bridge.contract.operation import RemoteOperation
 from ..upscale_bridge.errors import InvalidInputError, UpscaleError
 from ..upscale_bridge.remote.journal import Journal
@@ -27,7 +28,7 @@ from ..upscale_bridge.remote.run import ResumeTask
 from ..upscale_bridge.remote.task import Task
 from ..upscale_bridge.vendors import OPERATIONS
 from . import host
-from .http import PREFIX, Json, answer, asking, telling
+from .http import PREFIX, answer, asking, telling
 
 if TYPE_CHECKING:
     from aiohttp import web

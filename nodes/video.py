@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ..upscale_bridge.service import Result
+    from ..upscale_bridge.result import Result
 
 
 class LocalESRGANUpscaleVideo:

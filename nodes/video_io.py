@@ -247,7 +247,7 @@ def _count(reading: Any) -> int:
     stream = reading.streams.video[0]
     if stream.frames or not (reading.duration and stream.average_rate):
         return int(stream.frames)
-    return round(reading.duration / av.time_base * stream.average_rate)
+    return round(float(reading.duration / av.time_base * stream.average_rate))
 
 
 def _matrix(frame: Any) -> int:
