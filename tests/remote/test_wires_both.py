@@ -198,7 +198,7 @@ def states(served):
         outputs |= st.builds(Output, data=data, flagged=flags)
     percent = st.integers(1, 100) if served.fractions else st.nothing()
     shares = st.none() | percent.map(lambda number: number / 100)
-    done = st.lists(outputs, max_size=3).map(lambda found: Done(tuple(found)))
+    done = st.lists(outputs, max_size=served.results).map(lambda found: Done(tuple(found)))
     return st.just(Queued()) | shares.map(Running) | done | st.text(min_size=1).map(Failed)
 
 

@@ -59,6 +59,8 @@ class Served:
     """Whether the answer to a poll tells how much is done, in whole per cent."""
     flags: bool = False
     """Whether it tells what is not safe for work."""
+    results: int = 3
+    """How many results an answer can tell of, as far as it is tried."""
     inline: bool = False
     """Whether it may hold the result itself."""
 
