@@ -1,6 +1,7 @@
 """A name that leads elsewhere a moment later: what was checked is what is connected to."""
 
 import contextlib
+import re
 import socket
 import ssl
 import sys
@@ -68,6 +69,9 @@ class Listener:
         head = b""
         while b"\r\n\r\n" not in head:
             head += connection.recv(4096)
+        size = re.search(rb"(?i)content-length: (\d+)", head)
+        while size and len(head.partition(b"\r\n\r\n")[2]) < int(size[1]):
+            head += connection.recv(4096)  # what is not read resets the connection
         self.heard[-1] = (address, head.decode("latin-1"))
         body = address.encode()
         lines = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
