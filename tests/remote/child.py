@@ -18,7 +18,7 @@ import torch
 
 from tests.remote.host import enlarged, make, picture
 from upscale_bridge.errors import UpscaleError
-from upscale_bridge.remote import client
+from upscale_bridge.remote import client, inquiry
 from upscale_bridge.remote.run import ResumeTask
 from upscale_bridge.service import Service
 
@@ -66,6 +66,7 @@ def obey(order):
 def serve():
     """Fork a process for each order; tell its number, then how it ended."""
     client._PRIVATE_FIRST_POLL = 0.05
+    inquiry._APART = 3.0  # a minute, in lists that lag by seconds
     torch.set_num_threads(1)
     import requests  # noqa: F401 - imported by the first request otherwise
 

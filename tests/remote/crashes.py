@@ -63,10 +63,17 @@ class Report:
 
 
 class Crashes:
-    """Kills processes and runs their requests again."""
+    """Kills processes and runs their requests again.
+
+    Against a service with a list of tasks nobody is asked: what was accepted is found, and the run
+    after one that finds nothing submits anew. The list lags by up to `longest_lag` seconds.
+    """
+
+    longest_lag = 1.0
 
     def __init__(self, fake, children, home, seed):
         self.fake, self.children, self.home = fake, children, Path(home)
+        self.commands = ("wavespeed",) if fake.history else COMMANDS
         self.random = random.Random(seed)
         self.report = Report()
         self._slow = slow_calls(fake.clock.seconds)
@@ -74,14 +81,15 @@ class Crashes:
 
     def warm_up(self):
         """Learn how long each request takes."""
-        for index, command in enumerate(COMMANDS):
+        for index, command in enumerate(self.commands):
             started = time.monotonic()
             assert self.children.do("run", command, 900_000 + index)["right"]
             self._durations[command] = time.monotonic() - started
 
     def round(self, number):
         """Kill one request, run it again, and do what its error says."""
-        command = COMMANDS[number % len(COMMANDS)]
+        command = self.commands[number % len(self.commands)]
+        self.fake.history_lag = self.random.uniform(0, self.longest_lag)
         self._kill(command, number)
         before = self._before
         found = self.children.do("run", command, number)
@@ -112,6 +120,10 @@ class Crashes:
     def _resolve(self, command, number, text, tasks):
         """Do what the sentence says and return what came of it."""
         self.report.doubts += 1
+        if self.fake.history:
+            assert not tasks, "somebody is asked though the service has accepted"
+            assert "was not accepted. Run again" in text
+            return self.children.do("run", command, number)
         name = re.search(r"forget ([0-9a-f]{12})", text)[1]
         if tasks and "--ticket" in text:
             self.report.found += 1
@@ -127,10 +139,11 @@ class Crashes:
 
 
 @contextmanager
-def crashes(folder, *, idempotent, seed, seconds):
+def crashes(folder, *, idempotent, seed, seconds, history=False):
     """Lend a `Crashes` with a stand-in of its own, whose tasks take so many seconds."""
     home = Path(folder) / "home"
     with FakeService(key=KEY, seconds=seconds, idempotent=idempotent) as fake:
+        fake.history = history
         own = {"UPSCALE_BRIDGE_HOME": str(home), **environment(fake.base_url, KEY)}
         with Children(folder, own) as children:
             made = Crashes(fake, children, home, seed)
