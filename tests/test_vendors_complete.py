@@ -191,7 +191,8 @@ def test_server_takes_its_operations_at_addresses_of_its_own(server):
         assert server_for(kind.__name__) is server
         assert isinstance(server, TaskServerWire) is kind.has_tasks()
     for root in server.roots:
-        assert root.startswith("/") and root.endswith("/")
-        assert server_at(f"{root}upscale") is server
+        assert root.startswith("/")
+        assert server_at(root) is server_at(f"{root.rstrip('/')}/upscale") is server
+        assert server_at(f"{root.rstrip('/')}s") is not server
         assert [other for one in SERVERS for other in one.roots].count(root) == 1
     assert all(f"`{root}` " in README for root in server.roots)

@@ -206,10 +206,15 @@ POLLS = {
 }
 
 
-def check(command, status, reply):
+def refused(command, reply):
+    """Return what `refusal` does, of the operation's own vendor."""
     profile = SERVED[command]
-    found = refusal(reply, profile.served.code, *profile.error_words)
-    assert found[:2] == profile.served.refusals[status]
+    return refusal(reply, profile.served.code, *profile.error_words)
+
+
+def check(command, status, reply):
+    found = refused(command, reply)
+    assert found[:2] == SERVED[command].served.refusals[status]
     assert found[2].endswith(".")
     return found[2]
 

@@ -120,7 +120,8 @@ class ServerWire(ABC):
     """One API."""
 
     roots: ClassVar[tuple[str, ...]]
-    """How its addresses begin; the longest root that fits an address has it."""
+    """How its addresses begin, as whole parts: "/v2/jobs" has "/v2/jobs/7", not "/v2/jobs7". The
+    longest root that fits an address has it."""
     operations: ClassVar[tuple[type[RemoteOperation], ...]]
     """What it takes."""
     lifetime: ClassVar[float]

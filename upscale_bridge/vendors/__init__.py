@@ -33,7 +33,13 @@ def operation_named(name: str) -> type[RemoteOperation]:
 
 def server_at(path: str) -> ServerWire | None:
     """Return the API of our server that an address belongs to."""
-    fitting = [(len(root), one) for one in SERVERS for root in one.roots if path.startswith(root)]
+    below = f"{path}/"
+    fitting = [
+        (len(root), one)
+        for one in SERVERS
+        for root in one.roots
+        if below.startswith(root if root.endswith("/") else f"{root}/")
+    ]
     return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
 
 
