@@ -116,6 +116,20 @@ def test_tasks_behind_many_others_are_found(vendor, monkeypatch):
     assert vendor.fake.count("history") == 3
 
 
+def test_task_whose_image_is_named_otherwise_proves_nothing(vendor, monkeypatch):
+    """Was it ours? Nobody can tell, so nothing is paid again; an older one was not."""
+    vendor.run("wavespeed", **URL)
+    other = vendor.fake.tasks[0]
+    other.url = "https://cdn.example.net/copy-of-something.png"
+    vendor.host.client.journal.forget(vendor.rows[0].request)
+    vendor.fake.faults["submit"].append(faults.reset_before_accept())
+    with pytest.raises(AmbiguousSubmitError, match="Nobody knows"):
+        vendor.run("wavespeed", **URL)
+    other.created -= 3600
+    with pytest.raises(AmbiguousSubmitError, match="was not accepted"):
+        vendor.run("wavespeed", **URL)
+
+
 def test_stop_ends_the_looking_and_the_next_run_goes_on(vendor):
     vendor.fake.faults["submit"].append(LOST)
     vendor.fake.faults["history"].append(faults.stall(silent=True))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from .http import Call, Json, Reply
+
+Likeness = Literal["same", "other", "unclear"]
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,8 @@ class PastTask:
     ticket: str
     inputs: Json
     """What its submit said."""
+    created: float | None = None
+    """When, seconds since 1970 by the service's clock; None when it is not told."""
 
 
 @dataclass(frozen=True)
@@ -42,5 +46,8 @@ class History(ABC):
         """Return a page; raises a `ProviderError`."""
 
     @abstractmethod
-    def is_same(self, paid: Call, task: PastTask) -> bool:
-        """Tell whether a task was made by this submit, or by one that says the same."""
+    def compare(self, paid: Call, task: PastTask) -> Likeness:
+        """Tell whether a task was made by this submit, or by one that says the same.
+
+        unclear: the list tells of the image in words that cannot be compared.
+        """

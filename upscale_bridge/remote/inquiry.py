@@ -1,8 +1,9 @@
 """Looking for a task whose submit was not answered in the list that its service keeps.
 
 What is found is the ticket. What two looks a minute apart do not find was not accepted; the next
-run that a person starts looks a third time and submits it again. A look that proves nothing, since
-another key is set or the list cannot be read to its end, leaves the task in doubt.
+run that a person starts looks a third time and submits it again. A look that proves nothing leaves
+the task in doubt: another key is set, the list cannot be read to its end, or it has a task of that
+time which is not ours for all we know and whose image it names otherwise.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .task import Task
 
 _APART = 60.0  # seconds between two looks; the list may lag behind
 _WINDOW = 86_400.0  # seconds before and after the submit: the clocks may differ
+_NEAR = 900.0  # the same, once the service's clock is known
 _MOST_PAGES = 20
 
 
@@ -65,27 +67,33 @@ def absent(context: Context) -> AmbiguousSubmitError:
 def _search(
     context: Context, history: History, operation: RemoteOperation, paid: Call, submitted: float
 ) -> str | None:
-    since, until = submitted - _WINDOW, submitted + _WINDOW
+    since, until, unclear = submitted - _WINDOW, submitted + _WINDOW, False
     for page in range(1, _MOST_PAGES + 1):
         reply = context.send_patiently(history.ask(operation, since, until, page))
-        if not _is_within(reply, submitted):
+        ahead = _ahead(context, reply)
+        if abs(ahead) > _WINDOW:
             return None
         found = history.read(reply)
         for past in found.tasks:
-            if history.is_same(paid, past) and not context.journal.has_ticket(past.ticket):
+            likeness = history.compare(paid, past)
+            if likeness == "other" or context.journal.has_ticket(past.ticket):
+                continue
+            if likeness == "same":
                 return past.ticket
+            near = past.created is None or past.created > submitted + ahead - _NEAR
+            unclear = unclear or near
         if found.last:
-            return ""
+            return None if unclear else ""
     return None
 
 
-def _is_within(reply: Reply, submitted: float) -> bool:
-    """Tell whether the service's clock, where it shows one, agrees that the submit was lately."""
+def _ahead(context: Context, reply: Reply) -> float:
+    """Return by how many seconds the service's clock is ahead of ours, 0 when it shows none."""
     try:
-        now = parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
+        there = parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
     except (TypeError, ValueError):
-        return True
-    return submitted - _WINDOW < now
+        return 0.0
+    return there - context.clock.now()
 
 
 def _paid_call(context: Context, task: Task) -> tuple[RemoteOperation, Call] | None:

@@ -97,7 +97,9 @@ def history(service, x):
 
 def listed(task):
     image = task.url or "data:image/png;base64," + base64.b64encode(task.image).decode()
-    return {"id": task.id, "status": "processing", "inputs": {"image": image, **task.body}}
+    created = datetime.datetime.fromtimestamp(since_1970(task), datetime.timezone.utc)
+    inputs = {"image": image, **task.body}
+    return {"id": task.id, "status": "done", "inputs": inputs, "created_at": created.isoformat()}
 
 
 def since_1970(task):

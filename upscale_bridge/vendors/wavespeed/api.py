@@ -62,3 +62,12 @@ def read_status(data: Json) -> Status:
 def moment(seconds: float) -> str:
     """Return a time, seconds since 1970, as the API writes it."""
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
+
+
+def read_moment(text: object) -> float | None:
+    """Return a time in seconds since 1970, None for what is none."""
+    try:
+        found = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+        return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, OverflowError):
+        return None

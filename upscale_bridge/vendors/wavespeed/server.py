@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import email.policy
 import math
-from datetime import datetime, timezone
 from email import message_from_bytes
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -32,7 +31,7 @@ from ...contract.server import (
 from ...contract.tasks import Done, Failed, Queued, Running, Status
 from ...errors import InvalidInputError
 from . import offers
-from .api import ROOT, STILL_RUNNING, moment
+from .api import ROOT, STILL_RUNNING, moment, read_moment
 from .history import PATH as LIST
 from .uploads import FORM, TICKETS
 from .upscale import MODELS, WaveSpeedUpscale
@@ -153,25 +152,22 @@ def _read_list(body: Json) -> ListTasks:
     return ListTasks(
         page=min(max(page, 1), _MOST_PAGES),
         size=min(max(size, 1), 100),
-        since=_read_moment(body, "created_after", 0.0),
-        until=_read_moment(body, "created_before", math.inf),
+        since=_moment_of(body, "created_after", 0.0),
+        until=_moment_of(body, "created_before", math.inf),
         write=write,
         parameters={"model": str(model)} if model else {},
         status=status,
     )
 
 
-def _read_moment(body: Json, name: str, default: float) -> float:
+def _moment_of(body: Json, name: str, default: float) -> float:
     text = body.get(name)
     if not text:
         return default
-    try:
-        found = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
-        return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
-    except (ValueError, OverflowError) as error:
-        raise InvalidInputError(
-            name, f"{name} must be a time such as 2026-01-31T12:00:00Z."
-        ) from error
+    found = read_moment(text)
+    if found is None:
+        raise InvalidInputError(name, f"{name} must be a time such as 2026-01-31T12:00:00Z.")
+    return found
 
 
 def _item(task: ServedTask, status: Status) -> Json:
