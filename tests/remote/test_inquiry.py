@@ -130,6 +130,24 @@ def test_task_whose_image_is_named_otherwise_proves_nothing(vendor, monkeypatch)
         vendor.run("wavespeed", **URL)
 
 
+@pytest.mark.parametrize("days", [40, 2, -2, -40])
+@pytest.mark.parametrize("accepted", [True, False])
+def test_clock_that_was_wrong_at_the_submit_pays_nothing_twice(vendor, monkeypatch, days, accepted):
+    right = vendor.clock.now
+    monkeypatch.setattr(vendor.clock, "now", lambda: right() + days * 86_400)
+    vendor.fake.faults["submit"].append(LOST if accepted else faults.reset_before_accept())
+    vendor.fake.faults["history"].extend([faults.answer(500)] * 4)
+    with pytest.raises(AmbiguousSubmitError, match="Nobody knows"):
+        vendor.run("wavespeed")
+    monkeypatch.setattr(vendor.clock, "now", right)
+    if accepted:
+        check_delivered(vendor, "wavespeed")
+    else:
+        with pytest.raises(AmbiguousSubmitError, match="Nobody knows"):
+            vendor.run("wavespeed")
+    assert vendor.submits() == 1
+
+
 def test_stop_ends_the_looking_and_the_next_run_goes_on(vendor):
     vendor.fake.faults["submit"].append(LOST)
     vendor.fake.faults["history"].append(faults.stall(silent=True))

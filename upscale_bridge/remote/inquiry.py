@@ -2,8 +2,8 @@
 
 What is found is the ticket. What two looks a minute apart do not find was not accepted; the next
 run that a person starts looks a third time and submits it again. A look that proves nothing leaves
-the task in doubt: another key is set, the list cannot be read to its end, or it has a task of that
-time which is not ours for all we know and whose image it names otherwise.
+the task in doubt: another key is set, the calendar has jumped, the list cannot be read to its end,
+or it has a task of that time which is not ours for all we know and whose image it names otherwise.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .task import Task
 
 _APART = 60.0  # seconds between two looks; the list may lag behind
 _WINDOW = 86_400.0  # seconds before and after the submit: the clocks may differ
+_JUMP = 0.8 * _WINDOW  # by which calendar and lived time may differ
 _NEAR = 900.0  # the same, once the service's clock is known
 _MOST_PAGES = 20
 
@@ -67,7 +68,10 @@ def absent(context: Context) -> AmbiguousSubmitError:
 def _search(
     context: Context, history: History, operation: RemoteOperation, paid: Call, submitted: float
 ) -> str | None:
-    since, until, unclear = submitted - _WINDOW, submitted + _WINDOW, False
+    now = context.clock.now()
+    since, until = min(submitted, now) - _WINDOW, max(submitted, now) + _WINDOW
+    # A calendar that has jumped since the submit may have moved it out of the time asked for.
+    unclear = abs(now - submitted - context.journal.age(context.task)) > _JUMP
     for page in range(1, _MOST_PAGES + 1):
         reply = context.send_patiently(history.ask(operation, since, until, page))
         ahead = _ahead(context, reply)
