@@ -55,7 +55,10 @@ def _more(operation: type[Operation]) -> str:
         return f"; all of the node above but `{missing}`, and"
     if operation is LocalUpscale:
         return f"; WebUI: `{PREFIX}` and the model"
-    return f"; WebUI: `{PREFIX}{operation.title}`" if operation in OPERATIONS else ""
+    remote = operation in OPERATIONS
+    if remote and not getattr(operation, "size_parameter", ""):
+        return "; WebUI: panel only"
+    return f"; WebUI: `{PREFIX}{operation.title}`" if remote else ""
 
 
 def _rows(title: str, items: list[Param]) -> list[str]:

@@ -24,12 +24,16 @@ KINDS: dict[str, type[Operation]] = {node.__name__: node.OPERATION for node in _
 
 def advice(body: Json) -> Json:
     """Return the advice on one node."""
+    return advise(host.service(), operation_of(body), _size(body.get("size"))).as_dict()
+
+
+def operation_of(body: Json) -> Operation:
+    """Return what a node would run; raises `InvalidInputError`."""
     kind, values = KINDS.get(str(body.get("node"))), body.get("values")
     if kind is None or not isinstance(values, dict):
         raise InvalidInputError("node", "There is no such node.")
     known = {item.name for item in kind.params()}
-    operation = kind(**{name: value for name, value in values.items() if name in known})
-    return advise(host.service(), operation, _size(body.get("size"))).as_dict()
+    return kind(**{name: value for name, value in values.items() if name in known})
 
 
 def _size(value: object) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from ..upscale_bridge.contract.operation import RemoteOperation
 from ..upscale_bridge.remote.run import ResumeTask
 from ..upscale_bridge.vendors import OPERATIONS
 from . import host, images, results
-from .inputs import widgets
+from .inputs import widget, widgets
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +48,7 @@ class RemoteUpscale:
         return {
             "required": {
                 "image": ("IMAGE", {"tooltip": "Images, with or without alpha."}),
-                **widgets(cls.OPERATION),
+                **_widgets(cls.OPERATION),
             },
             "optional": {
                 "mask": ("MASK", {"tooltip": "Resized to the result by Lanczos; not sent."}),
@@ -72,6 +72,24 @@ class RemoteUpscale:
             return await asyncio.to_thread(results.shown, told, result, pixels)
 
 
+def _any_model(cls: type, model: Any = None) -> bool:
+    """Accept models that are not listed: the run looks them up, or says what is wrong."""
+    return True
+
+
+def _widgets(operation: type[RemoteOperation]) -> dict[str, Any]:
+    """Return the description of all parameters; a catalogue's models make a list."""
+    drawn = widgets(operation)
+    if operation.catalogue is not None:
+        declared = {item.name: item for item in operation.params()}
+        drawn["model"] = widget(declared["model"], choices=_models(operation))
+    return drawn
+
+
+def _models(operation: type[RemoteOperation]) -> list[str]:
+    return [model.name for model in host.service().client.models(operation)]
+
+
 def _fitter(operation: RemoteOperation, pixels: Tensor) -> Callable[[Tensor, Size], Tensor]:
     """Return what brings a mask of images to the size of their results."""
     from ..upscale_bridge.remote.encoding import fit_layer
@@ -82,7 +100,9 @@ def _fitter(operation: RemoteOperation, pixels: Tensor) -> Callable[[Tensor, Siz
 
 def node_of(operation: type[RemoteOperation]) -> type[RemoteUpscale]:
     """Return the node of an operation; its id, which workflows save, is the operation's name."""
-    body = {"__doc__": f"{operation.title}.", "OPERATION": operation}
+    body: dict[str, Any] = {"__doc__": f"{operation.title}.", "OPERATION": operation}
+    if operation.catalogue is not None:
+        body["VALIDATE_INPUTS"] = classmethod(_any_model)
     return type(operation.__name__, (RemoteUpscale,), body)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from . import advice_routes, key_routes, model_routes, task_routes
+from . import advice_routes, key_routes, model_routes, offer_routes, task_routes
 from .http import Handler, guarded
 
 ROUTES: dict[tuple[str, str], Handler] = {
     route: guarded(handler)
-    for part in (key_routes, advice_routes, model_routes, task_routes)
+    for part in (key_routes, advice_routes, model_routes, offer_routes, task_routes)
     for route, handler in part.ROUTES.items()
 }
 

@@ -41,7 +41,7 @@ MAY_IMPORT = {  # packages and modules of the core, from the inside to the outsi
     "remote": CORE_OF_CORE,
     "equivalent": "errors monitor result images contract local",
     "service": f"{CORE_OF_CORE} local remote equivalent",
-    "preflight": "params texts images contract local remote equivalent service",
+    "preflight": "errors params texts images contract local remote equivalent service",
     "batch": "errors params monitor images contract local service",
     "server": f"{CORE_OF_CORE} local remote equivalent service",
     "cli": f"{CORE_OF_CORE} local remote service batch server",

@@ -1,15 +1,16 @@
 """What can be said before a run."""
 
+import json
 import shutil
 
 import pytest
 
-from tests.remote.host import KINDS
+from tests.remote.host import KINDS, configure
 from upscale_bridge import LocalUpscale
 from upscale_bridge.local.library import SHIPPED_FOLDER
 from upscale_bridge.preflight import advise
 from upscale_bridge.service import Service
-from upscale_bridge.vendors import VENDORS, NovitaUpscale, WaveSpeedUpscale
+from upscale_bridge.vendors import VENDORS, NovitaUpscale, WaveSpeedUpscale, WaveSpeedUpscaleAny
 
 KEY = "sk-only-for-tests-0123456789"
 LOCAL = {"when_unavailable": "run locally"}
@@ -205,5 +206,40 @@ def test_a_price_is_told(service, monkeypatch):
     found = advise(service, WaveSpeedUpscale(target_resolution="2k"), (640, 480))
     assert found.size == (2048, 1536)
     (note,) = found.notes
-    assert note.level == "info"
+    assert (note.level, note.way) == ("info", "price")
     assert str(note.text) == "$0.01 per image (WaveSpeed's list price of 2026)."
+    monkeypatch.delenv("WAVESPEED_API_KEY")
+    assert ("info", "", "") in notes(service, WaveSpeedUpscale()), "without a key nobody can ask"
+
+
+def test_the_price_is_asked_for_where_the_settings_say_so(service, monkeypatch):
+    monkeypatch.setenv("WAVESPEED_API_KEY", KEY)
+    configure(show_prices=True)
+    assert notes(service, WaveSpeedUpscale()) == [("info", "price now", "")]
+
+
+def any_model(model="wavespeed-ai/image-upscaler", **options):
+    return WaveSpeedUpscaleAny(model=model, options=json.dumps(options))
+
+
+@pytest.mark.parametrize(
+    ("operation", "level", "words"),
+    [
+        (any_model("acme/new"), "warning", "acme/new is not in the list of WaveSpeed's models"),
+        (any_model("recraft-ai/recraft-crisp-upscale"), "info", "come with WaveSpeed's live cat"),
+        (any_model(target_resolution="16k"), "missing", "must be one of 2k, 4k, 8k; got 16k."),
+        (any_model(seed=3), "warning", "The model names no parameter seed; it is sent as it is."),
+    ],
+)
+def test_options_are_looked_at_before_a_run(service, monkeypatch, operation, level, words):
+    monkeypatch.setenv("WAVESPEED_BASE_URL", "http://127.0.0.1:8190")
+    (note,) = advise(service, operation, (640, 480)).notes
+    assert note.level == level
+    assert words in str(note.text)
+
+
+def test_a_size_that_nobody_promises_is_not_told(service):
+    assert advise(service, any_model("wavespeed-ai/real-esrgan"), (64, 48)).size is None
+    pro = any_model("clarity-ai/pro-upscaler", target_megapixels=12)
+    assert advise(service, pro, (64, 48)).size is None
+    assert advise(service, any_model(), (64, 48)).size == (4096, 3072)

@@ -25,6 +25,8 @@ from .service import Service
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .remote.client import Outlook
+
 STREAM = "-"
 """Stands for standard input or output."""
 
@@ -136,11 +138,7 @@ def run_job(
     """
     if isinstance(job.target, Path) and is_there(job.target) and not output.overwrite:
         return FileResult(job, "skipped", {})
-    name = str(job.source)
-    _check_target(job.target, output)
-    decoded = codecs.decode(_read(job.source), name)
-    format, left_out = _format(job, output, decoded.format), list(decoded.about.left_out)
-    pixels = _writable(decoded, format, left_out)
+    decoded, pixels, format, left_out = _opened(job, output)
     height, width = pixels.shape[:2]
     if isinstance(operation, LocalUpscale):
         operation, target = _sized(operation, size, width, height)
@@ -159,6 +157,65 @@ def run_job(
     picture = codecs.encode(enlarged, format, quality=output.quality, bits=bits, about=about)
     write(job.target, picture.data, overwrite=output.overwrite)
     return FileResult(job, "done", result.info, result.summary, tuple(dict.fromkeys(left_out)))
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """What a remote run would do for one file."""
+
+    job: FileJob
+    outlook: Outlook | Literal["skipped"]
+    size: tuple[int, int] = (0, 0)
+    """(width, height) of the picture."""
+    target: tuple[int, int] | None = None
+    """The same of the result, None when the service does not promise it."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        found: dict[str, Any] = {"file": str(self.job.source), "output": str(self.job.target)}
+        if self.outlook != "skipped":
+            found |= {"input_size": self.size, "size": self.target}
+        return {**found, "outlook": self.outlook}
+
+    @property
+    def described(self) -> str:
+        """One line about it."""
+        if self.outlook == "skipped":
+            return f"{self.job.source}: skipped, {self.job.target} exists (--overwrite replaces it)"
+        how = {
+            "new": "would be submitted and paid",
+            "resumed": "would be resumed, free of cost",
+            "reused": "is kept, free of cost",
+        }[self.outlook]
+        made = f" -> {self.target[0]} x {self.target[1]}" if self.target else ""
+        return f"{self.job.source}: {self.size[0]} x {self.size[1]}{made}, {how}"
+
+
+def plan_remote(
+    job: FileJob,
+    operation: RemoteOperation,
+    output: OutputOptions,
+    service: Service,
+    monitor: Monitor,
+) -> FilePlan:
+    """Return what `run_job` would do for one file; nothing is sent."""
+    if isinstance(job.target, Path) and is_there(job.target) and not output.overwrite:
+        return FilePlan(job, "skipped")
+    _, pixels, _, _ = _opened(job, output)
+    size = pixels.shape[1], pixels.shape[0]
+    (outlook,) = service.outlooks(operation, pixels[None], monitor)
+    return FilePlan(
+        job, outlook, size, operation.target(*size) if operation.promises_size() else None
+    )
+
+
+def _opened(job: FileJob, output: OutputOptions) -> tuple[codecs.Decoded, Tensor, str, list[str]]:
+    """Return a file, its pixels as the result's format can hold them, that format, and what it has
+    no place for."""
+    _check_target(job.target, output)
+    decoded = codecs.decode(_read(job.source), str(job.source))
+    format, left_out = _format(job, output, decoded.format), list(decoded.about.left_out)
+    return decoded, _writable(decoded, format, left_out), format, left_out
 
 
 def _writable(decoded: codecs.Decoded, format: str, left_out: list[str]) -> Tensor:

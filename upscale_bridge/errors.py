@@ -3,6 +3,7 @@
     UpscaleError                 str() = what happened + what to do
      |- SettingsError            a setting or a folder cannot be used
      |   |- MissingKeyError      no key for a provider
+     |   |- CostLimitError       it would cost more than the settings allow
      |- InvalidInputError        .name of the parameter or file that was refused
      |- TransportError           nothing was sent, or no answer came
      |- ProviderError            .provider .status: a remote service answered that it will not
@@ -48,6 +49,10 @@ class SettingsError(UpscaleError):
 
 class MissingKeyError(SettingsError):
     """No key is set for a provider."""
+
+
+class CostLimitError(SettingsError):
+    """A run would cost more than the user's settings allow; nothing was submitted."""
 
 
 class InvalidInputError(UpscaleError):

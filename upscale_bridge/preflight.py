@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .contract.operation import RemoteOperation
 from .contract.shared import ANY_MODEL, DOWNLOAD, ERROR
 from .equivalent import needed
+from .errors import InvalidInputError
 from .images.sizes import Size
 from .local.catalogue import find_spec
 from .local.operation import SHIPPED_MODEL, LocalUpscale
@@ -29,8 +30,9 @@ class Note:
     level: Level
     """missing: the run would fail."""
     text: Text
-    way: Literal["", "key", "download"] = ""
-    """What the user may do at once: set the key of vendor `name`, download model `name`."""
+    way: Literal["", "key", "download", "price", "price now"] = ""
+    """What the user may do at once: set the key of vendor `name`, download model `name`, ask for
+    the price of a run; price now: the host asks by itself."""
     name: str = ""
 
 
@@ -55,12 +57,70 @@ def advise(service: Service, operation: Operation, size: Size | None) -> Advice:
     if not isinstance(operation, RemoteOperation):
         return Advice(None, ())
     notes = [*_access_notes(service, operation, size), *_size_notes(operation, size)]
+    notes += _option_notes(service, operation)
     if operation.when_unavailable != ERROR:
         notes += _local_notes(service, operation, size or _ANY_SIZE)
-    price = operation.price
-    if price and service.client.is_vendor(operation.vendor):
-        notes.append(Note("info", Text("{price}.", {"price": price})))
+    notes += _price_notes(service, operation)
     return Advice(_result_size(service, operation, size), tuple(notes))
+
+
+def _option_notes(service: Service, operation: RemoteOperation) -> list[Note]:
+    """Return what is wrong with options that a catalogue describes, as far as it is known here."""
+    if operation.catalogue is None:
+        return []
+    offers = service.client.offers
+    model = next((one for one in offers.models(operation) if one.name == operation.own_model), None)
+    if model is None:
+        text = Text(
+            "{model} is not in the list of {title}'s models that is known here; it is looked up "
+            "when it runs.",
+            {"model": operation.own_model, "title": operation.vendor.title},
+        )
+        return [Note("warning", text)]
+    if model.schema is None:
+        text = Text(
+            "The parameters of {model} come with {title}'s live catalogue, which is read when a "
+            "key is set.",
+            {"model": operation.own_model, "title": operation.vendor.title},
+        )
+        return [Note("info", text)]
+    try:
+        model.schema.check(operation.inputs)
+    except InvalidInputError as error:
+        return [Note("missing", Text("{problem}", {"problem": str(error)}))]
+    return [
+        Note("warning", Text("The model names no parameter {name}; it is sent as it is.", values))
+        for values in ({"name": name} for name in model.schema.unknown(operation.inputs))
+    ]
+
+
+def _price_notes(service: Service, operation: RemoteOperation) -> list[Note]:
+    """Return what a run costs, or the way to ask for it."""
+    client, vendor = service.client, operation.vendor
+    told = operation.price if client.is_vendor(vendor) else None
+    asked = operation.pricing is not None and not client.lacks_key(vendor)
+    if told is None and (not asked or client.is_free(vendor)):
+        return []
+    text = Text("{price}.", {"price": told}) if told else Text("The service tells its price.")
+    if not asked:
+        return [Note("info", text)]
+    return [Note("info", text, "price now" if client.settings().show_prices else "price")]
+
+
+def ask_price(service: Service, operation: RemoteOperation) -> tuple[Text, ...]:
+    """Ask the service what one image costs and what is left; nothing where it tells no price.
+
+    It is not billed. Raises an `UpscaleError`.
+    """
+    offers = service.client.offers
+    price = offers.price(operation)
+    if price is None:
+        return ()
+    values = {"price": price.text}
+    videos = operation.media == "video"
+    told = Text("{price} per video.", values) if videos else Text("{price} per image.", values)
+    left = offers.balance(operation)
+    return (told, Text("{amount} are left.", {"amount": left.text})) if left else (told,)
 
 
 def _result_size(service: Service, operation: RemoteOperation, size: Size | None) -> Size | None:
@@ -69,6 +129,8 @@ def _result_size(service: Service, operation: RemoteOperation, size: Size | None
         return None
     if operation.result_size == "exact" or _runs_here(service, operation, size):
         return operation.target(*size)
+    if not operation.promises_size():
+        return None
     if operation.when_too_large == "fit":
         size = sendable_size(operation, *size)
     return operation.target(*size)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .local.engine import Engine
     from .local.library import Library
     from .local.loader import Model
-    from .remote.client import Client
+    from .remote.client import Client, Outlook
     from .remote.run import ResumeTask
 
 
@@ -155,6 +155,20 @@ class Service:
         )
         pixels, report = self.engine.upscale(model, images, operation, monitor, size)
         return Result(pixels, report.as_dict(), report.summary)
+
+    def outlooks(
+        self, operation: RemoteOperation, images: Tensor, monitor: Monitor | None = None
+    ) -> list[Outlook]:
+        """Tell what `run` would do for each image: submit (new), resume or reuse; sends nothing.
+
+        Raises an `UpscaleError` where `run` would before it sends anything.
+        """
+        from .local.tensors import take_images
+        from .local.torch_state import lasting, own_state
+        from .remote.run import outlooks
+
+        with own_state(), lasting():
+            return outlooks(self.client, operation, take_images(images), monitor or Monitor())
 
     def resume(self, operation: ResumeTask, monitor: Monitor | None = None) -> Result:
         """Return the result of a remote task that was submitted before; costs nothing."""

@@ -28,14 +28,22 @@ def label(item: Param) -> str:
     return " ".join(_SPELLINGS.get(word.lower(), word) for word in words)
 
 
-def component(item: Param, choices: list[str] | None = None, default: Value | None = None) -> Any:
-    """Return the component of one parameter; `choices` make a list of a text."""
+def component(
+    item: Param,
+    choices: list[str] | None = None,
+    default: Value | None = None,
+    *,
+    open_list: bool = False,
+) -> Any:
+    """Return the component of one parameter; `choices` make a list of a text, to which others can
+    be typed if it is an `open_list`."""
     common: dict[str, Any] = {
         "label": label(item),
         "info": item.help,
         "value": item.default if default is None else default,
     }
     if choices is not None or item.choices:
+        common |= {"allow_custom_value": True} if open_list else {}
         return gr.Dropdown(choices=choices if choices is not None else list(item.choices), **common)
     match item.kind:
         case "bool":

@@ -97,6 +97,8 @@ def _drawn(item: Param) -> shared.OptionInfo:
         component, more = gr.Dropdown, {"choices": list(item.choices)}
     elif item.kind == "int":
         component, more = gr.Number, {"precision": 0}
+    elif item.kind == "float":
+        component = gr.Number
     made = shared.OptionInfo(item.default, label(item), component, more, section=SECTION)
     return made.info(item.help)
 

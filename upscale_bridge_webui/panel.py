@@ -105,6 +105,9 @@ def _draw_parameter(kind: type[Operation], item: Param) -> Any:
         return component(item, choices=names)
     if kind is LocalUpscale and item.name == "tile_size":
         return component(item, default=int(getattr(shared.opts, "ESRGAN_tile", item.default)))
+    if issubclass(kind, RemoteOperation) and kind.catalogue is not None and item.name == "model":
+        names = [model.name for model in host.service().client.models(kind)]
+        return component(item, choices=names, open_list=True)
     return component(item)
 
 

@@ -93,6 +93,7 @@ def entries() -> list[upscaler.UpscalerData]:
         found += [
             upscaler.UpscalerData(PREFIX + kind.title, f"{_SCHEME}{kind.__name__}/", ours, scale=4)
             for kind in OPERATIONS
+            if kind.size_parameter
         ]
     return found
 

@@ -8,6 +8,7 @@ import { api } from "../../scripts/api.js";
 
 import { comesFrom, folderOf, takesPixels } from "./lib/definitions.js";
 import { later } from "./lib/dom.js";
+import { Form } from "./lib/form.js";
 import { had, shownBy } from "./lib/history.js";
 import { nodeOf, originOf, sizeOf, source, values } from "./lib/inputs.js";
 import { Panel } from "./lib/panel.js";
@@ -21,7 +22,7 @@ const DECIMALS = 3; // of numbers whose step ComfyUI would round
 const LEAST_HEIGHT = 24;
 const MARGIN = 10; // what ComfyUI leaves above and below an element
 
-/** @type {Map<any, {panel: Panel, check: () => void}>} */
+/** @type {Map<any, {panel: Panel, check: () => void, form: (() => void) | null}>} */
 const shown = new Map();
 const watched = new WeakSet(); // widgets of nodes before ours
 
@@ -76,7 +77,9 @@ async function recall(run) {
 
 /** @param {any} node */
 function attach(node) {
-  const panel = new Panel(openKeys);
+  const asked = () => ({ node: node.comfyClass, values: values(node) });
+  const panel = new Panel(openKeys, () => ask("price", asked()));
+  const form = addForm(node, panel);
   let height = LEAST_HEIGHT;
   const widget = node.addDOMWidget("upscale_bridge", "upscale_bridge", panel.element, {
     serialize: false,
@@ -87,7 +90,7 @@ function attach(node) {
   });
   widget.serialize = false; // neither in the workflow file
   const askAgain = later(() => check(node, panel));
-  shown.set(node, { panel, check: askAgain });
+  shown.set(node, { panel, check: askAgain, form });
   for (const other of node.widgets) {
     const { precision, step2: step } = other.options ?? {};
     // ComfyUI shows, and keeps, as many decimals as a step of 1, 0.1 or 0.01 has.
@@ -96,6 +99,7 @@ function attach(node) {
   }
   after(node, "onConnectionsChange", askAgain);
   after(node, "onConfigure", askAgain);
+  if (form) after(node, "onConfigure", form);
   after(node, "onExecuted", (output) => {
     if (output?.upscale_bridge?.[0]) panel.finish(output.upscale_bridge[0]);
   });
@@ -111,6 +115,38 @@ function attach(node) {
   });
   for (const part of panel.element.children) observer.observe(part);
   askAgain();
+}
+
+/**
+ * Add the form of a node whose options a model of a catalogue describes; return what draws it anew,
+ * null for another node. @param {any} node @param {Panel} panel
+ */
+function addForm(node, panel) {
+  const find = (/** @type {string} */ name) =>
+    node.widgets?.find((/** @type {any} */ widget) => widget.name === name);
+  const [model, options] = [find("model"), find("options")];
+  if (!model || !options) return null;
+  const form = new Form(
+    () => String(options.value ?? ""),
+    (text) => {
+      options.value = text;
+      options.callback?.(text);
+    },
+  );
+  panel.element.prepend(form.element);
+  const draw = async () => {
+    const name = model.value;
+    try {
+      const { fields } = await ask("model", { node: node.comfyClass, model: name });
+      if (name === model.value) form.draw(fields); // else another one was chosen meanwhile
+    } catch {
+      form.draw(null); // the advice says what is wrong
+    }
+  };
+  after(model, "callback", draw);
+  after(options, "callback", () => form.update());
+  draw();
+  return draw;
 }
 
 /** Return how high the contents of a panel are, pixels. @param {HTMLElement} element */
@@ -133,6 +169,10 @@ app.registerExtension({
     for (const end of ["execution_error", "execution_interrupted"]) {
       api.addEventListener(end, () => shown.forEach(({ panel }) => panel.stop()));
     }
+    listen("models", () => {
+      app.refreshComboInNodes?.();
+      shown.forEach(({ form }) => form?.());
+    });
     listen("keys", () => shown.forEach(({ check: again }) => again()));
     api.addEventListener("execution_success", (/** @type {CustomEvent} */ { detail }) =>
       recall(detail.prompt_id),

@@ -11,7 +11,9 @@ from PIL import Image
 
 from tests.fakes import faults
 from tests.fakes.service import FakeService
+from tests.remote.host import configure
 from tests.vendors import environment, profiles
+from tests.vendors.wavespeed.catalogue import MODELS
 from upscale_bridge import cli
 from upscale_bridge.vendors import OPERATIONS
 
@@ -33,7 +35,10 @@ def service(tmp_path, monkeypatch):
 
 
 def flags(command):
-    return [f"--{name.replace('_', '-')}" for name in PROFILES[command].sending]
+    found = []
+    for name, value in PROFILES[command].sending.items():
+        found += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
+    return found
 
 
 def size(path):
@@ -204,3 +209,58 @@ def test_choices_with_commas_are_told_apart(run):
     status, _, err = run("novita", "a.png", "-o", "b.png", "--when-unavailable", "sometimes")
     assert status == 2
     assert "'run locally, download if needed'" in err
+
+
+# --- before anything is paid
+
+
+@pytest.fixture
+def seller(service):
+    """The stand-in with a catalogue and prices."""
+    service.catalogue = MODELS
+    return service
+
+
+def test_a_dry_run_says_sizes_payments_price_and_balance(run, seller):
+    run("wavespeed", "in/1.png", "-o", "kept.png")
+    status, out, err = run("wavespeed", "in", "-o", "out", "--dry-run")
+    assert (status, out) == (0, "")
+    assert [line.partition(": ")[2] for line in err.splitlines()[:3]] == [
+        "24 x 16 -> 4096 x 2731, would be submitted and paid",
+        "24 x 16 -> 4096 x 2731, is kept, free of cost",
+        "24 x 16 -> 4096 x 2731, would be submitted and paid",
+    ]
+    assert err.splitlines()[3] == (
+        "2 payments of $0.01: $0.02; $12.50 are left on the account. Nothing was sent."
+    )
+    assert (len(seller.tasks), Path("out").exists()) == (1, False)
+
+
+def test_a_dry_run_for_programs(run, seller):
+    Path("in/broken.png").write_bytes(b"none")
+    Path("out").mkdir()
+    Path("out/0.png").touch()
+    status, out, _ = run("wavespeed-any", "in", "-o", "out", "--dry-run", "--json")
+    *rows, total = [json.loads(line) for line in out.splitlines()]
+    assert [row["outlook"] for row in rows] == ["skipped", "new", "new", "failed"]
+    assert rows[1]["size"] == [4096, 2731]
+    assert (total["payments"], total["total"], total["balance"]) == (2, 0.02, 12.5)
+    assert status == 2
+    assert not seller.tasks
+
+
+def test_a_dry_run_where_nobody_tells_a_price(run, service):
+    status, _, err = run("photio", "in", "-o", "out", "--dry-run")
+    assert status == 0
+    assert err.endswith("3 payments; Photio tells no price. Nothing was sent.\n")
+
+
+def test_a_command_is_one_run_for_its_limit(run, seller):
+    configure(max_cost_run=0.025)
+    status, _, err = run("wavespeed", "in", "-o", "out")
+    assert status == 3
+    assert "CostLimitError: The run would cost $0.03 (3 at $0.01 each)" in err
+    assert not seller.tasks
+    assert run("wavespeed", "in", "-o", "out", "--dry-run")[0] == 3
+    run("wavespeed", "in/0.png", "-o", "kept.png")
+    assert run("wavespeed", "in", "-o", "out")[0] == 0, "one of the three is kept"

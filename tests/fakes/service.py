@@ -25,7 +25,19 @@ from tests.fakes.tasks import Clock, Task
 TLS = tuple(
     Path(__file__).parents[1] / "data" / "tls" / f"localhost.{end}" for end in ("pem", "key")
 )
-PHASES = ("submit", "poll", "ticket", "put", "legacy", "download", "health", "history")
+PHASES = (
+    "submit",
+    "poll",
+    "ticket",
+    "put",
+    "legacy",
+    "download",
+    "health",
+    "history",
+    "models",
+    "price",
+    "balance",
+)
 PRESET_EDGES = {"2k": 64, "4k": 128, "8k": 256}
 
 
@@ -65,8 +77,9 @@ class FakeService:
     `sync_limit` is how many seconds a submit waits that may be waited for. `files_host` is the name
     of this machine in the addresses of results and uploads. With `history` there is a list of
     tasks, which shows one after `history_lag` seconds, and nothing for the first `hidden_looks`
-    looks. With `idempotent` it is this project's own server, which honours Idempotency-Key. `tls`
-    is a certificate's file and its key's.
+    looks. A `catalogue` is a list of models, told with a `balance` and prices. With
+    `idempotent` it is this project's own server, which honours Idempotency-Key. `tls` is a
+    certificate's file and its key's.
     """
 
     def __init__(
@@ -93,6 +106,7 @@ class FakeService:
         self.faults = {phase: collections.deque() for phase in PHASES}
         self.tickets, self.uploads, self._by_key = {}, {}, {}
         self.history, self.history_lag, self.hidden_looks = False, 0.0, 0
+        self.catalogue, self.balance = None, 12.5
         self._server = Server(self, tls, port)
         self.port = self._server.server_port
         scheme, host = ("https", "localhost") if tls else ("http", "127.0.0.1")

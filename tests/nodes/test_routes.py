@@ -93,7 +93,7 @@ def row(found, name="novita"):
 ADDRESSES = {
     *(("get", path) for path in ("keys", "models", "tasks")),
     *(("get", f"tasks/{{request}}/{file}") for file in ("thumbnail", "result")),
-    *(("post", path) for path in ("keys", "keys/test", "advice")),
+    *(("post", path) for path in ("keys", "keys/test", "advice", "model", "price")),
     *(("post", f"models/{verb}") for verb in ("download", "cancel")),
     *(("post", f"tasks/{verb}") for verb in ("resume", "forget", "attach")),
 }

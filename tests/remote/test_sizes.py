@@ -14,7 +14,8 @@ from tests.remote.host import ALL, EACH, KINDS, POLLED, PROFILES, Watch, enlarge
 from upscale_bridge.errors import BadReplyError, InvalidInputError
 from upscale_bridge.remote import encoding
 
-PRESETS = [one for one in POLLED if KINDS[one]().factor(64, 64) == 64]
+SIZED = [one for one in POLLED if KINDS[one].size_parameter]
+PRESETS = [one for one in SIZED if KINDS[one]().factor(64, 64) == 64]
 """Those that are asked for 4k, not for a factor."""
 
 

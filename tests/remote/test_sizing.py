@@ -10,7 +10,8 @@ from upscale_bridge.errors import InvalidInputError
 
 SIDES = st.integers(1, 8192)
 FACTORS = st.one_of(st.floats(1, 40), st.integers(1, 16))
-COMMANDS = st.sampled_from(ALL)
+SIZED = [command for command in ALL if KINDS[command].size_parameter]
+COMMANDS = st.sampled_from(SIZED)
 
 
 def chosen(command, width, height, factor):
@@ -24,7 +25,7 @@ def sizes(kind):
     return [kind(**{item.name: value}) for value in item.choices]
 
 
-CHOOSING = [command for command in ALL if sizes(KINDS[command])]
+CHOOSING = [command for command in SIZED if sizes(KINDS[command])]
 """Those that have a list of sizes."""
 
 
@@ -98,20 +99,20 @@ def test_part_of_a_pixel_is_no_reason_for_a_larger_size(command):
         assert chosen(command, side, 100, 2049.5 / side) == "4k"
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", SIZED)
 def test_other_parameters_are_taken_over(command):
     found = reaching(KINDS[command], 100, 100, 2, when_unavailable="run locally", attempt=3)
     assert (found.when_unavailable, found.attempt) == ("run locally", 3)
     assert type(found) is KINDS[command]
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", SIZED)
 def test_wrong_value_is_refused(command):
     with pytest.raises(InvalidInputError, match="when_unavailable"):
         reaching(KINDS[command], 100, 100, 2, when_unavailable="never")
 
 
-@pytest.mark.parametrize("command", ALL)
+@pytest.mark.parametrize("command", SIZED)
 def test_every_service_names_the_parameter_of_its_size(command):
     kind = KINDS[command]
     item = next(item for item in kind.params() if item.name == kind.size_parameter)

@@ -48,7 +48,7 @@ def test_the_address_of_each_vendor_is_called_by_its_title(webui):
 
 
 def test_every_setting_is_drawn_with_its_help(webui):
-    shapes = {"bool": "Checkbox", "int": "Number", "text": "Textbox"}
+    shapes = {"bool": "Checkbox", "int": "Number", "float": "Number", "text": "Textbox"}
     for item in Settings.params():
         drawn = webui.opts.data_labels.get(f"upscale_bridge_{item.name}")
         if f"upscale_bridge_{item.name}" in STORED:

@@ -22,7 +22,8 @@ def other(item):
         case "bool":
             return not item.default
         case "text":
-            return "4x-Other" if item.name == "model" else f"some {item.name}"
+            others = {"model": "acme/other-model", "options": '{"n": 1}'}
+            return others.get(item.name, f"some {item.name}")
     low = item.minimum if item.minimum is not None else item.above + item.step
     found = low if low != item.default else item.maximum
     return type(item.default)(found)

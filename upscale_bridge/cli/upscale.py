@@ -19,6 +19,7 @@ from ..local.operation import LocalUpscale
 from ..monitor import Monitor
 from ..params import Operation
 from ..vendors import OPERATIONS
+from . import dry_run
 from .common import add_common, add_model_folders, add_params, make_service, values
 from .terminal import Terminal, interruptible, note, report_stream
 
@@ -38,6 +39,11 @@ def add_commands(commands: Any) -> None:
         about = f"upscale files through {operation.vendor.title}"
         remote = _add(commands, operation.command, operation, about)
         remote.set_defaults(width=None, height=None, longest_edge=None)
+        remote.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="send no picture: say sizes, what would be paid, and what is kept already",
+        )
 
 
 def _add(
@@ -89,6 +95,9 @@ def _run(args: argparse.Namespace) -> int:
     with interruptible(shown):
         workers = 1
         if not isinstance(operation, LocalUpscale):
+            if args.dry_run:
+                return dry_run.show(args, jobs, operation, output, service, shown)
+            dry_run.refuse_costly(jobs, operation, output, service, shown)
             workers = service.client.settings().concurrency
         elif args.overwrite or any(
             isinstance(job.target, str) or not is_there(job.target) for job in jobs

@@ -46,7 +46,7 @@ class History(ABC):
         """Return a page; raises a `ProviderError`."""
 
     @abstractmethod
-    def compare(self, paid: Call, task: PastTask) -> Likeness:
+    def compare(self, operation: Any, paid: Call, task: PastTask) -> Likeness:
         """Tell whether a task was made by this submit, or by one that says the same.
 
         unclear: the list tells of the image in words that cannot be compared.

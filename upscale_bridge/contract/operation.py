@@ -11,9 +11,11 @@ from ..images import sizes
 from ..images.sizes import Size
 from ..params import Param, Value
 from ..texts import Text
+from .catalogue import Catalogue, Media
 from .history import History
 from .http import Json
 from .plan import Enlarge, LocalPlan
+from .pricing import Pricing
 from .shared import SHARED, SharedParams
 from .uploads import Uploads
 from .vendor import Vendor
@@ -44,8 +46,14 @@ class RemoteOperation(SharedParams):
     """The shell's word for it."""
     uploads: ClassVar[Uploads | None] = None
     history: ClassVar[History | None] = None
+    catalogue: ClassVar[Catalogue | None] = None
+    """Where the parameter `model` is one of many that the vendor lists, that list; `options` are
+    then the model's own parameters."""
+    pricing: ClassVar[Pricing | None] = None
     size_parameter: ClassVar[str]
-    """The parameter that decides how large the result is; its choices grow."""
+    """The parameter that decides how large the result is, its choices grow; empty for none."""
+    media: ClassVar[Media] = "image"
+    """The kind of file that goes in and comes out."""
     deprecated: ClassVar[bool] = False
     known_models: ClassVar[tuple[str, ...]] = ()
     """Names that other machines have for the models that the vendor offers."""
@@ -81,6 +89,11 @@ class RemoteOperation(SharedParams):
     def own_model(self) -> str:
         """The vendor's name of a model that nobody else has; empty for none."""
         return ""
+
+    @property
+    def inputs(self) -> Json:
+        """What that model is told besides the image, as a catalogue or a price list reads it."""
+        return {}
 
     @property
     def result_format(self) -> str:
@@ -119,6 +132,10 @@ class RemoteOperation(SharedParams):
         size = self.target(width, height)
         (model,) = self.models()
         return LocalPlan((Enlarge(model, self.factor(width, height)),), size, size)
+
+    def promises_size(self) -> bool:
+        """Tell whether `target` is certain: documented by the service for these parameters."""
+        return True
 
     def keeps_aspect(self) -> bool:
         """Tell whether the result shows the whole image in its own proportions."""

@@ -9,15 +9,18 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from ..contract.http import Call
+from ..contract.catalogue import CatalogueModel
+from ..contract.http import Call, Reply
 from ..contract.operation import RemoteOperation
+from ..contract.pricing import Price, money
 from ..contract.vendor import Vendor
 from ..errors import (
     InvalidInputError,
     MissingKeyError,
+    ProviderError,
     SettingsError,
     TaskFailedError,
     TransportError,
@@ -29,11 +32,13 @@ from ..network.addresses import Place, Resolve, check_base_url, place_of, resolv
 from ..network.transport import Transport
 from ..storage.keys import Keys, Secret
 from ..storage.settings import Settings, home, load_settings
-from ..vendors import operation_named
+from ..vendors import OPERATIONS, operation_named
 from .clock import Clock
 from .context import Context, Request
+from .gate import admit
 from .journal import Journal
 from .lifecycle import Outcome, reuse
+from .offers import Offers
 from .pool import Pool
 from .progress import View
 from .submit import doubt, retired
@@ -42,8 +47,11 @@ from .task import Task
 _TYPICAL_SECONDS = 20.0
 _PRIVATE_FIRST_POLL = 0.25
 _MOST_ANSWER = 1 << 20
+_MOST_LISTED = 64 << 20  # a catalogue holds a schema for each of many hundred models
 _TIDY_SECONDS = 3600.0
 _NO_KEY = "no-key-is-set"  # a host in a private network may not ask for one
+
+Outlook = Literal["new", "resumed", "reused"]
 
 
 class Client:
@@ -65,6 +73,7 @@ class Client:
         self._lock = threading.Lock()
         self._journals: dict[Path, Journal] = {}
         self._tidied: float | None = None
+        self.offers = Offers(self.ask, self._host, self._clock)
 
     @property
     def journal(self) -> Journal:
@@ -211,10 +220,61 @@ class Client:
         reply = transport.send(call, stop=lambda: None, limit=_MOST_ANSWER)
         if reply.status != 200:
             vendor.refuse(reply, "")
-        return f"{vendor.title} accepts it."
+        return f"{vendor.title} accepts it.{_left(vendor, reply)}"
+
+    def models(self, kind: type[RemoteOperation]) -> tuple[CatalogueModel, ...]:
+        """Return the models that a host lists for an operation; asks nobody and never fails."""
+        assert kind.catalogue is not None
+        try:
+            return self.offers.models(kind)
+        except SettingsError:  # said where something is run
+            return kind.catalogue.known
+
+    def outlook(self, request: Request) -> Outlook:
+        """Tell what a run would do for a request, for all that is known here."""
+        days = self.settings().result_days
+        if self.journal.is_kept(request.task.request, days):
+            return "reused"
+        return "new" if self.journal.would_submit(request.task.request, days) else "resumed"
+
+    def is_free(self, vendor: Vendor) -> bool:
+        """Tell whether the host is one in a private network, which bills nothing."""
+        return not self.is_vendor(vendor) and self._place(self._host(vendor)) == "private"
+
+    def ask(self, vendor: Vendor, call: Call) -> Reply:
+        """Send a free call to a vendor and return the answer; raises an `UpscaleError`."""
+        transport = self._transport(vendor)
+        return transport.send(call, stop=lambda: None, limit=_MOST_LISTED)
 
     def _run_new(
         self, requests: Sequence[Request], settings: Settings, monitor: Monitor
+    ) -> Sequence[Outcome | UpscaleError]:
+        """Return what came of requests that have no kept result."""
+        days = settings.result_days
+        new = {
+            request.task.request
+            for request in requests
+            if not request.resumes and self.journal.would_submit(request.task.request, days)
+        }
+        cost, refusal = 0.0, None
+        if new:
+            operation = requests[0].operation
+            free = self.is_free(operation.vendor)
+            try:
+                price = admit(self.offers, operation, len(new), settings, free=free)
+                cost = price.amount if price else 0.0
+                _announce(monitor, operation, price, len(new), free=free)
+            except UpscaleError as error:
+                refusal = error
+        left = [one for one in requests if refusal is None or one.task.request not in new]
+        rest = iter(self._carry_out(left, settings, monitor, cost) if left else ())
+        return [
+            next(rest) if refusal is None or one.task.request not in new else refusal
+            for one in requests
+        ]
+
+    def _carry_out(
+        self, requests: Sequence[Request], settings: Settings, monitor: Monitor, cost: float
     ) -> Sequence[Outcome | UpscaleError]:
         operation = requests[0].operation
         try:
@@ -244,6 +304,7 @@ class Client:
                 halt=halt,
                 view=View(since=self._clock.monotonic()),
                 first_poll=first_poll,
+                cost=cost,
             )
             for request in requests
         ]
@@ -309,6 +370,26 @@ class Client:
                 f"made at {vendor.key_page}."
             )
         return Transport(base_url, vendor.auth_header, vendor.auth_scheme, secret, self._look_up)
+
+
+def _announce(
+    monitor: Monitor, operation: RemoteOperation, price: Price | None, count: int, *, free: bool
+) -> None:
+    """Say how often a run pays before it does."""
+    if count < 2 or (free and (price is None or not price.amount)):
+        return
+    total = f", {money(price.amount * count, price.currency)} in all" if price else ""
+    monitor.notice(f"{operation.title}: {count} images are {count} payments{total}.")
+
+
+def _left(vendor: Vendor, reply: Reply) -> str:
+    """Return what the answer to a vendor's free call says of the balance, a sentence or nothing."""
+    for kind in OPERATIONS:
+        pricing = kind.pricing
+        if kind.vendor is vendor and pricing and pricing.ask_balance().url == vendor.free_call:
+            with contextlib.suppress(ProviderError):  # the key is good all the same
+                return f" {pricing.read_balance(reply).text} are left."
+    return ""
 
 
 def _operation(task: Task) -> type[RemoteOperation]:

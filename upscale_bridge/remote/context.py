@@ -63,6 +63,8 @@ class Context:
     view: View
     first_poll: float
     """Seconds before the first look at a new task, and the least between two."""
+    cost: float = 0.0
+    """US dollars that a submit was said to cost, 0 when nobody asked."""
 
     @property
     def name(self) -> str:

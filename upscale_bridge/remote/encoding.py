@@ -46,6 +46,12 @@ def pack(operation: RemoteOperation, image: Tensor, monitor: Monitor) -> Parcel:
     from ..images.channels import fill_transparent
 
     height, width, channels = image.shape
+    if operation.result_size == "exact" and not operation.promises_size():
+        raise InvalidInputError(
+            "result_size",
+            f"With these settings nobody knows which size {operation.title} is to make; set "
+            "result_size to as delivered.",
+        )
     if operation.image_address:
         return Parcel(None, b"", None, (width, height))
     alpha = None
@@ -96,7 +102,7 @@ def decode(data: bytes) -> Tensor:
 def check_size(operation: RemoteOperation, sent: Size, came: Size) -> None:
     """Raise `BadReplyError` unless a result of size `came` can be that of an image `sent`."""
     wanted = operation.target(*sent)
-    if not operation.keeps_aspect() or came == wanted:
+    if not operation.promises_size() or not operation.keeps_aspect() or came == wanted:
         return
     least = min(sent[0], wanted[0]), min(sent[1], wanted[1])
     if came[0] < least[0] or came[1] < least[1]:

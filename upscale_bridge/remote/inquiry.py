@@ -79,7 +79,7 @@ def _search(
             return None
         found = history.read(reply)
         for past in found.tasks:
-            likeness = history.compare(paid, past)
+            likeness = history.compare(operation, paid, past)
             if likeness == "other" or context.journal.has_ticket(past.ticket):
                 continue
             if likeness == "same":

@@ -14,6 +14,7 @@ it.
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 from collections.abc import Callable, Collection
@@ -21,7 +22,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import InvalidInputError, SettingsError
+from ..contract.pricing import money
+from ..errors import CostLimitError, InvalidInputError, SettingsError
 from ..storage.database import Database
 from ..storage.process_locks import Owners
 from ..storage.settings import make_folder
@@ -112,12 +114,34 @@ class Journal:
                 self._active.add(request)
             return retaken
 
-    def begin_submit(self, request: str, account: str = "") -> bool:
-        """Note that the paid call is about to be sent; False when the task is not ours any more."""
+    def begin_submit(
+        self, request: str, account: str = "", cost: float = 0.0, most: float = math.inf
+    ) -> bool:
+        """Note that the paid call is about to be sent; False when the task is not ours any more.
+
+        Raises `CostLimitError` when it costs more than is left of `most` for 24 hours; failed
+        tasks are left out, since services bill results.
+        """
         with self._database.transaction():
+            spent = self._spent()
+            if spent + cost > most:
+                raise CostLimitError(
+                    f"${spent:.2f} were spent in the last 24 hours, and this submit costs "
+                    f"{money(cost)}: more than max_cost_day allows. It was not submitted."
+                )
             times = {"submitted": self._clock.now(), "seen_submitted": self._seen.now()}
-            facts: dict[str, Any] = {**times, "account": account, "absent": 0}
+            facts: dict[str, Any] = {**times, "account": account, "absent": 0, "cost": cost}
             return self._note(request, ("preparing",), mine=True, state="submitting", **facts)
+
+    def would_submit(self, request: str, days: int) -> bool:
+        """Tell whether a run of a request submits, for all that is known before it is claimed."""
+        with self._database.transaction(reading=True):
+            task = self._get(request)
+            if task is None or self._is_over(task, days, self._seen.now(reading=True)):
+                return True
+            if self._is_worked_on(task):
+                return False
+            return task.state == "preparing" or (task.state == "ambiguous" and bool(task.absent))
 
     def end_submit(self, request: str) -> None:
         """Note that the call certainly did not arrive."""
@@ -289,6 +313,15 @@ class Journal:
             ).fetchall()
         times = sorted(float(row[0]) for row in rows)
         return times[len(times) // 2] if times else None
+
+    def _spent(self) -> float:
+        # A day of the calendar: nothing is lost when it jumps, and users count by it.
+        found = self._database.execute(
+            "SELECT SUM(cost) FROM tasks WHERE cost > 0 AND submitted > ? "
+            "AND state NOT IN ('preparing', 'failed')",
+            self._clock.now() - _DAY,
+        )
+        return float(found.fetchone()[0] or 0.0)
 
     def _abandon(self, task: Task, reason: str) -> Task | None:
         """Forget a task that was never submitted, or keep it as ambiguous and return it.

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from ..errors import (
     AmbiguousSubmitError,
     AuthError,
+    CostLimitError,
     MissingKeyError,
     QuotaError,
     RetiredError,
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.1
 _LAST_SECONDS = 20.0  # a little longer than a stop leaves to a paid call's answer
-_HALTING = (AuthError, QuotaError, RetiredError, MissingKeyError)
+_HALTING = (AuthError, CostLimitError, QuotaError, RetiredError, MissingKeyError)
 
 
 class Pool:

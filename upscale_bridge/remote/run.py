@@ -31,7 +31,8 @@ from .lifecycle import Outcome
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .client import Client
+    from .client import Client, Outlook
+    from .context import Request
     from .task import Task
 
 Ending = Outcome | UpscaleError
@@ -77,12 +78,7 @@ def run_remote(
     is kept, and found again by the next run of the same.
     """
     started = time.monotonic()
-    parcels = [encoding.pack(operation, image, monitor) for image in images]
-    requests = [
-        client.request(operation, parcel.picture, parcel.pixels, encoding.unpack(operation, parcel))
-        for parcel in parcels
-    ]
-    found = client.run(requests, monitor)
+    found = client.run(_requests(client, operation, images, monitor), monitor)
     height, width = images.shape[1:3]
     info: dict[str, Any] = {"operation": operation.title, "input_size": (width, height)}
     pixels: list[Tensor | None] = [o.value if isinstance(o, Outcome) else None for o in found]
@@ -105,6 +101,23 @@ def run_remote(
     info["seconds"] = round(time.monotonic() - started, 3)
     client.deliver([outcome for outcome in found if isinstance(outcome, Outcome)])
     return Result(batch, info, _summary(info))
+
+
+def outlooks(
+    client: Client, operation: RemoteOperation, images: Tensor, monitor: Monitor
+) -> list[Outlook]:
+    """Tell what `run_remote` would do for each image; nothing is sent."""
+    return [client.outlook(one) for one in _requests(client, operation, images, monitor)]
+
+
+def _requests(
+    client: Client, operation: RemoteOperation, images: Tensor, monitor: Monitor
+) -> list[Request]:
+    parcels = [encoding.pack(operation, image, monitor) for image in images]
+    return [
+        client.request(operation, parcel.picture, parcel.pixels, encoding.unpack(operation, parcel))
+        for parcel in parcels
+    ]
 
 
 def resume(client: Client, operation: ResumeTask, monitor: Monitor) -> Result:

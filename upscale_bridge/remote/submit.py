@@ -7,6 +7,7 @@ handed over whole, or HTTP 429. After anything else that is no clear answer, the
 from __future__ import annotations
 
 import base64
+import math
 from dataclasses import replace
 
 from ..contract.http import Call, Reply
@@ -158,7 +159,9 @@ def _send_paid(context: Context, call: Call, *, last: bool) -> Reply | None:
     context.check()
     if context.halt.is_set():
         raise StoppedError
-    if not context.journal.begin_submit(context.name, context.transport.account):
+    most = context.settings.max_cost_day or math.inf
+    account = context.transport.account
+    if not context.journal.begin_submit(context.name, account, context.cost, most):
         raise TaskError("Another program took this task over or forgot it; run again to join it.")
     try:
         return context.transport.send(

@@ -56,6 +56,8 @@ class Task:
     """Tells the key of the submit from others; see `Secret.account`."""
     absent: int = 0
     """1 for an ambiguous task that the service's own list does not have."""
+    cost: float = 0.0
+    """US dollars that the submit was said to cost; 0 when nobody asked."""
 
 
 MIGRATIONS = (
@@ -109,5 +111,9 @@ MIGRATIONS = (
     Migration(
         "tasks that the service does not list",
         "ALTER TABLE tasks ADD COLUMN absent INTEGER NOT NULL DEFAULT 0",
+    ),
+    Migration(
+        "what a submit was said to cost",
+        "ALTER TABLE tasks ADD COLUMN cost REAL NOT NULL DEFAULT 0.0",
     ),
 )

@@ -61,6 +61,26 @@ class Settings(_Addresses):
         False,
         "Let ComfyUI's page set keys from other machines too, not only from the one it runs on.",
     )
+    show_prices: bool = param(
+        False,
+        "Ask services that tell prices what a run will cost whenever its settings change; without, "
+        "they are asked on request.",
+    )
+    max_cost_run: float = param(
+        0.0,
+        "US dollars that one run may cost; one that would cost more, or whose price nobody tells, "
+        "is refused before anything is submitted. 0 means no limit.",
+        minimum=0.0,
+        maximum=100_000.0,
+        step=0.01,
+    )
+    max_cost_day: float = param(
+        0.0,
+        "The same for all that was submitted from this machine in the last 24 hours.",
+        minimum=0.0,
+        maximum=100_000.0,
+        step=0.01,
+    )
 
     def base_url(self, vendor: str) -> str:
         """Return the address set for a vendor's name; empty for the vendor's own."""

@@ -10,7 +10,7 @@ from ..contract.vendor import Vendor
 from . import novita, photio, wavespeed
 from .novita import NovitaUpscale, NovitaUpscaleToResolution, NovitaUpscaleV2
 from .photio import PhotioUpscale
-from .wavespeed import WaveSpeedUpscale
+from .wavespeed import WaveSpeedUpscale, WaveSpeedUpscaleAny
 
 ENTRIES = (
     novita.ENTRY,
@@ -58,6 +58,7 @@ __all__ = [
     "NovitaUpscaleV2",
     "PhotioUpscale",
     "WaveSpeedUpscale",
+    "WaveSpeedUpscaleAny",
     "operation_named",
     "server_at",
     "server_for",

@@ -29,6 +29,7 @@ const STYLE = `
  * @typedef {import("./texts.js").Text} Text
  * @typedef {{level: string, text: Text, way: string, name: string}} Note
  * @typedef {{size: [number, number] | null, notes: Note[]}} Advice
+ * @typedef {{texts: Text[]}} Price
  * @typedef {{filename: string, subfolder: string, type: string}} File
  * @typedef {{how: string[], size: number[], seconds: number, before?: File, after?: File}} Result
  * @typedef {{name: string, state: "running" | "done" | "stopped" | "failed", fraction: number,
@@ -37,10 +38,14 @@ const STYLE = `
 
 /** The element of one node. */
 export class Panel {
-  /** @param {() => void} openKeys what the button "Set the key" does */
-  constructor(openKeys) {
+  /**
+   * @param {() => void} openKeys what the button "Set the key" does
+   * @param {() => Promise<Price>} askPrice asks the service what a run costs
+   */
+  constructor(openKeys, askPrice) {
     addStyle("upscale-bridge-panel-style", STYLE);
     this.openKeys = openKeys;
+    this.askPrice = askPrice;
     this.models = new Set(); // those that this node's notes offer to download
     this.advice = make("div", { role: "status" });
     this.download = make("div", {});
@@ -77,7 +82,19 @@ export class Panel {
     if (note.way === "download") {
       line.append(this.button(t("Download"), () => this.obtain(note.name)));
     }
+    if (note.way === "price") line.append(this.button(t("Ask for the price"), () => this.price(line)));
+    if (note.way === "price now") this.price(line);
     return line;
+  }
+
+  /** Put what the service asks for in the place of a line. @param {HTMLElement} line */
+  async price(line) {
+    try {
+      const { texts } = await this.askPrice();
+      line.replaceChildren(texts.map(say).join(" ") || t("The service tells no price."));
+    } catch (error) {
+      line.replaceChildren(/** @type {Error} */ (error).message);
+    }
   }
 
   /** Show a download that this node waits for. @param {Download} download */

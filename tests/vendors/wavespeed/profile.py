@@ -1,5 +1,6 @@
 """WaveSpeed's v3 API."""
 
+import json
 from pathlib import Path
 
 from tests.vendors.form import Profile, Sent, Served, Words
@@ -7,7 +8,7 @@ from upscale_bridge.contract.operation import Limits
 from upscale_bridge.contract.reading import read_base64
 from upscale_bridge.contract.tasks import Done, Failed, Output, Queued, Running, Ticket
 from upscale_bridge.errors import AuthError, BadReplyError, ProviderError, QuotaError
-from upscale_bridge.vendors import WaveSpeedUpscale
+from upscale_bridge.vendors import WaveSpeedUpscale, WaveSpeedUpscaleAny
 
 ID = "4c5e2f8a9b3d4e61a7c0d2f1e8b96a35"
 FOUND = Done((Output(url=f"https://example.com/results/{ID}/1.jpeg"),))
@@ -17,6 +18,17 @@ ENLARGED = Output(
         "AVngJu3Zs2iQAAAABJRU5ErkJggg=="
     )
 )
+
+
+def any_of(model, **options):
+    """Return a run of one of the vendor's own models."""
+    return WaveSpeedUpscaleAny(model=f"wavespeed-ai/{model}", options=json.dumps(options))
+
+
+def by_megapixels(megapixels):
+    options = json.dumps({"target_megapixels": megapixels})
+    return WaveSpeedUpscaleAny(model="clarity-ai/pro-upscaler", options=options)
+
 
 PROFILES = (
     Profile(
@@ -83,5 +95,36 @@ PROFILES = (
             flags=True,
             inline=True,
         ),
+    ),
+    Profile(
+        operation=WaveSpeedUpscaleAny,
+        targets=(
+            (WaveSpeedUpscaleAny(), (100, 50), (4096, 2048)),
+            (any_of("seedvr2/image", target_resolution="8k"), (100, 50), (8192, 4096)),
+            (by_megapixels(3), (1500, 2000), (1500, 2000)),
+        ),
+        sending={"options": '{"output_format": "png"}'},
+        limits=(
+            (any_of("image-upscaler", target_resolution="2k"), Limits(edge=2048, size=200_000_000)),
+            (any_of("real-esrgan"), Limits(size=200_000_000)),
+        ),
+        models=((WaveSpeedUpscaleAny(), (4096, 6), 1.0, ("",)),),
+        ways=((WaveSpeedUpscaleAny(), ("upload", "data_uri"), ""),),
+        samples=Path(__file__).parent / "samples",
+        submits=(
+            Sent(
+                "submit_request_now",
+                any_of("image-upscaler", target_resolution="4k", output_format="jpeg"),
+                "url",
+                less=("enable_base64_output", "enable_sync_mode"),
+            ),
+        ),
+        accepted={"submit_reply": Ticket(ID)},
+        poll=("result_request", ID),
+        states={"result_completed": FOUND, "result_created": Queued()},
+        errors={"error_balance": (QuotaError, 402), "error_key": (AuthError, 401)},
+        words=Words("created", "processing", "completed"),
+        id_first=True,
+        long_edge=128,
     ),
 )

@@ -95,6 +95,31 @@ def history(service, x):
     return as_json({"code": 200, "message": "success", "data": data})
 
 
+def models(service, x):
+    """Answer GET /api/v3/models."""
+    if service.catalogue is None:
+        raise Refusal("path")
+    return as_json({"code": 200, "message": "success", "data": service.catalogue})
+
+
+def price(service, x):
+    """Answer POST /api/v3/model/price: the base price, for each megapixel where that counts."""
+    asked = x.json()
+    found = {one["model_id"]: one for one in service.catalogue or () if "base_price" in one}
+    if asked.get("model_id") not in found:
+        raise Refusal("body", f"unknown model {asked.get('model_id')}")
+    amount = found[asked["model_id"]]["base_price"]
+    if "target_megapixels" in found[asked["model_id"]]["formula"]:
+        amount *= asked["inputs"].get("target_megapixels", 1)
+    data = {"model_id": asked["model_id"], "price": amount, "discounted_price": amount}
+    return as_json({"code": 200, "message": "success", "data": {**data, "currency": "USD"}})
+
+
+def balance(service, x):
+    """Answer GET /api/v3/balance."""
+    return as_json({"code": 200, "message": "success", "data": {"balance": service.balance}})
+
+
 def listed(task):
     image = task.url or "data:image/png;base64," + base64.b64encode(task.image).decode()
     created = datetime.datetime.fromtimestamp(since_1970(task), datetime.timezone.utc)
@@ -152,6 +177,9 @@ ROUTES = (
     Route("POST", f"{ROOT}media/uploads", "ticket", ticket),
     Route("POST", f"{ROOT}media/upload/binary", "legacy", legacy),
     Route("POST", f"{ROOT}predictions", "history", history),
+    Route("GET", f"{ROOT}models", "models", models),
+    Route("POST", f"{ROOT}model/price", "price", price),
+    Route("GET", f"{ROOT}balance", "balance", balance),
     Route("GET", f"{ROOT}predictions/(?P<id>[^/]+)(/result)?", "poll", result),
-    Route("POST", f"{ROOT}(?!predictions/|media/)[^/]+/.+", "submit", submit),
+    Route("POST", f"{ROOT}(?!predictions/|media/|model/)[^/]+/.+", "submit", submit),
 )

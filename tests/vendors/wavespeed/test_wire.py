@@ -17,7 +17,7 @@ from upscale_bridge.images.pictures import Picture
 from upscale_bridge.vendors import WaveSpeedUpscale, server_for
 from upscale_bridge.vendors.wavespeed.uploads import WaveSpeedUploads
 
-(PROFILE,) = PROFILES
+PROFILE, _ = PROFILES
 WIRE, SERVER = WaveSpeedUpscale.wire, server_for("WaveSpeedUpscale")
 URL = "https://example.com/a.png"
 

@@ -2,9 +2,10 @@
 
 from ...contract.registry import VendorEntry
 from .api import WAVESPEED
+from .catalogued import WaveSpeedUpscaleAny
 from .server import WaveSpeedServer
 from .upscale import WaveSpeedUpscale
 
-ENTRY = VendorEntry(WAVESPEED, (WaveSpeedUpscale,), (WaveSpeedServer(),))
+ENTRY = VendorEntry(WAVESPEED, (WaveSpeedUpscale, WaveSpeedUpscaleAny), (WaveSpeedServer(),))
 
-__all__ = ["ENTRY", "WaveSpeedUpscale"]
+__all__ = ["ENTRY", "WaveSpeedUpscale", "WaveSpeedUpscaleAny"]

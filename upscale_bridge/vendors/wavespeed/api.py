@@ -6,6 +6,7 @@ Facts: https://wavespeed.ai/docs (get-result, sync-mode, error-codes).
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from typing import Any
 
 from ...contract.http import Json, Reply
 from ...contract.reading import listed, read_output, table, whole
@@ -30,6 +31,16 @@ _REFUSALS = {1200, 1400, 1401, 1402}  # content, parameters, image address (docs
 
 def read_data(reply: Reply) -> Json:
     """Return the envelope's data; some errors arrive as HTTP 200 with another code inside."""
+    return table(_read_envelope(reply))
+
+
+def read_data_list(reply: Reply) -> list[Any]:
+    """Return the envelope's data where they are a list."""
+    data = _read_envelope(reply)
+    return listed(data if isinstance(data, list) else table(data).get("items"))
+
+
+def _read_envelope(reply: Reply) -> Any:
     if not 200 <= reply.status < 300:
         WAVESPEED.refuse(reply, str(reply.fields().get("message") or ""))
     body = reply.json()
@@ -37,7 +48,7 @@ def read_data(reply: Reply) -> Json:
     if not 200 <= code < 300:
         status = 400 if code in _REFUSALS else code
         WAVESPEED.refuse(Reply(status), str(body.get("message") or ""))
-    return table(body.get("data"))
+    return body.get("data")
 
 
 def read_status(data: Json) -> Status:

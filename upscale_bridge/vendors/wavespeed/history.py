@@ -15,16 +15,17 @@ from ...contract.reading import as_id, listed, table
 from .api import ROOT, moment, read_data, read_moment
 
 if TYPE_CHECKING:
-    from ...contract.operation import RemoteOperation
+    from .operation import WaveSpeedOperation
 
 PATH = ROOT + "predictions"
 _PAGE = 100  # the most that the vendor gives
+_FILES = ("image", "video")
 
 
 class WaveSpeedHistory(History):
     """POST /api/v3/predictions."""
 
-    def ask(self, operation: RemoteOperation, since: float, until: float, page: int) -> Call:
+    def ask(self, operation: WaveSpeedOperation, since: float, until: float, page: int) -> Call:
         body = {
             "page": page,
             "page_size": _PAGE,
@@ -47,18 +48,24 @@ class WaveSpeedHistory(History):
         )
         return HistoryPage(tuple(task for task in tasks if task.ticket), len(items) < _PAGE)
 
-    def compare(self, paid: Call, task: PastTask) -> Likeness:
-        said = {"creativity": 0, **table(json.loads(paid.body))}
-        # Switches that only shape the answer may be missing in the list; 0 is not said.
-        known = {**task.inputs, "creativity": task.inputs.get("creativity") or 0}
-        if any(known.get(name, value) != value for name, value in said.items() if name != "image"):
+    def compare(self, operation: WaveSpeedOperation, paid: Call, task: PastTask) -> Likeness:
+        said, known = {**operation.unsaid, **table(json.loads(paid.body))}, task.inputs
+        files = [name for name in _FILES if name in said]
+        # Switches that only shape the answer may be missing in the list.
+        told = {name for name in said if name not in files and said[name] is not None}
+        if any(not _alike(known.get(name, said[name]), said[name]) for name in told):
             return "other"
-        sent, listed_image = str(said["image"]), str(known.get("image", ""))
-        if sent == listed_image:
+        sent, found = (" ".join(str(one.get(name, "")) for name in files) for one in (said, known))
+        if sent == found:
             return "same"
-        return "other" if _origin(sent) == _origin(listed_image) else "unclear"
+        return "other" if _origin(sent) == _origin(found) else "unclear"
 
 
-def _origin(image: str) -> str:
-    """Return where an image lies; the list may name another place than its submit did."""
-    return "data:" if image.startswith("data:") else urlsplit(image).netloc
+def _alike(listed: object, said: object) -> bool:
+    """Tell whether two values are one; the list may hold 4 as 4.0 or as a text."""
+    return listed == said or str(listed).lower() == str(said).lower()
+
+
+def _origin(file: str) -> str:
+    """Return where a file lies; the list may name another place than its submit did."""
+    return "data:" if file.startswith("data:") else urlsplit(file).netloc

@@ -6,23 +6,15 @@ contract only and is sent only when it is not 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
-from urllib.parse import quote
 
-from ...contract.history import History
-from ...contract.http import Call, Json, Reply, post
-from ...contract.operation import Limits, RemoteOperation, Way
+from ...contract.http import Json
+from ...contract.operation import Limits
 from ...contract.presets import PRESET_EDGES, preset_choice, preset_factor
-from ...contract.tasks import Done, Source, Status, Ticket
-from ...contract.uploads import Uploads
-from ...contract.vendor import Vendor
-from ...contract.wire import TaskWire, Wire
 from ...params import param
 from ...texts import Text
-from .api import ROOT, WAVESPEED, read_data, read_status
-from .history import WaveSpeedHistory
-from .uploads import WaveSpeedUploads
+from .operation import LARGEST_FILE, WaveSpeedOperation
 
 _PRICES = {  # the vendor's agent skill 2.0, and its badge in ComfyUI's own node
     "wavespeed-ai/image-upscaler": "0.01",
@@ -32,50 +24,15 @@ _PRICES = {  # the vendor's agent skill 2.0, and its badge in ComfyUI's own node
 MODELS = tuple(_PRICES)
 
 
-class WaveSpeedWire(TaskWire):
-    """POST /api/v3/{model} and GET /api/v3/predictions/{id}/result."""
-
-    ticket_path = ("data", "id")
-
-    def submit(self, operation: WaveSpeedUpscale, source: Source) -> Call:
-        body: Json = {
-            "image": source.text,
-            "target_resolution": operation.target_resolution,
-            "output_format": operation.output_format,
-            "enable_base64_output": operation.enable_base64_output,
-            "enable_sync_mode": operation.enable_sync_mode,
-        }
-        if operation.creativity:
-            body["creativity"] = operation.creativity
-        return post(ROOT + operation.model, body)
-
-    def read_submit(self, reply: Reply) -> Ticket | Done:
-        data = read_data(reply)
-        ticket = WAVESPEED.required_id(data, "id")
-        status = read_status(data)
-        if isinstance(status, Done) and status.outputs:
-            return replace(status, ticket=ticket)
-        return Ticket(ticket)
-
-    def poll(self, ticket: str) -> Call:
-        return Call("GET", f"{ROOT}predictions/{quote(ticket, safe='')}/result")
-
-    def read_poll(self, reply: Reply) -> Status:
-        return read_status(read_data(reply))
-
-
 @dataclass(frozen=True)
-class WaveSpeedUpscale(RemoteOperation):
+class WaveSpeedUpscale(WaveSpeedOperation):
     """Enlarge images to 2k, 4k or 8k with WaveSpeed, or a host that speaks its API."""
 
     title: ClassVar[str] = "WaveSpeed Upscale"
-    vendor: ClassVar[Vendor] = WAVESPEED
-    wire: ClassVar[Wire] = WaveSpeedWire()
     command: ClassVar[str] = "wavespeed"
     size_parameter: ClassVar[str] = "target_resolution"
     client_only: ClassVar[tuple[str, ...]] = ("image_url",)
-    uploads: ClassVar[Uploads | None] = WaveSpeedUploads()
-    history: ClassVar[History | None] = WaveSpeedHistory()
+    unsaid: ClassVar[Json] = {"creativity": 0}
 
     model: str = param(
         MODELS[0],
@@ -118,11 +75,18 @@ class WaveSpeedUpscale(RemoteOperation):
 
     @property
     def limits(self) -> Limits:
-        return Limits(edge=PRESET_EDGES[self.target_resolution], size=200_000_000)
+        return Limits(edge=PRESET_EDGES[self.target_resolution], size=LARGEST_FILE)
 
     @property
-    def own_model(self) -> str:
-        return self.model
+    def inputs(self) -> Json:
+        found: Json = {
+            "target_resolution": self.target_resolution,
+            "output_format": self.output_format,
+            "enable_base64_output": self.enable_base64_output,
+            "enable_sync_mode": self.enable_sync_mode,
+        }
+        told = {"creativity": self.creativity}
+        return found | ({} if told == self.unsaid else told)
 
     @property
     def result_format(self) -> str:
@@ -131,9 +95,6 @@ class WaveSpeedUpscale(RemoteOperation):
     @property
     def image_address(self) -> str:
         return self.image_url
-
-    def ways(self) -> tuple[Way, ...]:
-        return ("upload", "data_uri")
 
     def factor(self, width: int, height: int) -> float:
         return preset_factor(self.target_resolution, width, height)
