@@ -1,7 +1,8 @@
 """What a service sells and what it asks for it; asking is not billed.
 
 POST /upscale_bridge/model    {"node": "WaveSpeedUpscaleAny", "model": "..."}
-    {"fields": [...] or null, "about", "price"}: the parameters of a model, for the node's form.
+    {"models": [...], "fields": [...] or null}: all models, and the parameters of one, for the
+    node's form; null where nobody knows them.
     Where a key is set, a list that is old is asked for anew meanwhile.
 POST /upscale_bridge/price    {"node": ..., "values": {...}}; asks the service
     {"texts": [what one image costs, what is left]}; none where the service tells no price
@@ -28,19 +29,18 @@ _HIDDEN = ("enable_sync_mode", "enable_base64_output")  # they shape the answer,
 
 
 def model(body: Json) -> Json:
-    """Return the parameters of one model; those of one that nobody knows are null."""
+    """Return all models' names and the parameters of one."""
     kind = KINDS.get(str(body.get("node")))
     if kind is None or not issubclass(kind, RemoteOperation) or kind.catalogue is None:
         raise InvalidInputError("node", "There is no such node.")
     client = host.service().client
     if not client.lacks_key(kind.vendor):
         client.offers.refresh_beside(kind, lambda: host.tell_page(EVENT, {}))
-    found = next((one for one in client.models(kind) if one.name == body.get("model")), None)
-    if found is None:
-        return {"fields": None, "about": "", "price": ""}
-    fields = None if found.schema is None else found.schema.fields
+    models = {one.name: one for one in client.models(kind)}
+    found = models.get(str(body.get("model")))
+    fields = None if found is None or found.schema is None else found.schema.fields
     drawn = None if fields is None else [_draw(one) for one in fields if one.name not in _HIDDEN]
-    return {"fields": drawn, "about": found.about, "price": found.price}
+    return {"models": list(models), "fields": drawn}
 
 
 def price(body: Json) -> Json:

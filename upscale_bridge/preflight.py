@@ -99,12 +99,13 @@ def _price_notes(service: Service, operation: RemoteOperation) -> list[Note]:
     client, vendor = service.client, operation.vendor
     told = operation.price if client.is_vendor(vendor) else None
     asked = operation.pricing is not None and not client.lacks_key(vendor)
-    if told is None and (not asked or client.is_free(vendor)):
+    by_itself = asked and client.settings().show_prices
+    if told is None and (not asked or (client.is_free(vendor) and not by_itself)):
         return []
     text = Text("{price}.", {"price": told}) if told else Text("The service tells its price.")
     if not asked:
         return [Note("info", text)]
-    return [Note("info", text, "price now" if client.settings().show_prices else "price")]
+    return [Note("info", text, "price now" if by_itself else "price")]
 
 
 def ask_price(service: Service, operation: RemoteOperation) -> tuple[Text, ...]:

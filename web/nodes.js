@@ -131,13 +131,15 @@ function addForm(node, panel) {
     (text) => {
       options.value = text;
       options.callback?.(text);
+      app.graph?.setDirtyCanvas(true, true);
     },
   );
   panel.element.prepend(form.element);
   const draw = async () => {
     const name = model.value;
     try {
-      const { fields } = await ask("model", { node: node.comfyClass, model: name });
+      const { models, fields } = await ask("model", { node: node.comfyClass, model: name });
+      model.options.values = models; // a refresh of all lists would say so in every page
       if (name === model.value) form.draw(fields); // else another one was chosen meanwhile
     } catch {
       form.draw(null); // the advice says what is wrong
@@ -169,10 +171,7 @@ app.registerExtension({
     for (const end of ["execution_error", "execution_interrupted"]) {
       api.addEventListener(end, () => shown.forEach(({ panel }) => panel.stop()));
     }
-    listen("models", () => {
-      app.refreshComboInNodes?.();
-      shown.forEach(({ form }) => form?.());
-    });
+    listen("models", () => shown.forEach(({ form }) => form?.()));
     listen("keys", () => shown.forEach(({ check: again }) => again()));
     api.addEventListener("execution_success", (/** @type {CustomEvent} */ { detail }) =>
       recall(detail.prompt_id),

@@ -97,7 +97,8 @@ def look(page, vue, theme):
         }""",
         [vue, theme],
     )
-    dark = "document.body.classList.contains('dark-theme')"
+    # ComfyUI 0.8 marks the body, 0.33 the root.
+    dark = "document.querySelector('html.dark-theme, body.dark-theme') !== null"
     page.wait_for_function(f"{dark} === {json.dumps(theme == 'dark')}")
 
 

@@ -95,6 +95,11 @@ class Server:
             )
         wait_for(self, "/system_stats", START_SECONDS)
 
+    def configure(self, **values):
+        """Write the settings of its user."""
+        (self.base / "home").mkdir(exist_ok=True)
+        (self.base / "home" / "settings.json").write_text(json.dumps(values), "utf-8")
+
     def stop(self, *, hard=False):
         """End it, or kill it as a crash would."""
         if hard:
