@@ -39,7 +39,7 @@ class RemoteUpscale:
 
     def __init_subclass__(cls) -> None:
         cls.DESCRIPTION = cls.OPERATION.__doc__
-        cls.DEPRECATED = cls.OPERATION.deprecated
+        cls.DEPRECATED = bool(cls.OPERATION.retirement)
         cls.SEARCH_ALIASES = ["upscale api", "remote upscale", cls.OPERATION.vendor.name]
 
     @classmethod

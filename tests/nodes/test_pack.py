@@ -40,7 +40,7 @@ def test_each_remote_operation_has_a_node_of_its_name(pack, part):
         assert node.__name__ == operation.__name__
         assert node.__module__ == part("nodes.remote").__name__
         assert operation.__doc__ == node.DESCRIPTION
-        assert node.DEPRECATED is operation.deprecated
+        assert node.DEPRECATED is bool(operation.retirement)
         assert node.SEARCH_ALIASES[-1] == operation.vendor.name
         assert part("nodes.advice_routes").KINDS[operation.__name__] is operation
 

@@ -23,9 +23,9 @@ LONG_EDGES = {one.operation.__name__: one.long_edge for one in profiles().values
 # --- declarations
 
 
-def test_only_the_deprecated_api_is_marked(pack):
+def test_only_what_ended_or_will_end_is_marked(pack):
     marked = [name for name in SENDING if pack.NODE_CLASS_MAPPINGS[name].DEPRECATED]
-    assert marked == ["NovitaUpscaleV2"]
+    assert marked == ["NovitaUpscale", "NovitaUpscaleToResolution", "NovitaUpscaleV2"]
 
 
 def test_no_node_has_a_place_for_a_key(pack):

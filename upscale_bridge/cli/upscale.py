@@ -38,6 +38,8 @@ def add_commands(commands: Any) -> None:
     for operation in OPERATIONS:
         about = f"upscale files through {operation.vendor.title}"
         remote = _add(commands, operation.command, operation, about)
+        if operation.retirement:
+            remote.epilog = f"{operation.retirement}. Own servers and compatible hosts go on."
         remote.set_defaults(width=None, height=None, longest_edge=None)
         remote.add_argument(
             "--dry-run",

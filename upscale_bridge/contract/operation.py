@@ -55,6 +55,7 @@ class RemoteOperation(SharedParams):
     media: ClassVar[Media] = "image"
     """The kind of file that goes in and comes out."""
     deprecated: ClassVar[bool] = False
+    """It still works, though its vendor advises against it."""
     known_models: ClassVar[tuple[str, ...]] = ()
     """Names that other machines have for the models that the vendor offers."""
     client_only: ClassVar[tuple[str, ...]] = ()
