@@ -7,8 +7,8 @@ Photio in turn; some calls are made slow, so that kills fall into them) and runs
 in a new process. The plain service is like the vendors': where nobody knows whether a submit was
 accepted the second run is refused, and the round does what the error says. Another one has a list
 of tasks like WaveSpeed's, which lags by up to 1 s where two looks are 3 s apart (20 s and a minute,
-20 times as quick): nobody is asked there. The last one is like this project's own server, which
-makes one task of submits with the same Idempotency-Key.
+20 times as quick): nobody is asked there; once more with all kills in the paid call. The last one
+is like this project's own server, which makes one task of submits with the same Idempotency-Key.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 0.3
+PAID = "the same, killed in the paid call"
 KINDS = {
     "plain": {"idempotent": False},
     "has a list of tasks (WaveSpeed alone)": {"idempotent": False, "history": True},
+    PAID: {"idempotent": False, "history": True},
     "refuses doubles": {"idempotent": True},
 }
 STATES = ("no row", "preparing", "submitting", "running", "done")
@@ -65,12 +67,18 @@ def main() -> None:
 def measure(kind: str, rounds: int, seed: int) -> str:
     """Run all rounds against one service and return its line of the table."""
     sys.path.insert(0, str(ROOT))
-    from tests.remote.crashes import crashes
+    from tests.remote.crashes import Crashes, PaidCrashes, crashes
 
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
-        crashes(folder, seed=seed, seconds=SECONDS, **KINDS[kind]) as made,
+        crashes(
+            folder,
+            seed=seed,
+            seconds=SECONDS,
+            kind=PaidCrashes if kind == PAID else Crashes,
+            **KINDS[kind],
+        ) as made,
     ):
         for number in range(rounds):
             made.round(number)

@@ -264,3 +264,40 @@ def test_a_command_is_one_run_for_its_limit(run, seller):
     assert run("wavespeed", "in", "-o", "out", "--dry-run")[0] == 3
     run("wavespeed", "in/0.png", "-o", "kept.png")
     assert run("wavespeed", "in", "-o", "out")[0] == 0, "one of the three is kept"
+
+
+# --- what is sold
+
+
+def test_the_catalogue_lists_the_live_models(run, seller):
+    status, out, _ = run("catalogue")
+    assert status == 0
+    assert out.splitlines()[0].split() == [
+        "wavespeed-any",
+        "wavespeed-ai/image-upscaler",
+        "from",
+        "$0.01",
+    ]
+    assert "nextgen/upscale-9000" in out
+    assert run("catalogue")[1] == out
+    assert seller.count("models") == 1, "an answer holds for an hour"
+
+
+def test_a_model_of_the_catalogue_is_described(run, seller):
+    status, out, _ = run("catalogue", "clarity-ai/pro-upscaler")
+    assert status == 0
+    assert "  target_megapixels    number, 1 or more, at most 64; default 4\n" in out
+    assert "--model clarity-ai/pro-upscaler --options" in out
+    told = json.loads(run("catalogue", "clarity-ai/pro-upscaler", "--json")[1])
+    assert told["command"] == "wavespeed-any"
+    assert told["parameters"][0]["maximum"] == 64
+
+
+def test_without_the_live_catalogue_what_ships_is_listed(run, service):
+    status, out, err = run("catalogue")
+    assert (status, len(out.splitlines())) == (0, 17)
+    assert err.startswith("WaveSpeed's live catalogue cannot be read: ")
+    out = run("catalogue", "recraft-ai/recraft-crisp-upscale")[1]
+    assert "Its parameters come with the live catalogue" in out
+    status, _, err = run("catalogue", "acme/none")
+    assert (status, "No catalogue has a model 'acme/none'" in err) == (2, True)

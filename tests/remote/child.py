@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import traceback
 from pathlib import Path
 
@@ -107,16 +106,19 @@ class Children:
         self._parent.stdout.close()
         self._parent.wait(30)
 
-    def do(self, deed, *arguments, kill_after=None):
-        """Return what came of a deed, None when the process was killed before it ended."""
+    def do(self, deed, *arguments, until=None):
+        """Return what came of a deed, None when the process was killed before it ended.
+
+        It is killed as soon as `until`, which blocks, has returned.
+        """
         self._answer.unlink(missing_ok=True)
         order = {"deed": deed, "with": arguments, "answer": str(self._answer)}
         order["environment"] = self._environment
         self._parent.stdin.write(json.dumps(order) + "\n")
         self._parent.stdin.flush()
         number = int(self._parent.stdout.readline())
-        if kill_after is not None:
-            time.sleep(kill_after)
+        if until is not None:
+            until()
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
         status = int(self._parent.stdout.readline())

@@ -13,7 +13,7 @@ from tests.fakes import faults
 from tests.fakes.faults import Fault
 from tests.fakes.service import FakeService
 from tests.remote.child import Children
-from tests.remote.host import KEY
+from tests.remote.host import KEY, wait_until
 from tests.vendors import environment
 
 COMMANDS = ("novita", "wavespeed", "photio")
@@ -110,10 +110,14 @@ class Crashes:
             self.fake.faults[phase].append(fault)
         seconds = self.fake.clock.seconds
         after = self.random.uniform(0, self._durations[command] + seconds * bool(phase))
-        self.children.do("run", command, number, kill_after=after)
+        self.children.do("run", command, number, until=lambda: time.sleep(after))
+        self._note(rows, seconds * (phase == "submit"))
+
+    def _note(self, rows, seconds):
+        """Note the state of the row of who was killed, and let the service accept meanwhile."""
         states = self._states()
         self.report.states[states[0] if len(states) > rows else "no row"] += 1
-        time.sleep(seconds * (phase == "submit"))  # the service may accept only now
+        time.sleep(seconds)  # the service may accept only now
         for waiting in self.fake.faults.values():
             waiting.clear()
 
@@ -138,15 +142,33 @@ class Crashes:
             return [state for (state,) in rows]
 
 
+class PaidCrashes(Crashes):
+    """Kills processes in their paid call, while the service has it."""
+
+    def _kill(self, command, number):
+        seconds = self.fake.clock.seconds
+        fault = self.random.choice([late(seconds), faults.stall(seconds, silent=True)])
+        self._before, rows = len(self.fake.tasks), len(self._states())
+        self.fake.faults["submit"].append(fault)
+        calls, rest = self.fake.count("submit"), self.random.uniform(0, 0.9 * seconds)
+
+        def in_the_call():
+            wait_until(lambda: self.fake.count("submit") > calls)
+            time.sleep(rest)
+
+        self.children.do("run", command, number, until=in_the_call)
+        self._note(rows, seconds)
+
+
 @contextmanager
-def crashes(folder, *, idempotent, seed, seconds, history=False):
-    """Lend a `Crashes` with a stand-in of its own, whose tasks take so many seconds."""
+def crashes(folder, *, idempotent, seed, seconds, history=False, kind=Crashes):
+    """Lend one of `kind` with a stand-in of its own, whose tasks take so many seconds."""
     home = Path(folder) / "home"
     with FakeService(key=KEY, seconds=seconds, idempotent=idempotent) as fake:
         fake.history = history
         own = {"UPSCALE_BRIDGE_HOME": str(home), **environment(fake.base_url, KEY)}
         with Children(folder, own) as children:
-            made = Crashes(fake, children, home, seed)
+            made = kind(fake, children, home, seed)
             made.warm_up()
             yield made
             made.report.leftovers = len(list((home / "results").glob("*.part")))

@@ -4,16 +4,17 @@ import os
 
 import pytest
 
-from tests.remote.crashes import crashes
+from tests.remote.crashes import Crashes, PaidCrashes, crashes
 
 ROUNDS = 3  # one for each of the commands
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
 
 
-@pytest.mark.parametrize("kind", ["plain", "history", "idempotent"])
+@pytest.mark.parametrize("kind", ["plain", "history", "paid call", "idempotent"])
 def test_killed_requests_are_delivered_and_paid_once(tmp_path, kind):
-    what = {"idempotent": kind == "idempotent", "history": kind == "history"}
+    what = {"idempotent": kind == "idempotent", "history": kind in ("history", "paid call")}
+    what["kind"] = PaidCrashes if kind == "paid call" else Crashes
     with crashes(tmp_path, seed=5, seconds=0.1, **what) as made:
         for number in range(ROUNDS):
             made.round(number)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import StoppedError, UpscaleError
-from . import keys, models, serve, tasks, upscale
+from . import catalogue, keys, models, serve, tasks, upscale
 from .common import fail
 from .terminal import Log, Parser
 
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     upscale.add_commands(commands)
+    catalogue.add_commands(commands)
     models.add_commands(commands)
     tasks.add_commands(commands)
     keys.add_commands(commands)
