@@ -18,6 +18,8 @@ def widgets(operation: type[Operation]) -> dict[str, tuple[Any, dict[str, Any]]]
 def widget(item: Param, choices: list[str] | None = None) -> tuple[Any, dict[str, Any]]:
     """Return ComfyUI's description of one parameter; `choices` make a list of a text."""
     options: dict[str, Any] = {"default": item.default, "tooltip": item.help}
+    if item.advanced:
+        options["advanced"] = True
     if choices is not None or item.kind == "choice":
         return (list(choices if choices is not None else item.choices), options)
     if item.minimum is not None:

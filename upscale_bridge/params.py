@@ -39,6 +39,8 @@ class Param:
     """The step of a host's slider; values between steps are allowed."""
     choices: tuple[str, ...] = ()
     """All allowed values of a choice, in the order in which hosts show them."""
+    advanced: bool = False
+    """Rarely changed: hosts that can fold it away do."""
 
     def check(self, value: object) -> Value:
         """Return `value` in the parameter's own type, or raise `InvalidInputError`."""

@@ -79,10 +79,9 @@ def draw() -> dict[str, Any]:
         for title, kind in KINDS.items():
             with gr.Column(visible=title == first) as group:
                 gr.Markdown(_about(kind))
-                for item in parameters(kind):
-                    found[field(kind, item)] = drawn = _draw_parameter(kind, item)
-                    # The WebUI tells stored defaults apart by their labels only.
-                    drawn.do_not_save_to_config = True
+                found |= _draw_parameters(kind, advanced=False)
+                with gr.Accordion("Rarely changed", open=False):
+                    found |= _draw_parameters(kind, advanced=True)
             groups.append(group)
     operation.change(
         lambda chosen: [gr.update(visible=title == chosen) for title in KINDS],
@@ -97,6 +96,16 @@ def _about(kind: type[Operation]) -> str:
     """Return what an operation does, and its vendor's announcement of its end."""
     retirement = getattr(kind, "retirement", "")
     return f"{kind.__doc__}\n\n{retirement}." if retirement else kind.__doc__ or ""
+
+
+def _draw_parameters(kind: type[Operation], *, advanced: bool) -> dict[str, Any]:
+    found = {}
+    for item in parameters(kind):
+        if item.advanced is advanced:
+            found[field(kind, item)] = drawn = _draw_parameter(kind, item)
+            # The WebUI tells stored defaults apart by their labels only.
+            drawn.do_not_save_to_config = True
+    return found
 
 
 def _draw_parameter(kind: type[Operation], item: Param) -> Any:

@@ -3,6 +3,7 @@
 import functools
 import io
 import json
+import re
 import signal
 import sys
 from pathlib import Path
@@ -205,6 +206,14 @@ def test_impossible_request_is_explained(run, arguments, sentence):
     status, _, err = run("local", *arguments)
     assert status == 2
     assert sentence in err
+
+
+def test_help_says_last_what_is_rarely_changed(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["wavespeed", "--help"])
+    _, plain, folded = re.split(r"\n(?:settings|rarely changed):\n", capsys.readouterr().out)
+    assert "--target-resolution" in plain
+    assert "--attempt" in folded
 
 
 @pytest.mark.parametrize("again", [[], ["--overwrite"]])

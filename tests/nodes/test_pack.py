@@ -107,6 +107,12 @@ def test_every_node_explains_itself(pack, comfy, name):
     assert node.DESCRIPTION
 
 
+def test_what_is_rarely_changed_is_marked(pack):
+    inputs = pack.NODE_CLASS_MAPPINGS["WaveSpeedUpscale"].INPUT_TYPES()["required"]
+    shown = [name for name, (_, options) in inputs.items() if not options.get("advanced")]
+    assert shown == ["image", "model", "target_resolution", "when_unavailable"]
+
+
 def test_list_of_models_is_read_anew(pack, comfy):
     node = pack.NODE_CLASS_MAPPINGS["LocalESRGANUpscale"]
     before = node.INPUT_TYPES()["required"]["model"][0]

@@ -99,6 +99,16 @@ def test_every_parameter_is_drawn_once(webui):
         assert sum(shown is one for shown in page) == 1
 
 
+def test_what_is_rarely_changed_is_folded_away(webui):
+    webui.panel()
+    page = list(webui.scripts.scripts_postproc.page.walk())
+    folded = [one for one in page if getattr(one, "label", "") == "Rarely changed"]
+    assert [one.open for one in folded] == [False] * len(part("panel").KINDS)
+    inside = {id(one) for group in folded for one in group.walk()}
+    for kind, item in PARAMETERS:
+        assert (id(control(webui, kind, item)) in inside) is item.advanced
+
+
 def test_address_of_an_image_is_not_asked_for(webui):
     assert not [name for name in webui.panel().controls if name.endswith(HIDDEN)]
 

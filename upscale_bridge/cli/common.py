@@ -35,23 +35,28 @@ def add_params(
     parser: argparse.ArgumentParser, declared: type[Params], leave_out: Sequence[str] = ()
 ) -> None:
     """Draw parameters as flags, but for those that the command takes by position."""
+    plain, folded = (
+        parser.add_argument_group("settings"),
+        parser.add_argument_group("rarely changed"),
+    )
     for item in declared.params():
         if item.name in leave_out:
             continue
+        group = folded if item.advanced else plain
         flag = _FLAGS.get(item.name, "--" + item.name.replace("_", "-"))
         text = item.help.replace("%", "%%")
         if item.kind == "bool" and item.default is False:
-            parser.add_argument(flag, dest=item.name, action="store_true", help=text)
+            group.add_argument(flag, dest=item.name, action="store_true", help=text)
             continue
         if item.kind == "bool":
             action = argparse.BooleanOptionalAction
-            parser.add_argument(flag, dest=item.name, action=action, default=True, help=text)
+            group.add_argument(flag, dest=item.name, action=action, default=True, help=text)
             continue
         shown = str(item.default).replace("%", "%%") or "none"
         odd = any("," in choice for choice in item.choices)  # argparse would list them by commas
         if odd:
             text += f" One of: {item.listed}."
-        parser.add_argument(
+        group.add_argument(
             flag,
             dest=item.name,
             default=item.default,

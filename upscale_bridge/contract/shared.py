@@ -21,12 +21,14 @@ class SharedParams(Operation):
         "An image beyond the service's limits: refuse it before anything is sent, or fit it "
         "(shrink it, and say so).",
         choices=("refuse", "fit"),
+        advanced=True,
     )
     result_size: str = param(
         "as delivered",
         "Return the result as the service made it, or resized to exactly the size that was asked "
         "for.",
         choices=("as delivered", "exact"),
+        advanced=True,
     )
     when_unavailable: str = param(
         ERROR,
@@ -42,6 +44,7 @@ class SharedParams(Operation):
         "is joined. Raise this number to submit, and pay, again.",
         minimum=1,
         maximum=1_000_000,
+        advanced=True,
     )
 
 

@@ -36,17 +36,20 @@ class LocalUpscale(Operation):
         minimum=0,
         maximum=4096,
         step=32,
+        advanced=True,
     )
     precision: str = param(
         "auto",
         "Number format of the computation. auto takes the fastest that device and model support.",
         choices=("auto", "fp32", "fp16", "bf16"),
+        advanced=True,
     )
     alpha: str = param(
         "model",
         "How transparency is enlarged: by the model as well (sharper, twice the time) or by "
         "Lanczos.",
         choices=("model", "lanczos"),
+        advanced=True,
     )
     download: bool = param(
         False,

@@ -84,6 +84,7 @@ class PhotioUpscale(RemoteOperation):
     negative_prompt: str = param(
         "worst quality, low quality, illustration, 3d, 2d, painting, cartoons, sketch",
         "What must not appear, in English. Empty means the service's default, which is this text.",
+        advanced=True,
     )
     quality: str = param("LOW", "More detail takes more time.", choices=("LOW", "MIDDLE", "HIGH"))
     denoising_strength: float = param(
@@ -95,7 +96,9 @@ class PhotioUpscale(RemoteOperation):
         step=0.05,
     )
     image_url: str = param(
-        "", "Address under which the service finds the image, in place of sending the image input."
+        "",
+        "Address under which the service finds the image, in place of sending the image input.",
+        advanced=True,
     )
 
     @property

@@ -54,15 +54,18 @@ class NovitaUpscaleToResolution(RemoteOperation):
         "png",
         "File format in which the result travels; png loses nothing.",
         choices=("jpeg", "png", "webp"),
+        advanced=True,
     )
     image_url: str = param(
         "",
         "Address under which the service finds the image, in place of the image input: this API "
         "documents no other way.",
+        advanced=True,
     )
     send_data_uri: bool = param(
         False,
         "Send the image itself as a data URI. Not documented by Novita; our own server takes it.",
+        advanced=True,
     )
 
     @property

@@ -65,9 +65,12 @@ class NovitaUpscale(RemoteOperation):
         "png",
         "File format in which the result travels; png loses nothing.",
         choices=("png", "webp", "jpeg"),
+        advanced=True,
     )
     enable_nsfw_detection: bool = param(
-        False, "Have the service check the image (costs a little more); info tells what it found."
+        False,
+        "Have the service check the image (costs a little more); info tells what it found.",
+        advanced=True,
     )
 
     @property

@@ -116,11 +116,20 @@ class NovitaUpscaleV2(RemoteOperation):
         1024, "Height in pixels, when resizing to size.", minimum=1, maximum=2048, step=8
     )
     upscaling_crop: bool = param(
-        True, "When resizing to size: fill width and height and crop what stands out."
+        True,
+        "When resizing to size: fill width and height and crop what stands out.",
+        advanced=True,
     )
-    upscaler_2: str = param("", "Name of a second upscaler that is blended in; empty for none.")
+    upscaler_2: str = param(
+        "", "Name of a second upscaler that is blended in; empty for none.", advanced=True
+    )
     extras_upscaler_2_visibility: float = param(
-        0.0, "Share of the second upscaler in the result.", minimum=0.0, maximum=1.0, step=0.05
+        0.0,
+        "Share of the second upscaler in the result.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        advanced=True,
     )
     gfpgan_visibility: float = param(
         0.0, "Share of faces restored by GFPGAN.", minimum=0.0, maximum=1.0, step=0.05
@@ -134,12 +143,14 @@ class NovitaUpscaleV2(RemoteOperation):
         minimum=0.0,
         maximum=1.0,
         step=0.05,
+        advanced=True,
     )
     img_expire_ttl: int = param(
         0,
         "Seconds for which the service keeps the result; 0 leaves it to the service.",
         minimum=0,
         maximum=604800,
+        advanced=True,
     )
 
     @property

@@ -47,23 +47,29 @@ class WaveSpeedUpscale(WaveSpeedOperation):
         minimum=-2.0,
         maximum=2.0,
         step=0.1,
+        advanced=True,
     )
     output_format: str = param(
         "png",
         "File format in which the result travels; png loses nothing.",
         choices=("jpeg", "png", "webp"),
+        advanced=True,
     )
     enable_base64_output: bool = param(
-        False, "Receive the result in the answer instead of by its address; slower for large ones."
+        False,
+        "Receive the result in the answer instead of by its address; slower for large ones.",
+        advanced=True,
     )
     enable_sync_mode: bool = param(
         False,
         "Wait for the result in the submit itself. Not advised: when the connection breaks, the "
         "task's id is lost.",
+        advanced=True,
     )
     image_url: str = param(
         "",
         "Address under which the service finds the image, in place of uploading the image input.",
+        advanced=True,
     )
 
     @property
