@@ -32,7 +32,8 @@ log = logging.getLogger("upscale_bridge")  # the pack's own name here is its fol
 T = TypeVar("T")
 
 EVENT = "upscale_bridge.status"
-"""What a node is doing: {"node": id, "text", "stays": whether later lines leave it there}."""
+"""What a node is doing: {"prompt": id of the run, "node": id with those of the subgraphs around it,
+"text", "stays": whether later lines leave it there}."""
 
 _LOOK_SECONDS = 0.1
 _PREVIEW_SECONDS = 0.5
@@ -211,13 +212,13 @@ class Mailbox(Monitor):
             self._latest[name] = arguments
 
 
-async def on_own_thread(work: Callable[[Monitor], T]) -> T:
-    """Return what `work` returns; other nodes run meanwhile.
+async def on_own_thread(work: Callable[[Monitor], T], shown: Monitor) -> T:
+    """Return what `work` returns; other nodes run meanwhile, and `shown` is told how far it is.
 
     ComfyUI runs all nodes of a prompt in one event loop, which any other node may block: the work
     must not need the loop. A stop leaves the thread at once; it ends by itself.
     """
-    mailbox, shown = Mailbox(), ComfyMonitor()
+    mailbox = Mailbox()
     future: Future[T] = Future()
 
     def carry_out() -> None:
@@ -264,7 +265,7 @@ def _show_text(text: str, *, stays: bool = False) -> None:
 
     context, server = get_executing_context(), getattr(PromptServer, "instance", None)
     if context is not None and server is not None and server.client_id:
-        told = {"node": context.node_id, "text": text, "stays": stays}
+        told = {"prompt": context.prompt_id, "node": context.node_id, "text": text, "stays": stays}
         tell_page(EVENT, told, server.client_id)
 
 

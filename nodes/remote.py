@@ -61,12 +61,14 @@ class RemoteUpscale:
             operation = self.OPERATION(**values)
             pixels = images.to_images(image)
             masks = None if mask is None else images.to_masks(mask)
-            result = await host.on_own_thread(partial(host.service().run, operation, pixels))
+            monitor = host.ComfyMonitor()
+            run = partial(host.service().run, operation, pixels)
+            result = await host.on_own_thread(run, monitor)
             if masks is None:
                 masks = images.split_alpha(result.images)
             else:
                 masks = images.fit_masks(masks, result.images, _fitter(operation, pixels))[..., 0]
-            host.ComfyMonitor().status(result.summary)
+            monitor.finish(result.summary, result.images[-1])
             outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
             told = *outputs, json.dumps(result.info)
             return await asyncio.to_thread(results.shown, told, result, pixels)
@@ -133,7 +135,9 @@ class ResumeUpscaleTask:
         """Fetch the result; ComfyUI awaits this with the widgets' values."""
         with host.translated():
             operation = self.OPERATION(**values)
-            result = await host.on_own_thread(partial(host.service().resume, operation))
-            host.ComfyMonitor().status(result.summary)
+            monitor = host.ComfyMonitor()
+            resume = partial(host.service().resume, operation)
+            result = await host.on_own_thread(resume, monitor)
+            monitor.finish(result.summary, result.images[-1])
             told = host.to_intermediate(result.images), json.dumps(result.info)
             return results.shown(told, result)

@@ -52,9 +52,9 @@ def _keep(pixels: Tensor) -> dict[str, str]:
     """Write an image into ComfyUI's temporary folder, which it empties itself."""
     from ..upscale_bridge.images import codecs
 
-    if pixels.shape[-1] in (2, 4):
-        pixels = pixels[..., :-1]
-    name = f"{secrets.token_hex(8)}.jpg"
+    transparent = pixels.shape[-1] in (2, 4)
+    format, ending = ("webp", "webp") if transparent else ("jpeg", "jpg")
+    name = f"{secrets.token_hex(8)}.{ending}"
     folder = host.temporary_folder()
-    (folder / name).write_bytes(codecs.encode(pixels, "jpeg", quality=_QUALITY).data)
+    (folder / name).write_bytes(codecs.encode(pixels, format, quality=_QUALITY).data)
     return {"filename": name, "subfolder": folder.name, "type": "temp"}

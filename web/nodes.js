@@ -7,11 +7,12 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 
 import { comesFrom, folderOf, takesPixels } from "./lib/definitions.js";
-import { later } from "./lib/dom.js";
-import { Form } from "./lib/form.js";
+import { after, later } from "./lib/dom.js";
+import { addForm } from "./lib/form.js";
 import { had, shownBy } from "./lib/history.js";
 import { nodeOf, originOf, sizeOf, source, values } from "./lib/inputs.js";
 import { Panel } from "./lib/panel.js";
+import { follow, isHere, onRun, wasAskedBefore } from "./lib/runs.js";
 import { ask, history, listen } from "./lib/server.js";
 
 const FOLDER = folderOf(import.meta.url);
@@ -20,17 +21,34 @@ const advised = new Set(); // those of them that can be asked before a run
 const RUNS = 20; // of ComfyUI's history that are searched for a cached result
 const DECIMALS = 3; // of numbers whose step ComfyUI would round
 const LEAST_HEIGHT = 24;
+const SETTLING = 5000; // milliseconds
 const MARGIN = 10; // what ComfyUI leaves above and below an element
 
-/** @type {Map<any, {panel: Panel, check: () => void, form: (() => void) | null}>} */
+/** @type {Map<any, {panel: Panel, check: () => void, form: (() => void) | null,
+ *   since: number}>} */
 const shown = new Map();
 const watched = new WeakSet(); // widgets of nodes before ours
 
 const openKeys = () => app.extensionManager.command.execute("UpscaleBridge.Keys");
 
+/** A name of the workflow that is shown; older pages have none. @returns {string | undefined} */
+const current = () => app.extensionManager?.workflow?.activeWorkflow?.key;
+
+/**
+ * Return the panel of a node of a run, null for another workflow's run.
+ * @param {string} run @param {string} id
+ */
+function panelOf(run, id) {
+  const found = isHere(run) ? shown.get(nodeOf(app.graph, id)) : null;
+  if (!found) return null;
+  // ComfyUI shows the nodes of another workflow a while before it says which one it is.
+  const settled = performance.now() - found.since > SETTLING;
+  return settled || !wasAskedBefore(run, found.since) ? found.panel : null;
+}
+
 /** @param {any} node @param {Panel} panel */
 async function check(node, panel) {
-  if (!advised.has(node.comfyClass)) return;
+  if (!node.graph || !advised.has(node.comfyClass)) return; // taken away, or moved to a subgraph
   const origin = originOf(node);
   watch(origin);
   try {
@@ -50,19 +68,6 @@ function watch(origin) {
   }
 }
 
-/**
- * Call `work` after `object[name]` was called, with the same arguments.
- * @param {any} object @param {string} name @param {(...given: any[]) => void} work
- */
-function after(object, name, work) {
-  const before = object[name];
-  object[name] = function (/** @type {any[]} */ ...given) {
-    const result = before?.apply(this, given);
-    work(...given);
-    return result;
-  };
-}
-
 /** Show what cached nodes made before this page was opened. @param {string} run */
 async function recall(run) {
   const empty = [...shown].filter(([node, { panel }]) => node.graph === app.graph && !panel.finished);
@@ -78,8 +83,16 @@ async function recall(run) {
 /** @param {any} node */
 function attach(node) {
   const asked = () => ({ node: node.comfyClass, values: values(node) });
-  const panel = new Panel(openKeys, () => ask("price", asked()));
-  const form = addForm(node, panel);
+  const panel = new Panel(openKeys, {
+    price: () => ask("price", asked()),
+    locally: (choice) => runWith(node, "when_unavailable", choice),
+  });
+  const form = addForm(
+    node,
+    panel.element,
+    (model) => ask("model", { node: node.comfyClass, model }),
+    () => app.graph?.setDirtyCanvas(true, true),
+  );
   let height = LEAST_HEIGHT;
   const widget = node.addDOMWidget("upscale_bridge", "upscale_bridge", panel.element, {
     serialize: false,
@@ -90,7 +103,7 @@ function attach(node) {
   });
   widget.serialize = false; // neither in the workflow file
   const askAgain = later(() => check(node, panel));
-  shown.set(node, { panel, check: askAgain, form });
+  shown.set(node, { panel, check: askAgain, form, since: performance.now() });
   for (const other of node.widgets) {
     const { precision, step2: step } = other.options ?? {};
     // ComfyUI shows, and keeps, as many decimals as a step of 1, 0.1 or 0.01 has.
@@ -100,11 +113,8 @@ function attach(node) {
   after(node, "onConnectionsChange", askAgain);
   after(node, "onConfigure", askAgain);
   if (form) after(node, "onConfigure", form);
-  after(node, "onExecuted", (output) => {
-    if (output?.upscale_bridge?.[0]) panel.finish(output.upscale_bridge[0]);
-  });
-  after(node, "onRemoved", () => shown.delete(node));
   const observer = new ResizeObserver(() => {
+    if (!node.graph) return; // a panel that is taken away has no height
     const wanted = Math.max(LEAST_HEIGHT, inner(panel.element));
     if (Math.abs(wanted - height) < 2) return;
     const tight = node.size[1] - node.computeSize()[1] < 2; // else the user made it larger
@@ -114,41 +124,23 @@ function attach(node) {
     app.graph?.setDirtyCanvas(true, true);
   });
   for (const part of panel.element.children) observer.observe(part);
+  after(node, "onRemoved", () => {
+    observer.disconnect();
+    shown.delete(node);
+  });
   askAgain();
 }
 
-/**
- * Add the form of a node whose options a model of a catalogue describes; return what draws it anew,
- * null for another node. @param {any} node @param {Panel} panel
- */
-function addForm(node, panel) {
-  const find = (/** @type {string} */ name) =>
-    node.widgets?.find((/** @type {any} */ widget) => widget.name === name);
-  const [model, options] = [find("model"), find("options")];
-  if (!model || !options) return null;
-  const form = new Form(
-    () => String(options.value ?? ""),
-    (text) => {
-      options.value = text;
-      options.callback?.(text);
-      app.graph?.setDirtyCanvas(true, true);
-    },
-  );
-  panel.element.prepend(form.element);
-  const draw = async () => {
-    const name = model.value;
-    try {
-      const { models, fields } = await ask("model", { node: node.comfyClass, model: name });
-      model.options.values = models; // a refresh of all lists would say so in every page
-      if (name === model.value) form.draw(fields); // else another one was chosen meanwhile
-    } catch {
-      form.draw(null); // the advice says what is wrong
-    }
-  };
-  after(model, "callback", draw);
-  after(options, "callback", () => form.update());
-  draw();
-  return draw;
+/** Run the workflow once with another value of a widget. @param {any} node @param {string} name @param {any} value */
+async function runWith(node, name, value) {
+  const widget = node.widgets.find((/** @type {any} */ one) => one.name === name);
+  const before = widget.value;
+  widget.value = value;
+  try {
+    await app.queuePrompt(0, 1);
+  } finally {
+    widget.value = before;
+  }
 }
 
 /** Return how high the contents of a panel are, pixels. @param {HTMLElement} element */
@@ -166,16 +158,21 @@ app.registerExtension({
       if (download.state !== "running") app.refreshComboInNodes?.();
       if (download.state === "done") shown.forEach(({ check: again }) => again());
     });
-    listen("status", (status) => shown.get(nodeOf(app.graph, status.node))?.panel.report(status));
-    api.addEventListener("execution_start", () => shown.forEach(({ panel }) => panel.begin()));
-    for (const end of ["execution_error", "execution_interrupted"]) {
-      api.addEventListener(end, () => shown.forEach(({ panel }) => panel.stop()));
-    }
+    follow(api, current);
+    listen("status", (status) => panelOf(status.prompt, status.node)?.report(status));
+    onRun("execution_start", () => shown.forEach(({ panel }) => panel.begin()));
+    onRun("execution_interrupted", () => shown.forEach(({ panel }) => panel.stop()));
+    onRun("execution_error", ({ prompt_id, node_id, exception_message }) => {
+      shown.forEach(({ panel }) => panel.stop());
+      panelOf(prompt_id, String(node_id))?.failed(exception_message);
+    });
+    onRun("executed", ({ prompt_id, node, output }) => {
+      const result = output?.upscale_bridge?.[0];
+      if (result) panelOf(prompt_id, String(node))?.finish(result);
+    });
     listen("models", () => shown.forEach(({ form }) => form?.()));
     listen("keys", () => shown.forEach(({ check: again }) => again()));
-    api.addEventListener("execution_success", (/** @type {CustomEvent} */ { detail }) =>
-      recall(detail.prompt_id),
-    );
+    onRun("execution_success", ({ prompt_id }) => recall(prompt_id));
   },
   /** @param {any} _ @param {import("./lib/definitions.js").Definition} definition */
   beforeRegisterNodeDef(_, definition) {

@@ -127,7 +127,7 @@ def test_status_without_a_running_node_is_only_logged(upscale, images, comfy):
 
 
 def test_what_should_be_read_stays_on_the_node(host, comfy):
-    comfy.context = SimpleNamespace(node_id="17")
+    comfy.context = SimpleNamespace(node_id="17", prompt_id="p")
     monitor = host.ComfyMonitor()
     monitor.notice("shrunk")
     monitor.status("busy")
@@ -138,7 +138,7 @@ def test_what_should_be_read_stays_on_the_node(host, comfy):
 
 
 def test_a_prompt_without_a_page_shows_nothing(upscale, images, comfy):
-    comfy.context, comfy.client_id = SimpleNamespace(node_id="17"), None
+    comfy.context, comfy.client_id = SimpleNamespace(node_id="17", prompt_id="p"), None
     upscale(images())
     assert comfy.events == []
 

@@ -78,7 +78,7 @@ def test_sides_of_the_result_are_even(video_node, tmp_path, factor, size):
 
 
 def test_progress_is_that_of_the_whole_video(video_node, comfy, source):
-    comfy.context = SimpleNamespace(node_id="7")
+    comfy.context = SimpleNamespace(node_id="7", prompt_id="p")
     video_node.upscale(video=VideoFromFile(str(source)), **VALUES)
     (bar,) = comfy.bars
     done = [value for value, *_ in bar.updates]
@@ -122,7 +122,7 @@ def test_a_video_in_memory_is_saved_first(video_node, source):
 
 
 def test_lost_bits_are_told(video_node, comfy, tmp_path):
-    comfy.context = SimpleNamespace(node_id="7")
+    comfy.context = SimpleNamespace(node_id="7", prompt_id="p")
     source = films.make(tmp_path / "a.mp4", frames=1, format="yuv420p10le")
     video_node.upscale(video=VideoFromFile(str(source)), **VALUES)
     assert ("The video has 10 bits per channel; the result has 8.", "7") in comfy.texts

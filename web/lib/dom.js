@@ -29,6 +29,19 @@ export function later(work, milliseconds = 300) {
   };
 }
 
+/**
+ * Call `work` after `object[name]` was called, with the same arguments.
+ * @param {any} object @param {string} name @param {(...given: any[]) => void} work
+ */
+export function after(object, name, work) {
+  const before = object[name];
+  object[name] = function (/** @type {any[]} */ ...given) {
+    const result = before?.apply(this, given);
+    work(...given);
+    return result;
+  };
+}
+
 export const BOX = `
   font: inherit; color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222);
   border: 1px solid var(--border-color, #4e4e4e); border-radius: 0.4rem; padding: 0.35rem 0.75rem;`;

@@ -1,7 +1,7 @@
 // @ts-check
 // A form for the options of a model, which a node keeps as JSON in one widget.
 
-import { addStyle, BOX, FOCUS, make } from "./dom.js";
+import { addStyle, after, BOX, FOCUS, make } from "./dom.js";
 import { t } from "./texts.js";
 
 const STYLE = `
@@ -130,4 +130,41 @@ function box(field) {
     if (field.maximum !== null) control.max = String(field.maximum);
   }
   return control;
+}
+
+/**
+ * Add the form of a node whose options a model of a catalogue describes; return what draws it anew,
+ * null for another node. @param {any} node
+ * @param {HTMLElement} place
+ * @param {(model: string) => Promise<any>} look asks for all models and the parameters of one
+ * @param {() => void} redraw
+ */
+export function addForm(node, place, look, redraw) {
+  const find = (/** @type {string} */ name) =>
+    node.widgets?.find((/** @type {any} */ widget) => widget.name === name);
+  const [model, options] = [find("model"), find("options")];
+  if (!model || !options) return null;
+  const form = new Form(
+    () => String(options.value ?? ""),
+    (text) => {
+      options.value = text;
+      options.callback?.(text);
+      redraw();
+    },
+  );
+  place.prepend(form.element);
+  const draw = async () => {
+    const name = model.value;
+    try {
+      const { models, fields } = await look(name);
+      model.options.values = models; // a refresh of all lists would say so in every page
+      if (name === model.value) form.draw(fields); // else another one was chosen meanwhile
+    } catch {
+      form.draw(null); // the advice says what is wrong
+    }
+  };
+  after(model, "callback", draw);
+  after(options, "callback", () => form.update());
+  draw();
+  return draw;
 }

@@ -2,28 +2,11 @@
 // What a node of ours says below its widgets: notes before a run, the result after it.
 
 import { compare } from "./compare.js";
-import { addStyle, BOX, FOCUS, make } from "./dom.js";
+import { make } from "./dom.js";
+import { read } from "./failure.js";
+import { addPanelStyle } from "./panel-style.js";
 import { ask, view } from "./server.js";
 import { say, t } from "./texts.js";
-
-const STYLE = `
-.upscale-bridge-panel {
-  display: flex; flex-direction: column; gap: 0.35rem; box-sizing: border-box; padding: 0.25rem;
-  color: var(--input-text, #ddd); font: 12px/1.4 system-ui, sans-serif; overflow: hidden;
-  & > :empty { display: none; }
-  & p { margin: 0; padding-left: 0.5rem; border-left: 3px solid #888; overflow-wrap: anywhere; }
-  & p[data-level="missing"] { border-color: #e5484d; }
-  & p[data-level="warning"] { border-color: #e2a336; }
-  & p[data-level="done"] { border-color: #30a46c; }
-  & button { ${BOX} font-size: 12px; padding: 0.15rem 0.6rem; margin: 0.2rem 0.4rem 0 0;
-    cursor: pointer; }
-  & button:hover { border-color: currentcolor; }
-  & button:focus-visible { ${FOCUS} }
-  & progress { width: 100%; accent-color: #4c9ffe; }
-  & .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 2px; padding: 0;
-    margin: 0.3rem 0 0; border: none; background: none; width: 100%; }
-  & .pair img { width: 100%; height: 110px; object-fit: cover; display: block; }
-}`;
 
 /**
  * @typedef {import("./texts.js").Text} Text
@@ -40,12 +23,13 @@ const STYLE = `
 export class Panel {
   /**
    * @param {() => void} openKeys what the button "Set the key" does
-   * @param {() => Promise<Price>} askPrice asks the service what a run costs
+   * @param {{price: () => Promise<Price>, locally: (choice: string) => void}} ways what else its
+   *   buttons do: ask the service what a run costs, run once with a choice of when_unavailable
    */
-  constructor(openKeys, askPrice) {
-    addStyle("upscale-bridge-panel-style", STYLE);
+  constructor(openKeys, ways) {
+    addPanelStyle();
     this.openKeys = openKeys;
-    this.askPrice = askPrice;
+    this.ways = ways;
     this.models = new Set(); // those that this node's notes offer to download
     this.advice = make("div", { role: "status" });
     this.download = make("div", {});
@@ -90,7 +74,7 @@ export class Panel {
   /** Put what the service asks for in the place of a line. @param {HTMLElement} line */
   async price(line) {
     try {
-      const { texts } = await this.askPrice();
+      const { texts } = await this.ways.price();
       line.replaceChildren(texts.map(say).join(" ") || t("The service tells no price."));
     } catch (error) {
       line.replaceChildren(/** @type {Error} */ (error).message);
@@ -134,6 +118,17 @@ export class Panel {
     if (stays) this.notices.append(line);
     else this.status.replaceChildren(line);
     this.busy = true;
+  }
+
+  /** Show why a run failed, and the ways on. @param {string} message of ComfyUI's event */
+  failed(message) {
+    const { text, key, model, local } = read(message);
+    const line = make("p", { role: "alert", "data-level": "missing" }, text);
+    if (key) line.append(this.button(t("Set the key"), this.openKeys));
+    if (model) line.append(this.button(t("Download"), () => this.obtain(model)));
+    if (local) line.append(this.button(t("Run locally once"), () => this.ways.locally(local)));
+    this.notices.replaceChildren(line);
+    if (model) this.models.add(model);
   }
 
   /** Take back what a run was doing that ended before its result. */

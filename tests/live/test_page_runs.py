@@ -1,0 +1,84 @@
+"""What a node says of runs that fail, and of runs of another workflow.
+
+Set COMFYUI_PATH and COMFYUI_PYTHON as for the other live tests; `pip install playwright`; CHROMIUM
+names the browser.
+"""
+
+import pytest
+
+from tests.fakes import faults
+from tests.live.pages import (
+    LONG,
+    browser,
+    comfyui,
+    finish,
+    load,
+    look,
+    page,
+    panel,
+    playwright,
+    pytestmark,
+    start,
+)
+from tests.live.test_page_offers import keep
+from tests.live.test_remote_nodes import wait_until
+
+__all__ = ["browser", "comfyui", "page", "pytestmark"]  # fixtures and marks
+
+NODE = "app.graph.nodes.find((node) => node.comfyClass === 'WaveSpeedUpscale')"
+CHOICE = f"{NODE}.widgets.find((widget) => widget.name === 'when_unavailable').value"
+
+
+@pytest.fixture(autouse=True)
+def quick(comfyui):
+    comfyui.service.clock.seconds = 0.0
+    yield
+    comfyui.service.clock.seconds = 0.0
+
+
+@pytest.mark.parametrize("vue", [False, True])
+def test_a_failed_run_says_why_and_offers_the_way_on(comfyui, page, vue):
+    look(page, vue, "dark")
+    load(page, "wavespeed_upscale")
+    comfyui.service.faults["submit"].append(faults.refused("balance"))
+    comfyui.service.tasks.clear()
+    page.evaluate(f"{NODE}.widgets.find((one) => one.name === 'attempt').value = {7 + vue}")
+    finish(comfyui, page)
+    alert = panel(page).get_by_role("alert")
+    playwright.expect(alert).to_contain_text("Top up the balance", timeout=LONG)
+    playwright.expect(alert).not_to_contain_text("QuotaError")
+    keep(page, f"failed_{vue}")
+    comfyui.service.faults["submit"].append(faults.refused("balance"))
+    alert.get_by_role("button", name="Run locally once").click()
+    playwright.expect(panel(page)).to_contain_text("made on this machine", timeout=2 * LONG)
+    playwright.expect(alert).to_have_count(0)
+    assert page.evaluate(CHOICE) == "error"
+    keep(page, f"locally_{vue}")
+
+
+def test_a_run_of_another_workflow_is_not_shown(comfyui, page):
+    load(page, "wavespeed_upscale")
+    page.evaluate(f"{NODE}.widgets.find((one) => one.name === 'attempt').value = 21")
+    comfyui.service.clock.seconds = 4.0
+    tasks = len(comfyui.service.tasks)
+    start(page)
+    wait_until(lambda: len(comfyui.service.tasks) > tasks)
+    load(page, "wavespeed_upscale")
+    mine = f"{NODE}.widgets.find((one) => one.name === 'upscale_bridge').element"
+    page.wait_for_function(f"{mine}.innerText.includes('The result has')")
+    page.wait_for_timeout(8000)
+    assert page.evaluate(f"{mine}.innerText.trim()").endswith("px.")
+    assert page.evaluate(f"{mine}.querySelectorAll('img').length") == 0
+
+
+def test_a_node_that_is_gone_changes_no_other(page):
+    look(page, True, "dark")
+    load(page, "local_upscale")
+    page.wait_for_timeout(500)
+    load(page, "upscale_folder")
+    page.wait_for_timeout(1500)
+    sizes = "app.graph.nodes.map((node) => [...node.size])"
+    before = page.evaluate(sizes)
+    load(page, "upscale_folder")
+    page.wait_for_timeout(1500)
+    assert page.evaluate(sizes) == before
