@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from ..errors import BadReplyError
 from ..images.pictures import Picture
+from .files import Sendable, StoredFile
 
 Json = dict[str, Any]
 
@@ -32,6 +33,8 @@ class Call:
     may be signed."""
     body: bytes = field(default=b"", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    rest: tuple[bytes | StoredFile, ...] = field(default=(), repr=False)
+    """What follows the body: bytes, and files that are read while they are sent."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +82,25 @@ def post(url: str, body: Json, **headers: str) -> Call:
     return Call("POST", url, data, {"Content-Type": "application/json", **headers})
 
 
-def post_file(url: str, name: str, picture: Picture) -> Call:
-    """Return a POST of a form whose field `file` is a picture."""
+def put_file(url: str, file: Sendable, headers: Mapping[str, str]) -> Call:
+    """Return a PUT of a file."""
+    if isinstance(file, Picture):
+        return Call("PUT", url, file.data, headers)
+    return Call("PUT", url, headers=headers, rest=(file,))
+
+
+def post_file(url: str, name: str, file: Sendable) -> Call:
+    """Return a POST of a form whose field `file` is that file."""
     boundary = uuid4().hex
     head = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
-        f"Content-Type: {picture.mime}\r\n\r\n"
+        f"Content-Type: {file.mime}\r\n\r\n"
     )
-    body = head.encode() + picture.data + f"\r\n--{boundary}--\r\n".encode()
-    return Call("POST", url, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+    begin, end = head.encode(), f"\r\n--{boundary}--\r\n".encode()
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    if isinstance(file, Picture):
+        return Call("POST", url, begin + file.data + end, headers)
+    return Call("POST", url, begin, headers, rest=(file, end))
 
 
 def answer(body: Json, status: int = 200) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from ..images.pictures import Picture
+from .files import Sendable
 from .http import Call, Reply
 
 
@@ -21,15 +21,15 @@ class Uploads(ABC):
     """How a service takes files before the submit; nothing of it is billed."""
 
     @abstractmethod
-    def ask(self, picture: Picture) -> Call:
+    def ask(self, file: Sendable) -> Call:
         """Return the call that asks for a place."""
 
     @abstractmethod
-    def read_place(self, reply: Reply, picture: Picture) -> Upload:
+    def read_place(self, reply: Reply, file: Sendable) -> Upload:
         """Return the place."""
 
     @abstractmethod
-    def post(self, picture: Picture) -> Call:
+    def post(self, file: Sendable) -> Call:
         """Return the older call that sends the file at once."""
 
     @abstractmethod

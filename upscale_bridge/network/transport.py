@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from ..contract.reading import whole
 from ..errors import BadReplyError, TransportError, UpscaleError
 from ..storage.keys import Secret
 from .addresses import Resolve, Target, base_target, check_named_url, is_public, resolve
+from .bodies import Body, Piece
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -37,6 +38,14 @@ _BLOCK = 1 << 18
 _SLOWEST_UPLOAD = 50_000  # bytes per second
 
 
+def _never() -> None:
+    """Do not stop."""
+
+
+def _ignored(done: int, total: int) -> None:
+    """Tell nobody how far it is."""
+
+
 @contextmanager
 def get(
     url: str, headers: Mapping[str, str], stop: Callable[[], None], limit: int
@@ -50,7 +59,7 @@ def get(
 
     def ask(place: str) -> requests.Response:
         target = Target(host_of(url), resolve) if place == url else check_named_url(place, url)
-        watch = _watch(place, b"", stop, limit, _READ_SECONDS)
+        watch = _watch(place, (), stop, limit, _READ_SECONDS)
         return session.ask("GET", place, headers, target, watch, _PATIENCE)
 
     with _make_session() as session, _followed(url, ask) as reply:
@@ -73,7 +82,7 @@ def fetch_public(
 
     def ask(url: str) -> requests.Response:
         target = _stranger(url, allowed, look_up)
-        watch = _watch(url, b"", _never, limit, seconds)
+        watch = _watch(url, (), _never, limit, seconds)
         timeout = (_CONNECT_SECONDS, seconds)
         return session.ask("GET", url, {}, target, watch, timeout, proxies=False)
 
@@ -95,7 +104,7 @@ def post_public(
     As in `fetch_public` only `allowed` IP addresses are talked to; redirects are not followed.
     """
     target = _stranger(url, allowed, look_up)
-    watch = _watch(url, body, _never, 0, _READ_SECONDS)
+    watch = _watch(url, (body,), _never, 0, _READ_SECONDS)
     with (
         _make_session() as session,
         _translated(url, watch),
@@ -142,20 +151,29 @@ class Transport:
         limit: int,
         read_seconds: float = _READ_SECONDS,
         once: bool = False,
+        progress: Callable[[int, int], None] = _ignored,
     ) -> Reply:
         """Send `call` and return the answer, whatever its status.
 
         `stop` is called often and may raise; answers longer than `limit` bytes are refused.
         `once` is for calls that must not arrive twice: their connection is new, so that no old
         one can break while it is used, and once the body is handed over a stop leaves the answer
-        15 s, so that it is not lost. Raises `TransportError`, whose `sent` is False as long as a
-        part of the body was not handed over: nobody can have accepted it then.
+        15 s, so that it is not lost. `progress` is told the bytes of the body that were handed over
+        and all of them. Raises `TransportError`, whose `sent` is False as long as a part of the
+        body was not handed over: nobody can have accepted it then. Raises `InvalidInputError` for
+        a file that cannot be read.
         """
         with self._hiding():
-            return self._send(call, stop, limit, read_seconds, once)
+            return self._send(call, stop, limit, read_seconds, once, progress)
 
     def _send(
-        self, call: Call, stop: Callable[[], None], limit: int, read_seconds: float, once: bool
+        self,
+        call: Call,
+        stop: Callable[[], None],
+        limit: int,
+        read_seconds: float,
+        once: bool,
+        progress: Callable[[int, int], None],
     ) -> Reply:
         session = _make_session() if once else self._pooled
         url, headers = self.base_url + call.url, {**_IDENTITY, **call.headers}
@@ -165,8 +183,9 @@ class Transport:
         else:
             url = call.url
             target = self._named(url)
-        seconds = read_seconds + len(call.body) / _SLOWEST_UPLOAD
-        watch = _watch(url, call.body, stop, limit, seconds, once, self._clock)
+        pieces = (call.body, *call.rest)
+        seconds = read_seconds + Body(pieces).size / _SLOWEST_UPLOAD
+        watch = _watch(url, pieces, stop, limit, seconds, once, self._clock, progress)
         timeout = (_CONNECT_SECONDS, seconds)
         data = bytearray()
         try:
@@ -182,6 +201,7 @@ class Transport:
             error.received = self._key.scrub(bytes(data))
             raise
         finally:
+            watch.close()
             if once:
                 session.close()
 
@@ -205,7 +225,7 @@ class Transport:
 
         def ask(url: str) -> requests.Response:
             place = self._named(url)
-            watch = _watch(url, b"", stop, limit, read_seconds, clock=self._clock)
+            watch = _watch(url, (), stop, limit, read_seconds, clock=self._clock)
             timeout = (_CONNECT_SECONDS, read_seconds)
             return self._pooled.ask("GET", url, _IDENTITY, place, watch, timeout)
 
@@ -238,14 +258,21 @@ class Transport:
 
 def _watch(
     url: str,
-    body: bytes,
+    body: Sequence[Piece],
     stop: Callable[[], None],
     limit: int,
     patience: float,
     once: bool = False,
     clock: Callable[[], float] = time.monotonic,
+    progress: Callable[[int, int], None] = _ignored,
 ) -> Watch:
-    return Watch(host_of(url), body, stop, clock, once=once, limit=limit, patience=patience)
+    return Watch(
+        *(host_of(url), Body(body), stop, clock),
+        once=once,
+        limit=limit,
+        patience=patience,
+        progress=progress,
+    )
 
 
 def _stranger(url: str, allowed: Callable[[str], bool], look_up: Resolve) -> Target:
@@ -284,10 +311,6 @@ def _arriving(reply: requests.Response) -> Iterator[bytes]:
         return
     while block := read1(_BLOCK, decode_content=True):
         yield block
-
-
-def _never() -> None:
-    """Do not stop."""
 
 
 @contextmanager

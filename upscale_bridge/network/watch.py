@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..errors import BadReplyError, StoppedError, TransportError
+from .bodies import Body
 
 _BLOCK = 1 << 18
 _SLOWEST_DOWNLOAD = 5_000  # bytes per second
@@ -22,31 +23,33 @@ class Watch:
     def __init__(
         self,
         host: str,
-        body: bytes,
+        body: Body,
         stop: Callable[[], None],
         clock: Callable[[], float],
         *,
         once: bool,
         limit: int,
         patience: float,
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         """`stop` may raise. With `once` it is called until the body was handed over; a stop after
         that leaves the answer 15 s. `limit` is the largest answer, bytes. It may take `patience`
         seconds, and longer only while it comes at a reasonable speed; `clock` tells seconds.
+        `progress` is told how many bytes of the body were handed over, and of how many.
         """
-        self._host, self._view = host, memoryview(body)
+        self._host, self._body, self._progress = host, body, progress
         self._stop, self._clock, self._once = stop, clock, once
         self._limit, self._patience = 2 * limit + _LARGEST_HEAD, patience
-        self._at = self._received = 0
+        self._received = 0
         self._began: float | None = None
         self._stopped: float | None = None
         self.in_head = False
         """While headers are read; they are short."""
-        self.complete = not body
+        self.complete = not body.size
         """All of the body was handed over: from now on it may have arrived."""
 
     def __len__(self) -> int:
-        return len(self._view)
+        return self._body.size
 
     def __iter__(self) -> Iterator[bytes]:
         while block := self.read(_BLOCK):
@@ -56,11 +59,14 @@ class Watch:
         """Return the next bytes of the body; raises what `stop` raises."""
         if not self.complete:
             self._stop()
-        end = len(self._view) if size < 0 else min(self._at + size, len(self._view))
-        block = bytes(self._view[self._at : end])
-        self._at = end
-        self.complete = end == len(self._view)
+        block = self._body.read(size)
+        self.complete = not self._body.left
+        self._progress(self._body.size - self._body.left, self._body.size)
         return block
+
+    def close(self) -> None:
+        """Read no more of the body."""
+        self._body.close()
 
     def came(self, count: int) -> None:
         """Note that bytes of the answer came; raises `TransportError` or `BadReplyError`."""

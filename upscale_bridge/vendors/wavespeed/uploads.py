@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...contract.http import Call, Reply, post, post_file
+from ...contract.files import Sendable, StoredFile, size_of
+from ...contract.http import Call, Reply, post, post_file, put_file
 from ...contract.reading import table
 from ...contract.uploads import Upload, Uploads
 from ...errors import BadReplyError
-from ...images.pictures import Picture
 from .api import ROOT, read_data
 
 TICKETS, FORM = ROOT + "media/uploads", ROOT + "media/upload/binary"
@@ -20,15 +20,15 @@ TICKETS, FORM = ROOT + "media/uploads", ROOT + "media/upload/binary"
 class WaveSpeedUploads(Uploads):
     """The upload ticket of newer SDKs, and the older multipart form."""
 
-    def ask(self, picture: Picture) -> Call:
+    def ask(self, file: Sendable) -> Call:
         body = {
-            "filename": _file_name(picture),
-            "size": len(picture.data),
-            "content_type": picture.mime,
+            "filename": _file_name(file),
+            "size": size_of(file),
+            "content_type": file.mime,
         }
         return post(TICKETS, body)
 
-    def read_place(self, reply: Reply, picture: Picture) -> Upload:
+    def read_place(self, reply: Reply, file: Sendable) -> Upload:
         data = read_data(reply)
         place = table(data.get("upload"))
         url, address = place.get("url"), data.get("download_url")
@@ -36,10 +36,10 @@ class WaveSpeedUploads(Uploads):
             raise BadReplyError("WaveSpeed's upload ticket names no address.", provider="wavespeed")
         headers: Mapping[str, object] = table(place.get("headers"))
         texts = {str(name): str(value) for name, value in headers.items()}
-        return Upload(Call("PUT", url, picture.data, texts), address)
+        return Upload(put_file(url, file, texts), address)
 
-    def post(self, picture: Picture) -> Call:
-        return post_file(FORM, _file_name(picture), picture)
+    def post(self, file: Sendable) -> Call:
+        return post_file(FORM, _file_name(file), file)
 
     def read_posted(self, reply: Reply) -> str:
         address = read_data(reply).get("download_url")
@@ -48,5 +48,7 @@ class WaveSpeedUploads(Uploads):
         return address
 
 
-def _file_name(picture: Picture) -> str:
-    return "image." + picture.mime.rpartition("/")[2]
+def _file_name(file: Sendable) -> str:
+    if isinstance(file, StoredFile):
+        return f"{file.mime.partition('/')[0]}.{file.ending}"
+    return "image." + file.mime.rpartition("/")[2]
