@@ -271,9 +271,10 @@ def test_digest_is_that_of_the_file(tmp_path):
     results.write(part, b"\x89PNG" + bytes(3_000_000))
     path, digest = results.settle(part, "a")
     assert path == tmp_path / "a.png"
-    assert results.read(path, digest) == path.read_bytes()
-    assert results.read(path, digest[::-1]) is None
-    assert results.read(tmp_path / "none", "") is None
+    assert results.is_whole(path, digest)
+    assert not results.is_whole(path, digest[::-1])
+    assert results.is_whole(path, "")
+    assert not results.is_whole(tmp_path / "none", "")
 
 
 def test_file_of_another_format_takes_the_place_of_a_damaged_one(vendor):

@@ -22,6 +22,7 @@ from tests.remote.host import (
     picture,
     rows,
 )
+from upscale_bridge.contract.operation import RemoteOperation
 from upscale_bridge.errors import (
     AmbiguousSubmitError,
     AuthError,
@@ -43,7 +44,7 @@ FEW = (faults.drop_answer(), faults.answer(503), faults.truncated(), faults.stal
 def modest(monkeypatch):
     """Call a megabyte too much."""
     monkeypatch.setattr(context, "LARGEST_REPLY", 1 << 20)
-    monkeypatch.setattr(follow, "LARGEST_RESULT", 1 << 20)
+    monkeypatch.setattr(RemoteOperation, "largest_result", 1 << 20)
 
 
 # --- uploads

@@ -21,8 +21,9 @@ PHASES = ["waiting", "uploading", "submitting", "queued", "running", "downloadin
         (View("running", 95), "running 5 s"),
         (View("running", 95, fraction=0.424), "running 42 %"),
         (View("running", 95, fraction=0.0), "running 0 %"),
-        (View("downloading", received=1_250_000, total=4_000_000), "downloading 1.2/4.0 MB"),
-        (View("downloading", received=1_250_000), "downloading 1.2 MB"),
+        (View("downloading", done=1_250_000, total=4_000_000), "downloading 1.2/4.0 MB"),
+        (View("downloading", done=1_250_000), "downloading 1.2 MB"),
+        (View("uploading", done=1_250_000, total=4_000_000), "uploading 1.2/4.0 MB"),
         (View("downloading"), "downloading 0.0 MB"),
         (View("done"), "done"),
         (View("running", 95, how="resumed"), "resumed, running 5 s"),
@@ -72,7 +73,7 @@ def test_running_task_follows_what_the_service_tells(shares):
 
 @given(st.lists(st.integers(0, 10**6), min_size=2).map(sorted))
 def test_download_follows_the_bytes(received):
-    marks = [fraction(View("downloading", received=n, total=10**6), 5.0, 20.0) for n in received]
+    marks = [fraction(View("downloading", done=n, total=10**6), 5.0, 20.0) for n in received]
     assert marks == sorted(marks)
     assert marks[0] >= 0.85
     assert marks[-1] <= 1.0
@@ -91,4 +92,4 @@ def test_fraction_is_never_more_than_all_of_it(phase, since, seconds, share, typ
 
 def test_download_that_is_longer_than_announced_is_not_more_than_done():
     """A host may pack an answer though it was asked not to."""
-    assert fraction(View("downloading", received=3000, total=1000), 0.0, 20.0) <= 1.0
+    assert fraction(View("downloading", done=3000, total=1000), 0.0, 20.0) <= 1.0

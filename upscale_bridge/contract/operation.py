@@ -44,6 +44,8 @@ class RemoteOperation(SharedParams):
     wire: ClassVar[Wire]
     command: ClassVar[str]
     """The shell's word for it."""
+    media: ClassVar[Media] = "image"
+    """What it takes and gives."""
     uploads: ClassVar[Uploads | None] = None
     history: ClassVar[History | None] = None
     catalogue: ClassVar[Catalogue | None] = None
@@ -62,6 +64,8 @@ class RemoteOperation(SharedParams):
     """Own parameters that are never part of a request's body."""
     without_address: ClassVar[Mapping[str, Value]] = {}
     """Parameters under which it takes an image that has no public address."""
+    largest_result: ClassVar[int] = 256 << 20
+    """Bytes of a result's file; what is larger is none."""
     retirement: ClassVar[str] = ""
     """What the vendor announced about the end of this API, one sentence with its date."""
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from ..contract.catalogue import CatalogueModel
+from ..contract.files import Sendable
 from ..contract.http import Call, Reply
 from ..contract.operation import RemoteOperation
 from ..contract.pricing import Price, money
@@ -26,7 +27,6 @@ from ..errors import (
     TransportError,
     UpscaleError,
 )
-from ..images.pictures import Picture
 from ..monitor import Monitor
 from ..network.addresses import Place, Resolve, check_base_url, place_of, resolve
 from ..network.transport import Transport
@@ -34,7 +34,7 @@ from ..storage.keys import Keys, Secret
 from ..storage.settings import Settings, home, load_settings
 from ..vendors import OPERATIONS, operation_named
 from .clock import Clock
-from .context import Context, Request
+from .context import Context, Delivered, Request
 from .gate import admit
 from .journal import Journal
 from .lifecycle import Outcome, reuse
@@ -87,11 +87,11 @@ class Client:
     def request(
         self,
         operation: RemoteOperation,
-        picture: Picture | None,
-        pixels: bytes,
-        decode: Callable[[bytes], Any],
+        file: Sendable | None,
+        content: bytes,
+        read: Callable[[Delivered], Any],
     ) -> Request:
-        """Return what `run` takes; `pixels` is whatever identifies the image that is sent."""
+        """Return what `run` takes; `content` is whatever identifies what is shown in `file`."""
         vendor = operation.vendor
         base_url = self._host(vendor)
         facts = {
@@ -106,15 +106,15 @@ class Client:
         if operation.image_address:
             told["image_url"] = _public(operation.image_address)
         task = Task(
-            request=hashlib.sha256(head + b"\0" + pixels).hexdigest()[:32],
+            request=hashlib.sha256(head + b"\0" + content).hexdigest()[:32],
             provider=vendor.name,
             base_url=base_url,
             operation=type(operation).__name__,
             parameters=json.dumps(told),
-            width=picture.width if picture else 0,
-            height=picture.height if picture else 0,
+            width=file.width if file else 0,
+            height=file.height if file else 0,
         )
-        return Request(task, operation, picture, decode)
+        return Request(task, operation, file, read)
 
     def run(self, requests: Sequence[Request], monitor: Monitor) -> list[Outcome | UpscaleError]:
         """Return what came of each request of one operation, in their order; see `deliver`.
@@ -154,13 +154,13 @@ class Client:
     def resume(
         self,
         name: str,
-        decode: Callable[[Task], Callable[[bytes], Any]],
+        reader: Callable[[Task], Callable[[Delivered], Any]],
         monitor: Monitor,
         operation: type[RemoteOperation] | None = None,
     ) -> Outcome:
         """Return the result of a task by its ticket, or by its request's name in the journal.
 
-        `decode` makes `Request.decode` for the task. A ticket that this machine does not know
+        `reader` makes `Request.read` for the task. A ticket that this machine does not know
         needs the `operation` that made it.
         """
         task = self._known(name.strip(), operation)
@@ -176,7 +176,7 @@ class Client:
             raise TaskFailedError(task.reason, ticket=task.ticket)
         if task.state == "ambiguous" and not task.ticket and kind.history is None:
             raise doubt(kind, task.request, task.reason)
-        (outcome,) = self.run([Request(task, kind(), None, decode(task), resumes=True)], monitor)
+        (outcome,) = self.run([Request(task, kind(), None, reader(task), resumes=True)], monitor)
         if isinstance(outcome, UpscaleError):
             raise outcome
         return outcome

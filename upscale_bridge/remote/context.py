@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ..contract.files import Sendable
 from ..contract.http import Call, Reply
 from ..contract.operation import RemoteOperation
 from ..contract.wire import TaskWire
 from ..errors import BadReplyError, StoppedError, TransportError
-from ..images.pictures import Picture
 from ..network.transport import Transport
 from ..storage.settings import Settings
 from .clock import Clock, backoff, retry_after
@@ -19,9 +20,11 @@ from .journal import Journal
 from .progress import Phase, View
 from .task import Task
 
-LARGEST_RESULT = 256 << 20
-LARGEST_REPLY = LARGEST_RESULT * 4 // 3 + (1 << 20)
-"""A result in base64, and some JSON around it."""
+LARGEST_REPLY = RemoteOperation.largest_result * 4 // 3 + (1 << 20)
+"""An image in base64, and some JSON around it."""
+
+Delivered = Path | bytes
+"""A result: the file that it lies in, or its bytes when it could not be written to one."""
 
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 """What may be asked again without paying again."""
@@ -33,15 +36,15 @@ _LONGEST_PAUSE = 60.0
 
 @dataclass(frozen=True)
 class Request:
-    """One image to be upscaled remotely."""
+    """One image or video to be upscaled remotely."""
 
     task: Task
     """The journal row that it makes."""
     operation: RemoteOperation
-    picture: Picture | None
+    file: Sendable | None
     """What is sent; None when the user gave an address, or when a task is only resumed."""
-    decode: Callable[[bytes], Any] = field(repr=False)
-    """Decodes a result. Raises `InvalidInputError` when the file is broken, `BadReplyError` when
+    read: Callable[[Delivered], Any] = field(repr=False)
+    """Reads a result. Raises `InvalidInputError` when the file is broken, `BadReplyError` when
     it is whole but not what was asked for."""
     resumes: bool = False
     """True when the task of that row is wanted, however old, and no new one in its place."""
@@ -106,13 +109,21 @@ class Context:
         """Tell how far the task is."""
         if self.view.phase != phase:
             self.view.phase, self.view.since = phase, self.clock.monotonic()
+            self.view.done = self.view.total = 0
         self.view.fraction = fraction
 
     def send(self, call: Call) -> Reply:
         """Send a call that costs nothing, once."""
         return self.transport.send(
-            call, stop=self.check, limit=LARGEST_REPLY, read_seconds=_READ_SECONDS
+            call,
+            stop=self.check,
+            limit=LARGEST_REPLY,
+            read_seconds=_READ_SECONDS,
+            progress=self._show_sent if call.rest else _ignored,
         )
+
+    def _show_sent(self, sent: int, total: int) -> None:
+        self.view.done, self.view.total = sent, total
 
     def send_patiently(self, call: Call) -> Reply:
         """Send a call that costs nothing, again and again while that may help."""
@@ -134,3 +145,7 @@ class Context:
         """Return the seconds before the next try: the service's own, else growing ones."""
         asked = retry_after(reply.headers, self.clock.now())
         return backoff(attempt) if asked is None else min(max(asked, 0.5), _LONGEST_PAUSE)
+
+
+def _ignored(done: int, total: int) -> None:
+    """Show nothing of what is sent at once."""

@@ -17,6 +17,7 @@ from ..images import codecs, sizes
 from ..images.pictures import Picture
 from ..images.sizes import Size
 from ..monitor import Monitor
+from .context import Delivered
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,8 +67,8 @@ def pack(operation: RemoteOperation, image: Tensor, monitor: Monitor) -> Parcel:
     return Parcel(picture, digest, alpha, (width, height))
 
 
-def unpack(operation: RemoteOperation, parcel: Parcel) -> Callable[[bytes], Tensor]:
-    """Return what turns a result file into float32 [height, width, 3 or 4].
+def unpack(operation: RemoteOperation, parcel: Parcel) -> Callable[[Delivered], Tensor]:
+    """Return what turns a result into float32 [height, width, 3 or 4].
 
     It raises `InvalidInputError` for a broken file and `BadReplyError` for a result that is
     smaller than what was sent or shows another part of it.
@@ -76,8 +77,8 @@ def unpack(operation: RemoteOperation, parcel: Parcel) -> Callable[[bytes], Tens
     if parcel.picture is not None:
         sent = parcel.picture.width, parcel.picture.height
 
-    def decode_result(data: bytes) -> Tensor:
-        pixels = decode(data)
+    def decode_result(found: Delivered) -> Tensor:
+        pixels = decode(found)
         check_size(operation, sent, (pixels.shape[1], pixels.shape[0]))
         if operation.result_size == "exact":
             pixels = _resize(pixels, operation.target(*parcel.size))
@@ -86,10 +87,11 @@ def unpack(operation: RemoteOperation, parcel: Parcel) -> Callable[[bytes], Tens
     return decode_result
 
 
-def decode(data: bytes) -> Tensor:
+def decode(found: Delivered) -> Tensor:
     """Decode a result to float32 [height, width, 3 or 4]; opaque alpha is dropped."""
     import torch
 
+    data = found if isinstance(found, bytes) else found.read_bytes()
     pixels = codecs.decode(data, "the result", codecs.RESULT_FORMATS).pixels
     if pixels.shape[-1] in (2, 4) and bool((pixels[..., -1] == 1).all()):
         pixels = pixels[..., :-1]

@@ -19,7 +19,7 @@ from ..errors import (
 )
 from ..texts import shortened
 from .clock import backoff
-from .context import LARGEST_RESULT, TRANSIENT, Context
+from .context import TRANSIENT, Context
 from .results import write
 from .seen import LONGEST_GAP
 
@@ -120,17 +120,18 @@ def _look(context: Context, ticket: str) -> tuple[Status | None, float | None]:
 
 def _fetch(context: Context, output: Output, ticket: str, part: Path) -> Path:
     def progress(received: int, total: int) -> None:
-        context.view.received, context.view.total = received, total
+        context.view.done, context.view.total = received, total
 
     problem: Exception | None = None
     renewed = False
     for attempt in range(_FETCHES):
-        context.view.received = context.view.total = 0
+        context.view.done = context.view.total = 0
         context.show("downloading")
         try:
             url = complete_url(output.url, context.transport.base_url)
+            limit = context.operation.largest_result
             status = context.transport.fetch(
-                url, part, stop=context.check, progress=progress, limit=LARGEST_RESULT
+                url, part, stop=context.check, progress=progress, limit=limit
             )
         except BadReplyError as error:
             raise _unfetched(context, ticket, error) from error

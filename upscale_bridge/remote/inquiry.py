@@ -107,7 +107,7 @@ def _paid_call(context: Context, task: Task) -> tuple[RemoteOperation, Call] | N
         operation = _remembered(type(context.operation), task)
     if operation is None:
         return None
-    source = known_source(operation, context.request.picture, task)
+    source = known_source(operation, context.request.file, task)
     return None if source is None else (operation, operation.wire.submit(operation, source))
 
 

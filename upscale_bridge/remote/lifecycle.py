@@ -27,7 +27,7 @@ from .follow import fetch, unwritable, wait_for
 from .inquiry import look, resolve
 from .journal import Journal
 from .progress import How
-from .results import read, reject, settle
+from .results import is_whole, reject, settle
 from .submit import doubt, submit
 from .task import Task
 
@@ -40,7 +40,7 @@ class Outcome:
     """What came of a request."""
 
     value: Any
-    """What `Request.decode` made of the result."""
+    """What `Request.read` made of the result."""
     task: Task
     how: How
     flagged: bool
@@ -163,12 +163,12 @@ def _take(context: Context, output: Output) -> Outcome:
     try:
         path = _keep(context, fetch(context, output, ""))
     except SettingsError as error:  # a full disk must not cost the result as well
-        value = context.request.decode(output.data)
+        value = context.request.read(output.data)
         with contextlib.suppress(SettingsError):
             context.journal.doubt(context.name, f"Its result was delivered but not kept: {error}")
         return Outcome(value, context.task, "new", output.flagged)
     try:
-        value = context.request.decode(output.data)
+        value = context.request.read(path)
     except (BadReplyError, InvalidInputError) as error:
         raise _kept(context.request, error, path) from error
     return Outcome(value, context.task, "new", output.flagged)
@@ -181,7 +181,7 @@ def _finish(context: Context, done: Done | None, how: How) -> Outcome:
         done = done or wait_for(context, ticket)
         part = fetch(context, done.outputs[0], ticket)
         try:
-            value = context.request.decode(part.read_bytes())
+            value = context.request.read(part)
         except BadReplyError as error:  # what the service made, though not what was asked for
             raise _kept(context.request, error, _keep(context, part)) from error
         except InvalidInputError as error:
@@ -202,9 +202,8 @@ def _reuse(request: Request, journal: Journal, how: How) -> Outcome | None:
     task = journal.get(request.task.request) or request.task
     path = journal.results / task.result
     try:
-        data = read(path, task.digest)
-        if data is not None:
-            return Outcome(request.decode(data), task, how, flagged=False)
+        if is_whole(path, task.digest):
+            return Outcome(request.read(path), task, how, flagged=False)
     except OSError as error:
         raise SettingsError(f"Cannot read {path} ({error.strerror}).") from error
     except BadReplyError as error:

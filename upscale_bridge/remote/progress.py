@@ -42,9 +42,9 @@ class View:
     """When the phase began, on the monotonic clock."""
     fraction: float | None = None
     """How much is done, 0..1, where the service tells it."""
-    received: int = 0
+    done: int = 0
     total: int = 0
-    """Bytes of the download; 0 when unknown."""
+    """Bytes of the download, or of a large upload; 0 when unknown."""
     how: How = "new"
 
 
@@ -60,10 +60,10 @@ def _describe(view: View, now: float) -> str:
     if view.phase == "done":
         return view.how if view.how in ("reused", "joined", "resumed") else "done"
     head = f"{view.how}, " if view.how in ("joined", "resumed") else ""
-    received, whole, known = view.received, view.total, view.fraction  # another thread writes
-    if view.phase == "downloading":
+    done, whole, known = view.done, view.total, view.fraction  # another thread writes
+    if view.phase == "downloading" or (view.phase == "uploading" and whole):
         total = f"/{whole / 1e6:.1f}" if whole else ""
-        return f"{head}downloading {received / 1e6:.1f}{total} MB"
+        return f"{head}{view.phase} {done / 1e6:.1f}{total} MB"
     if view.phase == "running" and known is not None:
         return f"{head}running {100 * known:.0f} %"
     return f"{head}{view.phase} {now - view.since:.0f} s"
@@ -77,11 +77,12 @@ def fraction(view: View, now: float, typical: float) -> float:
     """
     if view.phase == "done":
         return 1.0
+    moved = min(view.done / view.total if view.total else 0.0, 1.0)
     if view.phase == "downloading":
-        return _DOWNLOAD + (1 - _DOWNLOAD) * min(
-            view.received / view.total if view.total else 0.0, 1.0
-        )
+        return _DOWNLOAD + (1 - _DOWNLOAD) * moved
     start = _STARTS[view.phase]
+    if view.phase == "uploading":
+        return start + (_STARTS["submitting"] - start) * moved
     if view.phase != "running":
         return start
     estimate = 1.0 - math.exp(-(now - view.since) / typical)

@@ -76,16 +76,16 @@ def find(folder: Path, request: str) -> Path | None:
     return next((path for path in paths if path.exists()), None)
 
 
-def read(path: Path, digest: str) -> bytes | None:
-    """Return a result, None when it is gone or not what was written; raises other `OSError`s.
+def is_whole(path: Path, digest: str) -> bool:
+    """Tell whether a result is there and what was written; raises other `OSError`s.
 
-    Without a digest whatever is there is returned.
+    Without a digest whatever is there will do.
     """
     try:
-        data = path.read_bytes()
+        found = digest_of(path)
     except FileNotFoundError:
-        return None
-    return data if not digest or hashlib.sha256(data).hexdigest() == digest else None
+        return False
+    return not digest or found == digest
 
 
 def _sync_folder(folder: Path) -> None:

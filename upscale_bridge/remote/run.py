@@ -26,6 +26,7 @@ from ..params import Operation, param
 from ..result import Result
 from ..vendors import OPERATIONS
 from . import encoding
+from .context import Delivered
 from .lifecycle import Outcome
 
 if TYPE_CHECKING:
@@ -125,10 +126,10 @@ def resume(client: Client, operation: ResumeTask, monitor: Monitor) -> Result:
     started = time.monotonic()
     kinds = {kind.__name__: kind for kind in OPERATIONS}
 
-    def decode(task: Task) -> Callable[[bytes], Tensor]:
+    def reader(task: Task) -> Callable[[Delivered], Tensor]:
         return encoding.decode
 
-    outcome = client.resume(operation.task_id, decode, monitor, kinds.get(operation.made_by))
+    outcome = client.resume(operation.task_id, reader, monitor, kinds.get(operation.made_by))
     pixels = outcome.value
     info = {
         "operation": kinds[outcome.task.operation].title,

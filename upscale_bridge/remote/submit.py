@@ -1,4 +1,4 @@
-"""From an image to a ticket: upload, and the paid call, which is sent once.
+"""From an image or video to a ticket: upload, and the paid call, which is sent once.
 
 It is sent again only when it is certain that nothing was accepted: no connection, the image not
 handed over whole, or HTTP 429. After anything else that is no clear answer, the task is ambiguous.
@@ -10,6 +10,7 @@ import base64
 import math
 from dataclasses import replace
 
+from ..contract.files import Sendable
 from ..contract.http import Call, Reply
 from ..contract.operation import RemoteOperation
 from ..contract.reading import spot_id
@@ -97,17 +98,23 @@ def doubt(
 
 
 def _source(context: Context, task: Task) -> Source:
-    """Return the image as the submit carries it; upload it first where that is the way."""
-    operation, picture = context.operation, context.request.picture
-    if picture is None and not operation.image_address:
+    """Return the image or video as the submit carries it; upload it first where that is the way."""
+    operation, file = context.operation, context.request.file
+    if file is None and not operation.image_address:
         raise InvalidInputError("image", "There is no image to send; connect one.")
-    if picture is not None and not task.upload and operation.ways()[0] == "upload":
-        task = replace(task, upload=_upload(context, picture))
-    source = known_source(operation, picture, task)
+    if file is not None and not task.upload and operation.ways()[0] == "upload":
+        task = replace(task, upload=_upload(context, file))
+    source = known_source(operation, file, task)
     if source is not None:
         if task.upload:
             context.journal.keep_upload(context.name, task.upload)
         return source
+    if operation.ways() == ("upload",):
+        raise InvalidInputError(
+            operation.media,
+            f"This host takes no uploads, so it cannot be sent a {operation.media}; check "
+            f"{operation.vendor.url_variable}.",
+        )
     switches = " and ".join(operation.without_address)
     other = f"switch on {switches} (not documented by the vendor; our own server takes it), or "
     raise InvalidInputError(
@@ -117,8 +124,8 @@ def _source(context: Context, task: Task) -> Source:
     )
 
 
-def known_source(operation: RemoteOperation, picture: Picture | None, task: Task) -> Source | None:
-    """Return the image as a submit carries it that uploads nothing, None where there is no way.
+def known_source(operation: RemoteOperation, file: Sendable | None, task: Task) -> Source | None:
+    """Return the file as a submit carries it that uploads nothing, None where there is no way.
 
     `task` knows an earlier upload.
     """
@@ -127,30 +134,30 @@ def known_source(operation: RemoteOperation, picture: Picture | None, task: Task
     for way in operation.ways():
         if way == "upload" and task.upload:
             return Source("url", task.upload)
-        if way == "base64" and picture is not None:
-            return Source("base64", base64.b64encode(picture.data).decode())
-        if way == "data_uri" and picture is not None:
-            text = base64.b64encode(picture.data).decode()
-            return Source("data_uri", f"data:{picture.mime};base64,{text}")
+        if way == "base64" and isinstance(file, Picture):
+            return Source("base64", base64.b64encode(file.data).decode())
+        if way == "data_uri" and isinstance(file, Picture):
+            text = base64.b64encode(file.data).decode()
+            return Source("data_uri", f"data:{file.mime};base64,{text}")
     return None
 
 
-def _upload(context: Context, picture: Picture) -> str:
+def _upload(context: Context, file: Sendable) -> str:
     """Return the address of the uploaded image, empty when the host takes no uploads."""
     operation = context.operation
     uploads = operation.uploads
     assert uploads is not None
-    reply = context.send_patiently(uploads.ask(picture))
+    reply = context.send_patiently(uploads.ask(file))
     if reply.status in (404, 405):
-        reply = context.send_patiently(uploads.post(picture))
+        reply = context.send_patiently(uploads.post(file))
         return "" if reply.status in (404, 405) else uploads.read_posted(reply)
-    place = uploads.read_place(reply, picture)
+    place = uploads.read_place(reply, file)
     placed = context.send_patiently(place.call)
     if placed.status == 403:  # the ticket's signature may have expired
-        place = uploads.read_place(context.send_patiently(uploads.ask(picture)), picture)
+        place = uploads.read_place(context.send_patiently(uploads.ask(file)), file)
         placed = context.send_patiently(place.call)
     if not 200 <= placed.status < 300:
-        operation.vendor.refuse(placed, "the image could not be uploaded")
+        operation.vendor.refuse(placed, "the file could not be uploaded")
     return place.url
 
 
