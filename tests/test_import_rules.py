@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from upscale_bridge.vendors import OPERATIONS, VENDORS
+from upscale_bridge.vendors import ALL, VENDORS
 
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "upscale_bridge"
@@ -129,7 +129,7 @@ def test_order_has_no_circle():
 
 
 def test_server_names_no_vendor():
-    names = {vendor.name for vendor in VENDORS} | {kind.__name__ for kind in OPERATIONS}
+    names = {vendor.name for vendor in VENDORS} | {kind.__name__ for kind in ALL}
     for name, path in core_modules():
         if name.startswith("server."):
             text = path.read_text(encoding="utf-8").lower()

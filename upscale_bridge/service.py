@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .local.loader import Model
     from .remote.client import Client, Outlook
     from .remote.run import ResumeTask
+    from .remote.videos import Take, VideoResult
 
 
 class Service:
@@ -177,6 +178,22 @@ class Service:
 
         with own_state(), lasting():
             return resume(self.client, operation, monitor or Monitor())
+
+    def run_video(
+        self, operation: RemoteOperation, source: Path, take: Take, monitor: Monitor | None = None
+    ) -> VideoResult:
+        """Do a remote operation on videos to the file `source`; see `remote.videos.run_video`."""
+        from .remote.videos import run_video
+
+        return run_video(self.client, operation, source, take, monitor or Monitor())
+
+    def resume_video(
+        self, operation: ResumeTask, take: Take, monitor: Monitor | None = None
+    ) -> VideoResult:
+        """Hand the result of a video's task to `take`; costs nothing."""
+        from .remote.videos import resume_video
+
+        return resume_video(self.client, operation, take, monitor or Monitor())
 
     def _wrap(self, descriptor: object) -> Model:
         from .local.loader import wrap_descriptor

@@ -8,7 +8,13 @@ import zlib
 
 from PIL import Image, ImageOps
 
-MIME = {"jpeg": "image/jpeg", "jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+MIME = {
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "mp4": "video/mp4",
+}
 
 
 def encode(image, kind):

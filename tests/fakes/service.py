@@ -12,7 +12,6 @@ import argparse
 import collections
 import sys
 import threading
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +19,7 @@ from typing import NamedTuple
 from tests.fakes import pictures, routes
 from tests.fakes.answers import Refusal
 from tests.fakes.exchange import Server
-from tests.fakes.tasks import Clock, Task
+from tests.fakes.tasks import Clock, Submitted, Task
 
 TLS = tuple(
     Path(__file__).parents[1] / "data" / "tls" / f"localhost.{end}" for end in ("pem", "key")
@@ -52,16 +51,6 @@ class Request(NamedTuple):
     """Names in lower case."""
     outcome: object
     """The status of the answer, or the name of the fault."""
-
-
-@dataclass(frozen=True)
-class Submitted:
-    """The image of a submit."""
-
-    data: bytes
-    size: tuple
-    source: str
-    url: str = ""
 
 
 class FakeService:
@@ -156,10 +145,15 @@ class FakeService:
     def _behind(self, url):
         if not url.startswith(f"{self.files_url}/"):
             return pictures.stranger(), "url"
-        name = url.removeprefix(f"{self.files_url}/uploads/").partition("/")[0]
-        if name not in self.uploads:
+        data = self.uploaded(url)
+        if data is None:
             raise ValueError("nothing was uploaded to that address")
-        return self.uploads[name], "upload"
+        return data, "upload"
+
+    def uploaded(self, url):
+        """Return what was uploaded to an address, None when nothing was."""
+        name = url.removeprefix(f"{self.files_url}/uploads/").partition("/")[0]
+        return self.uploads.get(name)
 
     def nothing(self, url):
         """Return the image of an address where nothing is."""

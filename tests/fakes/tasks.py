@@ -4,7 +4,17 @@ import time
 import uuid
 from dataclasses import dataclass, field
 
-from tests.fakes import pictures
+from tests.fakes import pictures, videos
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """The image or video of a submit."""
+
+    data: bytes
+    size: tuple
+    source: str
+    url: str = ""
 
 
 @dataclass
@@ -40,7 +50,10 @@ class Task:
 
     def picture(self, alter=None):
         """Return the result's bytes and type."""
-        data = pictures.enlarge(self.image, self.target, self.format, self.crop)
+        if self.format == "mp4":
+            data = videos.enlarged(self.image)
+        else:
+            data = pictures.enlarge(self.image, self.target, self.format, self.crop)
         alter = alter or self.alter
         return alter(self, data) if alter else (data, pictures.MIME[self.format])
 

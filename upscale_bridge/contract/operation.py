@@ -34,6 +34,8 @@ class Limits:
     """Largest encoded image, bytes."""
     result_edge: int | None = None
     """Longest side of the result, pixels."""
+    seconds: float | None = None
+    """Longest video."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +56,6 @@ class RemoteOperation(SharedParams):
     pricing: ClassVar[Pricing | None] = None
     size_parameter: ClassVar[str]
     """The parameter that decides how large the result is, its choices grow; empty for none."""
-    media: ClassVar[Media] = "image"
-    """The kind of file that goes in and comes out."""
     deprecated: ClassVar[bool] = False
     """It still works, though its vendor advises against it."""
     known_models: ClassVar[tuple[str, ...]] = ()
@@ -66,6 +66,8 @@ class RemoteOperation(SharedParams):
     """Parameters under which it takes an image that has no public address."""
     largest_result: ClassVar[int] = 256 << 20
     """Bytes of a result's file; what is larger is none."""
+    least_patience: ClassVar[float] = 0.0
+    """Seconds for which a running task is waited for even if the settings say less."""
     retirement: ClassVar[str] = ""
     """What the vendor announced about the end of this API, one sentence with its date."""
 

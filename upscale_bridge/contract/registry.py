@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .operation import RemoteOperation
 from .server import ServerWire
@@ -16,5 +16,7 @@ class VendorEntry:
     vendor: Vendor
     operations: tuple[type[RemoteOperation], ...]
     """In the order in which hosts show them."""
+    videos: tuple[type[RemoteOperation], ...] = field(default=(), kw_only=True)
+    """Operations on videos; hosts and batteries for images have nothing to do with them."""
     servers: tuple[ServerWire, ...] = ()
     """One for each API that our own server speaks."""

@@ -32,7 +32,7 @@ from ..network.addresses import Place, Resolve, check_base_url, place_of, resolv
 from ..network.transport import Transport
 from ..storage.keys import Keys, Secret
 from ..storage.settings import Settings, home, load_settings
-from ..vendors import OPERATIONS, operation_named
+from ..vendors import ALL, operation_named
 from .clock import Clock
 from .context import Context, Delivered, Request
 from .gate import admit
@@ -180,6 +180,17 @@ class Client:
         if isinstance(outcome, UpscaleError):
             raise outcome
         return outcome
+
+    def maker(self, name: str, made_by: str) -> type[RemoteOperation] | None:
+        """Return the operation of a task by its ticket or its request's name in the journal, else
+        the one called `made_by`; None when that is none.
+
+        Raises `InvalidInputError` when several tasks bear the name.
+        """
+        task = self.journal.find(name.strip())
+        if task is not None:
+            return _operation(task)
+        return next((kind for kind in ALL if kind.__name__ == made_by), None)
 
     def attach(self, name: str, ticket: str) -> None:
         """Give an ambiguous task the ticket that its user found at the service."""
@@ -384,7 +395,7 @@ def _announce(
 
 def _left(vendor: Vendor, reply: Reply) -> str:
     """Return what the answer to a vendor's free call says of the balance, a sentence or nothing."""
-    for kind in OPERATIONS:
+    for kind in ALL:
         pricing = kind.pricing
         if kind.vendor is vendor and pricing and pricing.ask_balance().url == vendor.free_call:
             with contextlib.suppress(ProviderError):  # the key is good all the same

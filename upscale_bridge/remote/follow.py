@@ -38,6 +38,7 @@ def wait_for(context: Context, ticket: str) -> Done:
     keeps it.
     """
     settings, clock = context.settings, context.clock
+    patience = max(settings.task_seconds, context.operation.least_patience)
     spent = {"queued": 0.0, "running": 0.0}
     phase: Literal["queued", "running"] = "running"  # until the service says otherwise
     delay = 0.0 if context.view.how == "resumed" else context.first_poll
@@ -66,7 +67,7 @@ def wait_for(context: Context, ticket: str) -> Done:
         if status is not None:
             phase = "queued" if isinstance(status, Queued) else "running"
             context.show(phase, status.fraction if isinstance(status, Running) else None)
-        if spent["queued"] > settings.queue_seconds or spent["running"] > settings.task_seconds:
+        if spent["queued"] > settings.queue_seconds or spent["running"] > patience:
             raise _timeout(context, ticket, spent)
 
 
@@ -162,8 +163,8 @@ def _failed(context: Context, ticket: str, status: Failed) -> TaskFailedError:
     code = f" (code {status.code})" if status.code else ""
     reason = shortened(status.reason)
     text = (
-        f"{title} says that task {ticket} failed{code}: {reason}. Change the image or the "
-        "settings; running again submits a new task."
+        f"{title} says that task {ticket} failed{code}: {reason}. Change the "
+        f"{context.operation.media} or the settings; running again submits a new task."
     )
     context.journal.fail(context.name, text)
     return TaskFailedError(text, ticket=ticket)

@@ -14,11 +14,13 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from ..images.videos import MIMES, sniff
+
 _PART, _REJECTED = ".part", ".rejected"
 _BLOCK = 1 << 20
 _SIGNATURES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"RIFF": ".webp"}
 _UNKNOWN = ".bin"
-_SUFFIXES = (*_SIGNATURES.values(), _UNKNOWN)
+_SUFFIXES = (*_SIGNATURES.values(), *(f".{format}" for format in MIMES), _UNKNOWN)
 
 
 def part_name(request: str, owner: str) -> str:
@@ -41,8 +43,9 @@ def settle(part: Path, request: str) -> tuple[Path, str]:
     """
     digest = digest_of(part)
     with part.open("rb") as file:
-        head = file.read(16)
-    suffix = next((end for sign, end in _SIGNATURES.items() if head.startswith(sign)), _UNKNOWN)
+        head = file.read(64)
+    video = f".{sniff(head)}" if sniff(head) else _UNKNOWN
+    suffix = next((end for sign, end in _SIGNATURES.items() if head.startswith(sign)), video)
     path = part.replace(part.with_name(request + suffix))
     for other in _SUFFIXES:
         if other != suffix:  # what was damaged may have been of another format

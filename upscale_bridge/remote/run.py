@@ -12,6 +12,7 @@ from ..contract.operation import RemoteOperation
 from ..contract.shared import ERROR
 from ..errors import (
     AmbiguousSubmitError,
+    InvalidInputError,
     MissingKeyError,
     QuotaError,
     RetiredError,
@@ -24,7 +25,7 @@ from ..images.sizes import Size
 from ..monitor import Monitor
 from ..params import Operation, param
 from ..result import Result
-from ..vendors import OPERATIONS
+from ..vendors import ALL, operation_named
 from . import encoding
 from .context import Delivered
 from .lifecycle import Outcome
@@ -50,7 +51,7 @@ class ResumeTask(Operation):
     made_by: str = param(
         KNOWN_HERE,
         "Which operation made the task, when another machine submitted it.",
-        choices=(KNOWN_HERE, *(kind.__name__ for kind in OPERATIONS if kind.has_tasks())),
+        choices=(KNOWN_HERE, *(kind.__name__ for kind in ALL if kind.has_tasks())),
     )
 
 
@@ -96,12 +97,12 @@ def run_remote(
         for index, image in zip(failed, local.images, strict=True):
             pixels[index] = image
         info["local"] = {"because": f"{type(error).__name__}: {error}", **local.info}
-    info["tasks"] = [_describe(outcome) for outcome in found if isinstance(outcome, Outcome)]
+    info["tasks"] = [describe_task(outcome) for outcome in found if isinstance(outcome, Outcome)]
     batch = encoding.join_batch([image for image in pixels if image is not None])
     info["size"] = (batch.shape[2], batch.shape[1])
     info["seconds"] = round(time.monotonic() - started, 3)
     client.deliver([outcome for outcome in found if isinstance(outcome, Outcome)])
-    return Result(batch, info, _summary(info))
+    return Result(batch, info, summarize(info))
 
 
 def outlooks(
@@ -124,22 +125,36 @@ def _requests(
 def resume(client: Client, operation: ResumeTask, monitor: Monitor) -> Result:
     """Return the result of a task, as the service made it: transparency stays with its image."""
     started = time.monotonic()
-    kinds = {kind.__name__: kind for kind in OPERATIONS}
+    kind = client.maker(operation.task_id, operation.made_by)
+    if kind is not None and kind.media == "video":
+        raise _not_an_image(client, operation.task_id, kind)
 
     def reader(task: Task) -> Callable[[Delivered], Tensor]:
         return encoding.decode
 
-    outcome = client.resume(operation.task_id, reader, monitor, kinds.get(operation.made_by))
+    outcome = client.resume(operation.task_id, reader, monitor, kind)
     pixels = outcome.value
     info = {
-        "operation": kinds[outcome.task.operation].title,
+        "operation": operation_named(outcome.task.operation).title,
         "input_size": (outcome.task.width, outcome.task.height),
-        "tasks": [_describe(outcome)],
+        "tasks": [describe_task(outcome)],
         "size": (pixels.shape[1], pixels.shape[0]),
         "seconds": round(time.monotonic() - started, 3),
     }
     client.deliver([outcome])
-    return Result(pixels[None], info, _summary(info))
+    return Result(pixels[None], info, summarize(info))
+
+
+def _not_an_image(client: Client, name: str, kind: type[RemoteOperation]) -> InvalidInputError:
+    """Return how the result of a video's task is fetched."""
+    again = f"run {kind.title} once more with the same video and settings, or "
+    fetch = f"`upscale-bridge tasks resume {name} -o OUT.mp4"
+    if client.journal.find(name.strip()) is None:  # here it would be submitted anew
+        again, fetch = "", f"{fetch} --made-by {kind.__name__}"
+    return InvalidInputError(
+        "task_id",
+        f"Task {name} is of a video, no image; {again}{fetch}`, which fetches it free of cost.",
+    )
 
 
 def _is_unavailable(found: Sequence[Ending]) -> bool:
@@ -174,7 +189,8 @@ def _told(error: UpscaleError, failed: list[int], count: int) -> UpscaleError:
     return restated(error, f"Image {shown} of {count}: {error}{tail}")
 
 
-def _describe(outcome: Outcome) -> dict[str, Any]:
+def describe_task(outcome: Outcome) -> dict[str, Any]:
+    """Return what is said of a task in the `info` of its run."""
     task = outcome.task
     fields: dict[str, Any] = {"id": task.ticket, "request": task.request[:12], "how": outcome.how}
     for name in ("submitted", "finished"):
@@ -185,8 +201,12 @@ def _describe(outcome: Outcome) -> dict[str, Any]:
     return fields
 
 
-def _summary(info: dict[str, Any]) -> str:
-    (width, height), (new_width, new_height) = info["input_size"], info["size"]
+def summarize(info: dict[str, Any]) -> str:
+    """Return one line about what was done."""
+    before, after = (
+        f"{width} x {height}" if width else "unknown size"
+        for width, height in (info["input_size"], info["size"])
+    )
     tasks = info["tasks"]
     kinds = [task["how"] for task in tasks]
     counts = ", ".join(
@@ -195,7 +215,4 @@ def _summary(info: dict[str, Any]) -> str:
     ids = f", task {tasks[0]['id']}" if len(tasks) == 1 and tasks[0]["id"] else ""
     here = f"{info['local']['model']} on this machine" if "local" in info else ""
     ways = " and ".join(way for way in (here, counts) if way)
-    return (
-        f"{width} x {height} -> {new_width} x {new_height} by {info['operation']} "
-        f"({ways}{ids}), {info['seconds']:.1f} s"
-    )
+    return f"{before} -> {after} by {info['operation']} ({ways}{ids}), {info['seconds']:.1f} s"

@@ -10,7 +10,7 @@ from ..contract.vendor import Vendor
 from . import novita, photio, wavespeed
 from .novita import NovitaUpscale, NovitaUpscaleToResolution, NovitaUpscaleV2
 from .photio import PhotioUpscale
-from .wavespeed import WaveSpeedUpscale, WaveSpeedUpscaleAny
+from .wavespeed import WaveSpeedUpscale, WaveSpeedUpscaleAny, WaveSpeedUpscaleVideo
 
 ENTRIES = (
     novita.ENTRY,
@@ -23,12 +23,20 @@ VENDORS: tuple[Vendor, ...] = tuple(entry.vendor for entry in ENTRIES)
 OPERATIONS: tuple[type[RemoteOperation], ...] = tuple(
     operation for entry in ENTRIES for operation in entry.operations
 )
+"""Those on images."""
+VIDEOS: tuple[type[RemoteOperation], ...] = tuple(
+    operation for entry in ENTRIES for operation in entry.videos
+)
+ALL: tuple[type[RemoteOperation], ...] = tuple(
+    operation for entry in ENTRIES for operation in (*entry.operations, *entry.videos)
+)
+"""Of images and of videos, as journal and lists of tasks know them."""
 SERVERS: tuple[ServerWire, ...] = tuple(server for entry in ENTRIES for server in entry.servers)
 
 
 def operation_named(name: str) -> type[RemoteOperation]:
     """Return the operation of a class name, as journal and queue store it; raises `KeyError`."""
-    return {kind.__name__: kind for kind in OPERATIONS}[name]
+    return {kind.__name__: kind for kind in ALL}[name]
 
 
 def server_at(path: str) -> ServerWire | None:
@@ -49,16 +57,19 @@ def server_for(operation: str) -> ServerWire:
 
 
 __all__ = [
+    "ALL",
     "ENTRIES",
     "OPERATIONS",
     "SERVERS",
     "VENDORS",
+    "VIDEOS",
     "NovitaUpscale",
     "NovitaUpscaleToResolution",
     "NovitaUpscaleV2",
     "PhotioUpscale",
     "WaveSpeedUpscale",
     "WaveSpeedUpscaleAny",
+    "WaveSpeedUpscaleVideo",
     "operation_named",
     "server_at",
     "server_for",

@@ -16,6 +16,7 @@ from tests.fakes.answers import (
     reason,
     to_edge,
 )
+from tests.fakes.tasks import Submitted
 
 WORDS = {
     "queued": ("created",),
@@ -28,6 +29,8 @@ WORDS = {
 def submit(service, x):
     """Accept POST /api/v3/{model}."""
     body = x.json()
+    if "video" in body:
+        return submit_video(service, x, body)
     text = body.pop("image", None)
     edge = service.edge(one_of(body.get("target_resolution") or "4k", tuple(service.preset_edges)))
     kind = one_of(body.get("output_format") or "jpeg", FORMATS)
@@ -43,6 +46,19 @@ def submit(service, x):
     if body.get("enable_sync_mode"):
         service.rest(min(service.clock.total, service.sync_limit))
         return state(service, x, task, timed_out=service.clock.total > service.sync_limit)
+    return state(service, x, task, word="created")
+
+
+def submit_video(service, x, body):
+    """Accept POST /api/v3/{model} of a video, which comes by an address alone."""
+    url = body.pop("video")
+    if not isinstance(url, str) or not url.startswith("http"):
+        raise Refusal("body", "video must be an address")
+    one_of(body.get("target_resolution") or "1080p", ("720p", "1080p", "2k", "4k"))
+    data = service.uploaded(url)
+    task = service.accept(x, body, Submitted(data or b"", (0, 0), "upload", url), (0, 0), "mp4")
+    if data is None:
+        task.failure = ("The media address cannot be reached.", 1402)
     return state(service, x, task, word="created")
 
 
@@ -121,9 +137,9 @@ def balance(service, x):
 
 
 def listed(task):
-    image = task.url or "data:image/png;base64," + base64.b64encode(task.image).decode()
+    file = task.url or "data:image/png;base64," + base64.b64encode(task.image).decode()
     created = datetime.datetime.fromtimestamp(since_1970(task), datetime.timezone.utc)
-    inputs = {"image": image, **task.body}
+    inputs = {"video" if task.format == "mp4" else "image": file, **task.body}
     return {"id": task.id, "status": "done", "inputs": inputs, "created_at": created.isoformat()}
 
 

@@ -5,7 +5,13 @@ from .api import WAVESPEED
 from .catalogued import WaveSpeedUpscaleAny
 from .server import WaveSpeedServer
 from .upscale import WaveSpeedUpscale
+from .video import WaveSpeedUpscaleVideo
 
-ENTRY = VendorEntry(WAVESPEED, (WaveSpeedUpscale, WaveSpeedUpscaleAny), (WaveSpeedServer(),))
+ENTRY = VendorEntry(
+    WAVESPEED,
+    (WaveSpeedUpscale, WaveSpeedUpscaleAny),
+    (WaveSpeedServer(),),
+    videos=(WaveSpeedUpscaleVideo,),
+)
 
-__all__ = ["ENTRY", "WaveSpeedUpscale", "WaveSpeedUpscaleAny"]
+__all__ = ["ENTRY", "WaveSpeedUpscale", "WaveSpeedUpscaleAny", "WaveSpeedUpscaleVideo"]
