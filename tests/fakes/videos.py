@@ -60,7 +60,7 @@ def matroska(kind=b"webm", *, length=1500.0, scale=None, video=True, size=None, 
 
 def clip(seed=0, size=4000):
     """Return an MP4 of 64 x 48 px whose frames are so many bytes of nothing much."""
-    frames = hashlib.sha256(bytes([seed % 256, seed // 256])).digest() * (size // 32)
+    frames = hashlib.sha256(str(seed).encode()).digest() * (size // 32)
     return mp4(box(b"mdat", frames), movie(track(64, 48)))
 
 

@@ -37,6 +37,7 @@ def slow_calls(seconds):
         ("submit", faults.stall(seconds, silent=True)),
         ("submit", faults.stall(seconds)),
         ("ticket", faults.stall(seconds, silent=True)),
+        ("put", faults.stall(seconds, silent=True)),
         ("download", faults.stall(seconds)),
     )
 
@@ -71,9 +72,9 @@ class Crashes:
 
     longest_lag = 1.0
 
-    def __init__(self, fake, children, home, seed):
+    def __init__(self, fake, children, home, seed, commands=()):
         self.fake, self.children, self.home = fake, children, Path(home)
-        self.commands = ("wavespeed",) if fake.history else COMMANDS
+        self.commands = commands or (("wavespeed",) if fake.history else COMMANDS)
         self.random = random.Random(seed)
         self.report = Report()
         self._slow = slow_calls(fake.clock.seconds)
@@ -161,14 +162,17 @@ class PaidCrashes(Crashes):
 
 
 @contextmanager
-def crashes(folder, *, idempotent, seed, seconds, history=False, kind=Crashes):
-    """Lend one of `kind` with a stand-in of its own, whose tasks take so many seconds."""
+def crashes(folder, *, idempotent, seed, seconds, history=False, commands=(), kind=Crashes):
+    """Lend one of `kind` with a stand-in of its own, whose tasks take so many seconds.
+
+    `commands` are run in turn, else those of which there is one for each course of a request.
+    """
     home = Path(folder) / "home"
     with FakeService(key=KEY, seconds=seconds, idempotent=idempotent) as fake:
         fake.history = history
         own = {"UPSCALE_BRIDGE_HOME": str(home), **environment(fake.base_url, KEY)}
         with Children(folder, own) as children:
-            made = kind(fake, children, home, seed)
+            made = kind(fake, children, home, seed, commands)
             made.warm_up()
             yield made
             made.report.leftovers = len(list((home / "results").glob("*.part")))

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from tests.remote.child import FILM
 from tests.remote.crashes import Crashes, PaidCrashes, crashes
 
 ROUNDS = 3  # one for each of the commands
@@ -25,3 +26,17 @@ def test_killed_requests_are_delivered_and_paid_once(tmp_path, kind):
     assert set(report.paid) <= ({1, 2} if kind == "plain" else {1})
     if kind == "idempotent":
         assert report.doubts == 0
+
+
+@pytest.mark.parametrize("kind", ["plain", "history"])
+def test_killed_requests_of_videos_are_delivered_and_paid_once(tmp_path, kind):
+    what = {"idempotent": False, "history": kind == "history", "commands": (FILM,)}
+    with crashes(tmp_path, seed=11, seconds=0.1, **what) as made:
+        for number in range(ROUNDS):
+            made.round(number)
+        report = made.report
+    assert report.delivered == ROUNDS
+    assert max(report.tasks) == 1
+    assert set(report.paid) == {1}
+    assert report.again == 0
+    assert report.leftovers == 0
