@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from .contract.operation import RemoteOperation
 from .errors import InvalidInputError, SettingsError
 from .images import codecs
-from .images.folders import NOT_READ, READ, WRITTEN, identity, is_folder, is_there, pictures
+from .images.folders import PICTURES, VIDEOS, WRITTEN, Kind, files, identity, is_folder, is_there
 from .images.metadata import Metadata, listed
 from .local.operation import LocalUpscale
 from .monitor import Monitor
@@ -96,28 +96,35 @@ def plan_jobs(
     *,
     recursive: bool = False,
     say: Callable[[str], None] = lambda text: None,
+    kind: Kind = PICTURES,
 ) -> list[FileJob]:
-    """Return a job for every picture that `inputs` (files, folders, patterns, "-") name.
+    """Return a job for every file of a kind that `inputs` (files, folders, patterns, "-") name.
 
     `out` is a file for a single input file, else a folder; "-" (or None when the input is "-")
     is standard output. What was passed over is said. Raises `InvalidInputError` when that cannot
     work.
     """
-    sources = _sources(inputs, out, recursive, say)
+    sources = _sources(inputs, out, recursive, say, kind)
+    if kind is VIDEOS and STREAM in (*inputs, out):
+        raise InvalidInputError("IN", "Videos are read from files and written to files; name them.")
     if out is not None and out != STREAM:
-        _refuse_ending(out)
+        _refuse_ending(out, kind)
     if out is None or out == STREAM:
         if len(sources) > 1 or (out is None and sources[0][0] != STREAM):
             raise InvalidInputError("--output", "Name a folder for the results with -o.")
         return [FileJob(sources[0][0], STREAM)]
-    single = len(sources) == 1 and not is_folder(Path(out)) and Path(out).suffix.lower() in WRITTEN
+    named = Path(out).suffix.lower() in kind.written
+    single = len(sources) == 1 and not is_folder(Path(out)) and named
     jobs = (
         [FileJob(sources[0][0], Path(out))]
         if single
-        else [FileJob(source, Path(out) / _result_name(below, output)) for source, below in sources]
+        else [
+            FileJob(source, Path(out) / _result_name(below, output, kind))
+            for source, below in sources
+        ]
     )
     _refuse_collisions(jobs, output)
-    if single and output.format not in (None, WRITTEN[Path(out).suffix.lower()]):
+    if single and output.format not in (None, kind.written[Path(out).suffix.lower()]):
         raise InvalidInputError(
             "--format", f"{out} is not the name of a {output.format} file; drop --format or rename."
         )
@@ -157,6 +164,28 @@ def run_job(
     picture = codecs.encode(enlarged, format, quality=output.quality, bits=bits, about=about)
     write(job.target, picture.data, overwrite=output.overwrite)
     return FileResult(job, "done", result.info, result.summary, tuple(dict.fromkeys(left_out)))
+
+
+def run_video_job(
+    job: FileJob,
+    operation: RemoteOperation,
+    output: OutputOptions,
+    service: Service,
+    monitor: Monitor,
+) -> FileResult:
+    """Upscale one video, or skip it when its result is there already."""
+    source, target = Path(job.source), Path(job.target)
+    if is_there(target) and not output.overwrite:
+        return FileResult(job, "skipped", {})
+    _check_target(target, output)
+
+    def take(kept: Path) -> None:
+        copy(kept, target, overwrite=output.overwrite)
+
+    result = service.run_video(operation, source, take, monitor)
+    if result.format != VIDEOS.written.get(target.suffix.lower()):
+        monitor.notice(f"{target}: the service made a {result.format} file of it.")
+    return FileResult(job, "done", result.info, result.summary)
 
 
 @dataclass(frozen=True)
@@ -251,19 +280,23 @@ def format_of(target: str) -> str:
 
     Raises `InvalidInputError` for a format that is not written.
     """
-    _refuse_ending(target)
+    _refuse_ending(target, PICTURES)
     return WRITTEN.get(Path(target).suffix.lower(), "png")
 
 
 def _sources(
-    inputs: Sequence[str], out: str | None, recursive: bool, say: Callable[[str], None]
+    inputs: Sequence[str],
+    out: str | None,
+    recursive: bool,
+    say: Callable[[str], None],
+    kind: Kind,
 ) -> list[tuple[Path | str, Path]]:
     """Return each file once, however many names it has, and its path below what was named."""
     results = Path(out) if out not in (None, STREAM) else None
     found: dict[object, tuple[Path | str, Path]] = {}
     again, unread = [], []
     for name in inputs:
-        for source, below, readable in _expand(name, recursive, results, say):
+        for source, below, readable in _expand(name, recursive, results, say, kind):
             key = source if isinstance(source, str) else identity(source)
             if not readable:
                 unread.append(source)
@@ -275,27 +308,27 @@ def _sources(
         say(f"Further names of the same files: {listed(again)}.")
     if unread:
         say(
-            f"{len(unread)} pictures of formats that are not read: {listed(unread)}; save them "
-            "as PNG or JPEG."
+            f"{len(unread)} {kind.word} of formats that are not read: {listed(unread)}; save them "
+            f"as {kind.better}."
         )
     if not found:
         raise InvalidInputError(
             "IN",
-            f"No pictures found{' that can be read' if unread else ''}; name files, or folders "
-            "with pictures.",
+            f"No {kind.word} found{' that can be read' if unread else ''}; name files, or "
+            f"folders with {kind.word}.",
         )
     return list(found.values())
 
 
 def _expand(
-    name: str, recursive: bool, results: Path | None, say: Callable[[str], None]
+    name: str, recursive: bool, results: Path | None, say: Callable[[str], None], kind: Kind
 ) -> Iterator[tuple[Path | str, Path, bool]]:
     """Yield (file, its path below the folder that the user named, whether its format is read)."""
     path = Path(name)
     if name == STREAM:
         yield STREAM, Path("stdin.png"), True
     elif is_folder(path):
-        for file, readable in pictures(path, recursive=recursive, without=results, say=say):
+        for file, readable in files(path, kind, recursive=recursive, without=results, say=say):
             yield file, file.relative_to(path), readable
     elif not is_there(path) and glob.has_magic(name):
         for match in sorted(glob.glob(name, recursive=recursive)):  # noqa: PTH207 (may be absolute)
@@ -305,15 +338,16 @@ def _expand(
         yield path, Path(path.name), True
 
 
-def _refuse_ending(out: str) -> None:
-    """Raise `InvalidInputError` for the name of a picture that is not written."""
+def _refuse_ending(out: str, kind: Kind) -> None:
+    """Raise `InvalidInputError` for the name of a file that is not written."""
     ending = Path(out).suffix.lower()
     folder = is_folder(Path(out)) or out.endswith(("/", os.sep))
-    if not folder and ending in READ | NOT_READ and ending not in WRITTEN:
+    known = ending in kind.read or ending in kind.not_read
+    if not folder and known and ending not in kind.written:
         raise InvalidInputError(
             "--output",
-            f"{out}: results are written as {', '.join(WRITTEN)}, not as {ending}; choose one of "
-            "these, or a folder.",
+            f"{out}: results are written as {', '.join(kind.written)}, not as {ending}; choose "
+            "one of these, or a folder.",
         )
 
 
@@ -338,12 +372,12 @@ def _without_results(jobs: list[FileJob], output: OutputOptions) -> list[FileJob
     return [job for job in jobs if not is_result(job)]
 
 
-def _result_name(below: Path, output: OutputOptions) -> Path:
+def _result_name(below: Path, output: OutputOptions, kind: Kind) -> Path:
     suffix = below.suffix
     if output.format and WRITTEN.get(suffix.lower()) != output.format:
         suffix = ".jpg" if output.format == "jpeg" else f".{output.format}"
-    elif suffix.lower() not in WRITTEN:
-        suffix = ".png"
+    elif suffix.lower() not in kind.written:
+        suffix = kind.result
     return below.with_name(below.stem + output.suffix + suffix)
 
 
@@ -445,15 +479,28 @@ def _longest_name(folder: Path) -> int:
 
 def write(target: Path | str, data: bytes, *, overwrite: bool) -> None:
     """Write a file, or to standard output; a file appears only when it is complete."""
+    _write(target, lambda file: file.write(data), overwrite=overwrite)
+
+
+def copy(source: Path, target: Path | str, *, overwrite: bool) -> None:
+    """Do what `write` does with what is in another file, of which little is in memory."""
+    try:
+        with source.open("rb") as content:
+            _write(target, lambda file: shutil.copyfileobj(content, file), overwrite=overwrite)
+    except OSError as error:
+        raise SettingsError(f"Cannot read {source} ({error.strerror}).") from error
+
+
+def _write(target: Path | str, fill: Callable[[BinaryIO], object], *, overwrite: bool) -> None:
     if isinstance(target, str):
-        sys.stdout.buffer.write(data)
+        fill(sys.stdout.buffer)
         return
     temporary = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("xb") as file:
-                file.write(data)
+                fill(file)
                 file.flush()
                 os.fsync(file.fileno())
             if is_there(target) and not overwrite:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import StoppedError, UpscaleError
-from . import catalogue, keys, models, serve, tasks, upscale
+from . import catalogue, keys, models, serve, tasks, upscale, videos
 from .common import fail
 from .terminal import Log, Parser
 
@@ -46,11 +46,12 @@ def _show_logs(*, verbose: bool) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="upscale-bridge",
-        description="Upscale images on this machine or through remote services.",
+        description="Upscale images and videos on this machine or through remote services.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     upscale.add_commands(commands)
+    videos.add_commands(commands)
     catalogue.add_commands(commands)
     models.add_commands(commands)
     tasks.add_commands(commands)

@@ -12,11 +12,14 @@ from typing import Any
 from .. import batch
 from ..errors import InvalidInputError
 from ..images import codecs
+from ..images.folders import VIDEOS
 from ..remote.run import ResumeTask
 from ..remote.task import Task
 from ..service import Service
 from .common import add_common, add_params, values
 from .terminal import Terminal, interruptible, note, report_stream, say
+
+_SHORT = 12  # letters of a task's name in the list
 
 
 def add_commands(commands: Any) -> None:
@@ -33,7 +36,9 @@ def add_commands(commands: Any) -> None:
     resume.set_defaults(command=_resume)
     resume.add_argument("task_id", metavar="ID", help="the service's id, or the name in the list")
     resume.add_argument(
-        "-o", "--output", metavar="OUT", help="a file, or -. Default: the task's name and .png"
+        *("-o", "--output"),
+        metavar="OUT",
+        help="a file, or -. Default: the task's name and .png, or the ending of its video",
     )
     resume.add_argument("--ticket", help="the service's id of a task whose id is not known here")
     resume.add_argument("--overwrite", action="store_true", help="replace a file that is there")
@@ -58,7 +63,7 @@ def _list(args: argparse.Namespace) -> int:
     now = time.time()
     for task in tasks:
         say(
-            f"{task.request[:12]} {task.state:10} {_age(now - task.created):>5} "
+            f"{task.request[:_SHORT]} {task.state:10} {_age(now - task.created):>5} "
             f"{task.operation} {task.ticket} {task.reason}".rstrip()
         )
     if not tasks:
@@ -67,8 +72,15 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _resume(args: argparse.Namespace) -> int:
-    format = batch.format_of(args.output or "")
     service = Service()
+    kind = service.client.maker(args.task_id, args.made_by)
+    if kind is not None and kind.media == "video":
+        return _resume_video(args, service)
+    format = batch.format_of(args.output or "")
+    if Path(args.output or "").suffix.lower() in VIDEOS.read:
+        raise InvalidInputError(
+            "--output", f"Task {args.task_id} is of an image; name the result .png or .jpg."
+        )
     if args.ticket:
         service.client.attach(args.task_id, args.ticket)
     shown = Terminal(1, quiet=args.json)
@@ -77,12 +89,42 @@ def _resume(args: argparse.Namespace) -> int:
     name = args.output or result.info["tasks"][0]["request"] + ".png"
     target: Path | str = name if name == batch.STREAM else Path(name)
     batch.write(target, codecs.encode(result.images[0], format).data, overwrite=args.overwrite)
+    _tell(args, target, result.info, result.summary)
+    return 0
+
+
+def _resume_video(args: argparse.Namespace, service: Service) -> int:
+    """Write a video as the service made it."""
+    target: Path | str = args.output or ""
+    if target and target != batch.STREAM:
+        target = Path(target)
+        if target.suffix.lower() not in VIDEOS.read:
+            raise InvalidInputError(
+                "--output", f"Task {args.task_id} is of a video; name the result .mp4."
+            )
+    if args.ticket:
+        service.client.attach(args.task_id, args.ticket)
+    shown = Terminal(1, quiet=args.json)
+
+    def take(kept: Path) -> None:
+        nonlocal target
+        target = target or Path(kept.stem[:_SHORT] + kept.suffix)
+        batch.copy(kept, target, overwrite=args.overwrite)
+
+    with interruptible(shown):
+        lane = shown.lane(0, args.task_id)
+        result = service.resume_video(ResumeTask(**values(args, ResumeTask)), take, lane)
+    _tell(args, target, result.info, result.summary)
+    return 0
+
+
+def _tell(args: argparse.Namespace, target: Path | str, info: dict[str, Any], summary: str) -> None:
+    """Say what was fetched."""
     if args.json:
         stream = report_stream(picture_on_output=target == batch.STREAM)
-        print(json.dumps({"output": str(target), **result.info}), file=stream)
+        print(json.dumps({"output": str(target), **info}), file=stream)
     else:
-        note(f"{target}: {result.summary}")
-    return 0
+        note(f"{target}: {summary}")
 
 
 def _forget(args: argparse.Namespace) -> int:

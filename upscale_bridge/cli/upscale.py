@@ -25,7 +25,7 @@ from .terminal import Terminal, interruptible, note, report_stream
 
 log = logging.getLogger(__name__)
 
-_Results = Generator[tuple[batch.FileJob, Callable[[], batch.FileResult]], None, None]
+Results = Generator[tuple[batch.FileJob, Callable[[], batch.FileResult]], None, None]
 _HOPELESS = (AuthError, MissingKeyError, QuotaError)  # would meet every other picture too
 
 
@@ -105,18 +105,18 @@ def _run(args: argparse.Namespace) -> int:
             isinstance(job.target, str) or not is_there(job.target) for job in jobs
         ):  # one message about a missing model, not one for every picture
             service.library.load(operation.model, shown, may_download=operation.download)
-        failures = _report(args, _results(jobs, work, shown, workers))
+        failures = report(args, results(jobs, work, shown, workers))
     if len(failures) > 1:
         note(f"{len(failures)} of {len(jobs)} pictures failed; their reasons stand above.")
     return failures[0].exit_code if failures else 0
 
 
-def _results(
+def results(
     jobs: Sequence[batch.FileJob],
     work: Callable[[batch.FileJob, Monitor], batch.FileResult],
     shown: Terminal,
     workers: int,
-) -> _Results:
+) -> Results:
     """Yield each job with what returns its result, in order, `workers` at the same time."""
 
     def one(index: int, job: batch.FileJob) -> batch.FileResult:
@@ -138,8 +138,8 @@ def _results(
                 future.cancel()
 
 
-def _report(args: argparse.Namespace, results: _Results) -> list[UpscaleError]:
-    """Say what became of each picture and return what went wrong."""
+def report(args: argparse.Namespace, results: Results) -> list[UpscaleError]:
+    """Say what became of each file and return what went wrong."""
     failures: list[UpscaleError] = []
     with contextlib.closing(results):
         for job, result in results:
@@ -150,7 +150,7 @@ def _report(args: argparse.Namespace, results: _Results) -> list[UpscaleError]:
             except UpscaleError as error:
                 failures.append(error)
                 _say_failure(args, job, error)
-            except Exception as unknown:  # a fault of ours costs one picture as well
+            except Exception as unknown:  # a fault of ours costs one file as well
                 log.debug("while upscaling %s", job.source, exc_info=True)
                 failures.append(UpscaleError(_unexpected(unknown)))
                 _say_failure(args, job, failures[-1])
@@ -161,7 +161,7 @@ def _report(args: argparse.Namespace, results: _Results) -> list[UpscaleError]:
 
 def _unexpected(error: Exception) -> str:
     told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return f"Something unexpected went wrong ({told}); please report it with the picture."
+    return f"Something unexpected went wrong ({told}); please report it with the file."
 
 
 def _say_done(args: argparse.Namespace, done: batch.FileResult) -> None:

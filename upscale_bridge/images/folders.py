@@ -1,12 +1,14 @@
-"""Which files of a folder are pictures."""
+"""Which files of a folder are pictures, or videos."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from . import videos
 from .headers import sniff
 
 WRITTEN = {
@@ -35,6 +37,41 @@ NOT_READ = {
     *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef", ".srw", ".jxr"),
 }
 """Endings of pictures that are not, unless their first bytes tell another format."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Files of one kind, by the endings of their names."""
+
+    word: str
+    """What they are called."""
+    written: Mapping[str, str]
+    """Endings under which results are written, and their formats."""
+    read: Collection[str]
+    """Endings of formats that are read."""
+    not_read: Collection[str]
+    """Endings of others, unless the first bytes tell another format."""
+    better: str
+    """As what a file is to be saved that is not read."""
+    result: str
+    """The ending of a result whose source has one that is not written."""
+    sniff: Callable[[bytes], str]
+    """Returns the format that first bytes tell, in lower case if it is read."""
+
+
+PICTURES = Kind("pictures", WRITTEN, READ, NOT_READ, "PNG or JPEG", ".png", sniff)
+VIDEOS = Kind(
+    "videos",
+    {".mp4": "mp4"},
+    {".mp4", ".m4v", ".mov", ".qt", ".webm", ".mkv"},
+    {
+        *(".avi", ".wmv", ".asf", ".flv", ".f4v", ".mpg", ".mpeg", ".m2v", ".mpv", ".vob", ".ogv"),
+        *(".ts", ".mts", ".m2ts", ".3gp", ".3g2", ".rm", ".rmvb", ".dv", ".mxf", ".y4m", ".ivf"),
+    },
+    "MP4",
+    ".mp4",
+    videos.sniff,
+)
 
 _FOREIGN_FOLDERS = {"@eadir", "__macosx", "#recycle", "$recycle.bin"}
 # What a NAS, macOS and Windows put there: thumbnails, other data, what was thrown away.
@@ -71,14 +108,15 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def pictures(
+def files(
     folder: Path,
+    kind: Kind = PICTURES,
     *,
     recursive: bool,
     without: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[tuple[Path, bool]]:
-    """Yield every picture in a folder, in order, and whether its format is read.
+    """Yield every file of a kind in a folder, in order, and whether its format is read.
 
     Links to folders are followed, each folder is entered once. Hidden files and folders are passed
     over, and those of other programs; so is the folder `without`.
@@ -103,15 +141,16 @@ def pictures(
         for name in sorted(names):
             path = Path(root, name)
             ending = path.suffix.lower()
-            if name.startswith(".") or ending not in (READ | NOT_READ) or not path.is_file():
+            known = ending in kind.read or ending in kind.not_read
+            if name.startswith(".") or not known or not path.is_file():
                 continue
-            yield path, ending in READ or _is_readable(path)
+            yield path, ending in kind.read or _is_readable(path, kind)
 
 
-def _is_readable(path: Path) -> bool:
+def _is_readable(path: Path, kind: Kind) -> bool:
     """Tell whether a file with an ending of another format is one that is read."""
     try:
         with path.open("rb") as file:
-            return sniff(file.read(256)).islower()
+            return kind.sniff(file.read(256)).islower()
     except OSError:
         return False
