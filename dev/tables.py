@@ -20,13 +20,13 @@ from upscale_bridge.local.operation import LocalUpscaleVideo  # noqa: E402
 from upscale_bridge.params import Operation, Param  # noqa: E402
 from upscale_bridge.remote.run import ResumeTask  # noqa: E402
 from upscale_bridge.storage.settings import Settings  # noqa: E402
-from upscale_bridge.vendors import ENTRIES, OPERATIONS  # noqa: E402
+from upscale_bridge.vendors import ENTRIES, OPERATIONS, VIDEOS  # noqa: E402
 from upscale_bridge_webui.names import PREFIX  # noqa: E402
 
 NODES: dict[str, type[Operation]] = {
     "LocalESRGANUpscale": LocalUpscale,
     "LocalESRGANUpscaleVideo": LocalUpscaleVideo,
-    **{operation.__name__: operation for operation in OPERATIONS},
+    **{operation.__name__: operation for operation in (*OPERATIONS, *VIDEOS)},
     "ResumeUpscaleTask": ResumeTask,
 }
 
@@ -55,6 +55,8 @@ def _more(operation: type[Operation]) -> str:
         return f"; all of the node above but `{missing}`, and"
     if operation is LocalUpscale:
         return f"; WebUI: `{PREFIX}` and the model"
+    if operation in VIDEOS:
+        return "; `attempt` of the nodes above, and"
     remote = operation in OPERATIONS
     if remote and not getattr(operation, "size_parameter", ""):
         return "; WebUI: panel only"
@@ -114,7 +116,7 @@ def examples() -> str:
     """Return the links to the workflows of remote operations."""
     links = [
         f"[{operation.title.replace(' Upscale', '', 1)}](example_workflows/{workflow(operation)})"
-        for operation in OPERATIONS
+        for operation in (*OPERATIONS, *VIDEOS)
     ]
     return "One for each service:\n" + ",\n".join(links) + "."
 

@@ -13,12 +13,17 @@ from ..upscale_bridge.contract.http import Json
 from ..upscale_bridge.errors import InvalidInputError
 from ..upscale_bridge.params import Operation
 from ..upscale_bridge.preflight import advise
-from . import host, remote
+from . import host, remote, remote_video
 from .http import PREFIX, Handler, telling
 from .local import LocalESRGANUpscale
 from .video import LocalESRGANUpscaleVideo
 
-_NODES: tuple[Any, ...] = (LocalESRGANUpscale, LocalESRGANUpscaleVideo, *remote.NODES)
+_NODES: tuple[Any, ...] = (
+    LocalESRGANUpscale,
+    LocalESRGANUpscaleVideo,
+    *remote.NODES,
+    *remote_video.NODES,
+)
 KINDS: dict[str, type[Operation]] = {node.__name__: node.OPERATION for node in _NODES}
 
 

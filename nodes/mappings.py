@@ -6,7 +6,7 @@ called `nodes` would take the place of another one's, and of ComfyUI's own `node
 
 from typing import Any
 
-from . import remote, routes
+from . import remote, remote_video, routes
 from .local import LocalESRGANUpscale
 from .video import LocalESRGANUpscaleVideo
 
@@ -14,6 +14,7 @@ NODES: tuple[Any, ...] = (
     LocalESRGANUpscale,
     LocalESRGANUpscaleVideo,
     *remote.NODES,
+    *remote_video.NODES,
     remote.ResumeUpscaleTask,
 )
 

@@ -48,7 +48,7 @@ class RemoteUpscale:
         return {
             "required": {
                 "image": ("IMAGE", {"tooltip": "Images, with or without alpha."}),
-                **_widgets(cls.OPERATION),
+                **all_widgets(cls.OPERATION),
             },
             "optional": {
                 "mask": ("MASK", {"tooltip": "Resized to the result by Lanczos; not sent."}),
@@ -79,7 +79,7 @@ def _any_model(cls: type, model: Any = None) -> bool:
     return True
 
 
-def _widgets(operation: type[RemoteOperation]) -> dict[str, Any]:
+def all_widgets(operation: type[RemoteOperation]) -> dict[str, Any]:
     """Return the description of all parameters; a catalogue's models make a list."""
     drawn = widgets(operation)
     if operation.catalogue is not None:

@@ -1,7 +1,7 @@
 """The tasks of this machine, for the page's panel.
 
 GET  /upscale_bridge/tasks                      the newest tasks
-GET  /upscale_bridge/tasks/{request}/thumbnail  JPEG of a result
+GET  /upscale_bridge/tasks/{request}/thumbnail  JPEG of a result, unless it is a video
 GET  /upscale_bridge/tasks/{request}/result     a result as the service made it
 POST /upscale_bridge/tasks/resume               {"request"}: fetch the result; free
 POST /upscale_bridge/tasks/forget               {"request"}: remove task and kept result
@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 from ..upscale_bridge.contract.http import Json
 from ..upscale_bridge.contract.operation import RemoteOperation
 from ..upscale_bridge.errors import InvalidInputError, UpscaleError
+from ..upscale_bridge.images.videos import MIMES
 from ..upscale_bridge.remote.journal import Journal
 from ..upscale_bridge.remote.run import ResumeTask
 from ..upscale_bridge.remote.task import Task
-from ..upscale_bridge.vendors import OPERATIONS
+from ..upscale_bridge.vendors import operation_named
 from . import host
 from .http import PREFIX, answer, asking, telling
 
@@ -37,40 +38,50 @@ EVENT = "upscale_bridge.tasks"
 _MOST = 100
 _SIDE = 256
 _NEWS_SECONDS = 0.3
-_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
+_PICTURES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+}
+_TYPES = {**_PICTURES, **{f".{format}": mime for format, mime in MIMES.items()}}
 
 
 def describe() -> Json:
     """Return the newest tasks, without keys and addresses."""
     _listen()
-    kinds = {kind.__name__: kind for kind in OPERATIONS}
+    return {"tasks": [_told(task) for task in _journal().all()[:_MOST]]}
+
+
+def _told(task: Task) -> Json:
+    kind = operation_named(task.operation)
     return {
-        "tasks": [
-            {
-                "request": task.request,
-                "ticket": task.ticket,
-                "state": task.state,
-                "title": kinds[task.operation].title,
-                "has_tickets": kinds[task.operation].has_tasks(),
-                "input_size": [task.width, task.height],
-                "created": task.created,
-                "finished": task.finished,
-                "reason": task.reason,
-                "price": _price(kinds[task.operation], task),
-                "result": bool(task.result),
-            }
-            for task in _journal().all()[:_MOST]
-        ]
+        "request": task.request,
+        "ticket": task.ticket,
+        "state": task.state,
+        "title": kind.title,
+        "media": kind.media,
+        "has_tickets": kind.has_tasks(),
+        "input_size": [task.width, task.height],
+        "created": task.created,
+        "finished": task.finished,
+        "reason": task.reason,
+        "price": _price(kind, task),
+        "result": bool(task.result),
     }
 
 
 def resume(body: Json) -> Json:
     """Fetch a result in the background."""
     task = _task(body)
+    wanted = ResumeTask(task_id=task.request)
 
     def fetch() -> None:
         try:
-            host.service().resume(ResumeTask(task_id=task.request))
+            if operation_named(task.operation).media == "video":
+                host.service().resume_video(wanted, lambda kept: None)
+            else:
+                host.service().resume(wanted)
         except UpscaleError as error:
             host.tell_page(EVENT, {"request": task.request, "error": str(error)})
         else:
@@ -108,8 +119,8 @@ async def thumbnail(request: web.Request) -> web.StreamResponse:
     from aiohttp import web
 
     path = await asyncio.to_thread(_file, request)
-    if path is None:
-        return answer({"error": "There is no such result."}, 404)
+    if path is None or path.suffix not in _PICTURES:
+        return answer({"error": "There is no such picture."}, 404)
     try:
         data = await asyncio.to_thread(_small, path)
     except UpscaleError as error:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..upscale_bridge.errors import InvalidInputError
 from ..upscale_bridge.local.operation import LocalUpscaleVideo
 from ..upscale_bridge.monitor import Monitor
 from . import host, results, video_io
 from .local import CONNECTED_MODEL, model_widgets
+from .video_files import file_of, new_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor
 
     from ..upscale_bridge.result import Result
@@ -60,7 +55,7 @@ class LocalESRGANUpscaleVideo:
         """Run the operation; ComfyUI calls this with the widgets' values."""
         from comfy_api.latest import InputImpl
 
-        with host.translated(), _file_of(video) as source:
+        with host.translated(), file_of(video) as source:
             operation = self.OPERATION(**values)
             monitor = host.ComfyMonitor()
             found = video_io.look(source)
@@ -68,7 +63,7 @@ class LocalESRGANUpscaleVideo:
                 monitor.notice(f"The video has {found.bits} bits per channel; the result has 8.")
             run = partial(host.service().run, operation, descriptor=upscale_model)
             frames = _FrameRun(run, monitor, found.frames)
-            target = _new_file()
+            target = new_file()
             size = operation.target(found.width, found.height)
             written = video_io.rewrite(source, target, found, size, operation.crf, frames.change)
             if written.damaged:
@@ -137,39 +132,3 @@ class _PartMonitor(Monitor):
 
     def preview(self, tile: Tensor) -> None:
         self._whole.preview(tile)
-
-
-@contextmanager
-def _file_of(video: Any) -> Iterator[Path]:
-    """Give the file of a VIDEO; ComfyUI writes one first when it is of images, cut or cropped."""
-    from comfy_api.latest import InputImpl
-
-    from ..upscale_bridge.local.tensors import kind_of
-
-    if not hasattr(video, "save_to"):
-        raise InvalidInputError(
-            "video", f"video must be a VIDEO, as Load Video gives one; got {kind_of(video)}."
-        )
-    if isinstance(video, InputImpl.VideoFromFile):
-        source = video.get_stream_source()
-        if isinstance(source, str) and _is_whole(video, Path(source)):
-            yield Path(source)
-            return
-    saved = _new_file()
-    try:
-        video.save_to(str(saved))
-        yield saved
-    finally:
-        saved.unlink(missing_ok=True)
-
-
-def _is_whole(video: Any, source: Path) -> bool:
-    """Tell whether a VIDEO is all of its file; ComfyUI 0.8 cannot cut yet and has no method."""
-    window = getattr(video, "get_active_trim_window", lambda: (0, 0))()
-    found = video_io.look(source)
-    return not any(window) and sorted(video.get_dimensions()) == sorted((found.width, found.height))
-
-
-def _new_file() -> Path:
-    """Return a name in ComfyUI's temporary folder, which it empties itself."""
-    return host.temporary_folder() / f"{secrets.token_hex(8)}.mp4"

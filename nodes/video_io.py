@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ _SD_HEIGHT = 576  # players take untagged frames up to this height for BT.601, o
 _MP4_SOUND = {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}  # which players find in MP4
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # others are mixed down
 _USUAL_RATE = 25
+_MOST_FRAMES = 300  # that are decoded to reach one that is shown
+_SAME_TIME = 0.01  # seconds by which times of one frame may differ between two files
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,46 @@ def look(source: Path) -> Video:
         raise InvalidInputError(
             "video", f"The video cannot be read ({error.strerror}); export it again, as MP4 say."
         ) from error
+
+
+def pair(source: Path, made: Path) -> tuple[Tensor, Tensor] | None:
+    """Return a frame of two videos at the same time, each float32 [1, height, width, 3] in 0..1.
+
+    It is one near the middle, since many videos begin in black. None when there is none.
+    """
+    before = _frame(source)
+    after = before and _frame(made, before[1])
+    return (before[0], after[0]) if before and after else None
+
+
+def _frame(source: Path, time: float | None = None) -> tuple[Tensor, float] | None:
+    """Return the first frame at or after a time, seconds, and its time.
+
+    Without a time it is the last one before the middle that can be decoded by itself.
+    """
+    import av
+    import torch
+
+    try:
+        with av.open(str(source)) as reading:
+            middle = (reading.duration or 0) / 2 / av.time_base
+            wanted = middle if time is None else time
+            reading.seek(int(wanted * av.time_base))
+            for frame in islice(reading.decode(video=0), _MOST_FRAMES):
+                if time is None or frame.time is None or frame.time > time - _SAME_TIME:
+                    pixels = _upright(frame, round(frame.rotation / 90) % 4, _matrix(frame))
+                    return torch.from_numpy(pixels).float().div(255)[None], frame.time or 0.0
+    except (av.FFmpegError, IndexError):  # nothing to show, or no frames
+        return None
+    return None
+
+
+def _upright(frame: Any, turns: int, matrix: int) -> Any:
+    """Return a frame as uint8 [height, width, 3]."""
+    import numpy as np
+
+    pixels = frame.to_ndarray(format="rgb24", src_colorspace=matrix)
+    return np.ascontiguousarray(np.rot90(pixels, turns))
 
 
 @dataclass(frozen=True)
@@ -211,14 +254,12 @@ class _Frames(_Track):
 
     def change(self, frame: Any) -> Any:
         import av
-        import numpy as np
         import torch
 
         from ..upscale_bridge.images.codecs import to_uint8
 
         matrix = self._video.matrix
-        pixels = frame.to_ndarray(format="rgb24", src_colorspace=matrix)
-        upright = np.ascontiguousarray(np.rot90(pixels, self._video.turns))
+        upright = _upright(frame, self._video.turns, matrix)
         changed = self._change_pixels(torch.from_numpy(upright).float().div(255)[None])[0]
         made = av.VideoFrame.from_ndarray(to_uint8(changed), "rgb24")
         made = made.reformat(format="yuv420p", dst_colorspace=matrix)

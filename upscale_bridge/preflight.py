@@ -125,8 +125,9 @@ def ask_price(service: Service, operation: RemoteOperation) -> tuple[Text, ...]:
 
 
 def _result_size(service: Service, operation: RemoteOperation, size: Size | None) -> Size | None:
-    """Return the size of a result; nobody knows that of an image which only its address names."""
-    if size is None or operation.image_address:
+    """Return the size of a result; nobody knows that of an image which only its address names, nor
+    what a service makes of a video."""
+    if size is None or operation.image_address or operation.media == "video":
         return None
     if operation.result_size == "exact" or _runs_here(service, operation, size):
         return operation.target(*size)

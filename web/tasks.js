@@ -43,9 +43,8 @@ const words = () => ({
 
 /**
  * @typedef {{request: string, ticket: string, state: keyof ReturnType<typeof words>, title: string,
- *   has_tickets: boolean, input_size: [number, number], created: number, finished: number,
- *   reason: string,
- *   price: import("./lib/texts.js").Text | null, result: boolean}} Task
+ *   media: "image" | "video", has_tickets: boolean, input_size: [number, number], created: number, finished: number,
+ *   reason: string, price: import("./lib/texts.js").Text | null, result: boolean}} Task
  */
 
 /** @param {Task} task */
@@ -104,9 +103,10 @@ class Tasks {
 
   /** @param {Task} task */
   card(task) {
-    const picture = task.result
+    const icon = task.media === "video" ? "pi pi-video" : "pi pi-cloud";
+    const picture = task.result && task.media === "image"
       ? make("img", { src: address(`tasks/${task.request}/thumbnail`), alt: t("Result"), loading: "lazy" })
-      : make("span", { className: "pi pi-cloud", "aria-hidden": "true" });
+      : make("span", { className: icon, "aria-hidden": "true" });
     const word = words()[task.state];
     const state = make("p", { "data-state": task.state }, word);
     if (task.reason) state.append(`: ${task.reason}`);

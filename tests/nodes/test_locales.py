@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from upscale_bridge.vendors import OPERATIONS
+from upscale_bridge.vendors import ALL
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCALES = ROOT / "locales"
@@ -72,13 +72,13 @@ def drawing():
 @functools.cache
 def said_by_vendors():
     """Return the sentences that stand in a vendor's own place."""
-    told = {operation.retirement for operation in OPERATIONS}
+    told = {operation.retirement for operation in ALL}
     return told | set(drawing().said_by_the_core(ROOT / "upscale_bridge" / "vendors"))
 
 
 def part_of_a_vendor(keys):
     """Return the operation, or the sentence, of a vendor that a text is part of; None for none."""
-    if keys[0] == "nodeDefs" and keys[1] in {operation.__name__ for operation in OPERATIONS}:
+    if keys[0] == "nodeDefs" and keys[1] in {operation.__name__ for operation in ALL}:
         return keys[1]
     return keys[-1] if is_own(keys) and keys[-1] in said_by_vendors() else None
 
@@ -158,7 +158,7 @@ def test_a_vendor_that_no_language_has_may_speak_english_alone(monkeypatch):
     assert names >= {"NovitaUpscale", "PhotioUpscale", "WaveSpeedUpscale"}
     node = ("nodeDefs", "AcmeUpscale", "display_name")
     added = type("AcmeUpscale", (), {"__name__": "AcmeUpscale", "retirement": ""})
-    monkeypatch.setattr(sys.modules[__name__], "OPERATIONS", (*OPERATIONS, added))
+    monkeypatch.setattr(sys.modules[__name__], "ALL", (*ALL, added))
     assert part_of_a_vendor(node) == "AcmeUpscale"
     assert part_of_a_vendor(node) not in names
     assert part_of_a_vendor(("nodeDefs", "LocalESRGANUpscale", "display_name")) is None

@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.nodes.conftest import KEY, ROOT
+from tests.fakes.videos import enlarged
+from tests.nodes.conftest import KEY, ROOT, VideoFromFile
 
 WAIT_SECONDS = 20
 
@@ -331,3 +332,48 @@ def test_nodes_show_their_results(shown, vendors, call, images, name):
     found = asyncio.run(found) if asyncio.iscoroutine(found) else found
     assert len(found["result"]) == 3
     assert {"before", "after"} <= set(found["ui"]["upscale_bridge"][0])
+
+
+# --- tasks of videos
+
+
+@pytest.fixture
+def filmed(vendors, run, tmp_path):
+    """One finished task of a video; returns the stand-in and what it made."""
+    pytest.importorskip("av")
+    from tests.nodes import films
+
+    source = films.make(tmp_path / "a.mp4")
+    service = vendors()
+    run("WaveSpeedUpscaleVideo", video=VideoFromFile(str(source)))
+    return service, enlarged(source.read_bytes())
+
+
+def test_a_video_is_listed_as_one_and_opened(ask, filmed):
+    (task,) = ask("tasks")[1]["tasks"]
+    assert (task["title"], task["media"]) == ("WaveSpeed Upscale Video", "video")
+    assert (task["input_size"], task["result"]) == ([64, 48], True)
+    match = {"request": task["request"]}
+    status, whole = ask("tasks/{request}/result", match=match)
+    assert (status, whole.headers["Content-Type"]) == (200, "video/mp4")
+    assert whole.headers["X-Content-Type-Options"] == "nosniff"
+    assert whole.body == filmed[1]
+    status, found = ask("tasks/{request}/thumbnail", match=match)
+    assert (status, found) == (404, {"error": "There is no such picture."})
+
+
+def test_a_video_is_resumed_by_the_page(ask, filmed, part, told):
+    service, made = filmed
+    request = ask("tasks")[1]["tasks"][0]["request"]
+    journal = part("nodes.host").service().client.journal
+    kept = journal.results / journal.get(request).result
+    kept.unlink()
+    downloads = service.count("download")
+    assert ask("tasks/resume", {"request": request}) == (200, {})
+    told("tasks", lambda data: kept.exists())
+    assert kept.read_bytes() == made
+    assert (service.count("download"), len(service.tasks)) == (downloads + 1, 1)
+
+
+def test_an_image_is_listed_as_one(ask, finished):
+    assert ask("tasks")[1]["tasks"][0]["media"] == "image"

@@ -41,7 +41,7 @@ class WaveSpeedUpscaleVideo(CatalogueOperation):
 
     model: str = param(
         "wavespeed-ai/video-upscaler",
-        "The model's id in WaveSpeed's catalogue; the list is read from it where a key is set.",
+        "The model's id in WaveSpeed's catalogue, as its page there names it.",
     )
     options: str = param(
         "{}",
