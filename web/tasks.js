@@ -43,8 +43,8 @@ const words = () => ({
 
 /**
  * @typedef {{request: string, ticket: string, state: keyof ReturnType<typeof words>, title: string,
- *   media: "image" | "video", has_tickets: boolean, input_size: [number, number], created: number, finished: number,
- *   reason: string, price: import("./lib/texts.js").Text | null, result: boolean}} Task
+ *   media: "image" | "video", has_tickets: boolean, input_size: [number, number], created: number,
+ *   finished: number, reason: string, price: import("./lib/texts.js").Text | null, result: boolean}} Task
  */
 
 /** @param {Task} task */
