@@ -26,6 +26,8 @@ from .run import ResumeTask, describe_task, summarize
 if TYPE_CHECKING:
     from .client import Client
 
+_ROUNDED = 0.5  # seconds by which heads may tell too much
+
 Take = Callable[[Path], None]
 """Copies or links a kept result to where it is wanted, before it may be removed."""
 
@@ -78,38 +80,48 @@ def resume_video(
 def _check(operation: RemoteOperation, source: Path) -> Header:
     """Return what a video says; raise `InvalidInputError` for one that is not taken."""
     name, limits = str(source), operation.limits
-    header = read_header(source, name)
-    size = source.stat().st_size
+    header, size = read_header(source, name), _size(source)
     if limits.size is not None and size > limits.size:
         raise InvalidInputError(
             name,
             f"{name} has {size / 1e6:.0f} MB; {operation.title} takes at most "
             f"{limits.size / 1e6:.0f} MB. Cut it into parts, or encode it smaller.",
         )
-    if limits.seconds is not None and header.seconds is not None:
-        longest = limits.seconds + 0.5  # heads round
-        if header.seconds > longest:
-            raise InvalidInputError(
-                name,
-                f"{name} is {header.seconds:.0f} s long; {operation.own_model} takes at most "
-                f"{limits.seconds:.0f} s. Cut it into parts, or choose another model.",
-            )
+    longest, seconds = limits.seconds, header.seconds
+    if longest is not None and seconds is not None and seconds > longest + _ROUNDED:
+        raise InvalidInputError(
+            name,
+            f"{name} is {seconds:.0f} s long; {operation.own_model} takes at most {longest:.0f} s. "
+            "Cut it into parts, or choose another model.",
+        )
     return header
+
+
+def _size(source: Path) -> int:
+    try:
+        return source.stat().st_size
+    except OSError as error:
+        raise _unreadable(source, error) from error
 
 
 def _stored(source: Path, header: Header) -> StoredFile:
     try:
-        return StoredFile(
-            path=source,
-            mime=MIMES[header.format],
-            ending=header.format,
-            size=source.stat().st_size,
-            sha256=digest_of(source),
-            width=header.width,
-            height=header.height,
-        )
+        sha256 = digest_of(source)
     except OSError as error:
-        raise InvalidInputError(str(source), f"Cannot read {source} ({error.strerror}).") from error
+        raise _unreadable(source, error) from error
+    return StoredFile(
+        path=source,
+        mime=MIMES[header.format],
+        ending=header.format,
+        size=_size(source),
+        sha256=sha256,
+        width=header.width,
+        height=header.height,
+    )
+
+
+def _unreadable(source: Path, error: OSError) -> InvalidInputError:
+    return InvalidInputError(str(source), f"Cannot read {source} ({error.strerror}).")
 
 
 def _read(found: Delivered) -> Header:
