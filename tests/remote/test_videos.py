@@ -387,6 +387,21 @@ def test_a_result_of_another_format_takes_the_place_of_a_damaged_one(vendor, fil
     assert [path.suffix for path in (home() / "results").iterdir()] == [".webm"]
 
 
+def test_a_kept_video_is_reused_without_the_journal(vendor, film):
+    vendor.send(film)
+    for path in home().glob("journal.sqlite3*"):
+        path.unlink()
+    vendor.host = vendor.another()
+    assert vendor.send(film)[1].info["tasks"][0]["how"] == "reused"
+    assert len(vendor.fake.tasks) == 1
+
+
+def test_a_forgotten_task_leaves_no_file(vendor, film):
+    vendor.send(film)
+    vendor.host.client.journal.forget(vendor.rows[0].request)
+    assert not list((home() / "results").iterdir())
+
+
 def test_what_take_raises_keeps_the_result_from_growing_old(vendor, film):
     def take(kept):
         raise OSError
