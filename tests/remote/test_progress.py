@@ -93,3 +93,21 @@ def test_fraction_is_never_more_than_all_of_it(phase, since, seconds, share, typ
 def test_download_that_is_longer_than_announced_is_not_more_than_done():
     """A host may pack an answer though it was asked not to."""
     assert fraction(View("downloading", done=3000, total=1000), 0.0, 20.0) <= 1.0
+
+
+@pytest.mark.parametrize("name", ["phase", "total"])
+def test_a_thread_that_writes_meanwhile_breaks_nothing(name):
+    """Every value is another one at each look, as when the thread of the task is quick."""
+    changes = {"phase": [*PHASES, "done"], "total": [10**6, 0]}[name]
+
+    class Changing(View):
+        def __getattribute__(self, asked):
+            if asked == name:
+                looks[0] += 1
+                return changes[looks[0] % len(changes)]
+            return super().__getattribute__(asked)
+
+    for first, phase in itertools.product(range(len(changes)), PHASES):
+        looks = [first]
+        assert 0.0 <= fraction(Changing(phase, 0.0, None, 5, 10), 1.0, 20.0) <= 1.0
+        assert describe([Changing(phase, 0.0, None, 5, 10)], 1.0)

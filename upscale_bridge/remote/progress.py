@@ -57,16 +57,16 @@ def describe(views: Sequence[View], now: float) -> str:
 
 
 def _describe(view: View, now: float) -> str:
-    if view.phase == "done":
+    phase, done, whole, known = _seen(view)
+    if phase == "done":
         return view.how if view.how in ("reused", "joined", "resumed") else "done"
     head = f"{view.how}, " if view.how in ("joined", "resumed") else ""
-    done, whole, known = view.done, view.total, view.fraction  # another thread writes
-    if view.phase == "downloading" or (view.phase == "uploading" and whole):
+    if phase == "downloading" or (phase == "uploading" and whole):
         total = f"/{whole / 1e6:.1f}" if whole else ""
-        return f"{head}{view.phase} {done / 1e6:.1f}{total} MB"
-    if view.phase == "running" and known is not None:
+        return f"{head}{phase} {done / 1e6:.1f}{total} MB"
+    if phase == "running" and known is not None:
         return f"{head}running {100 * known:.0f} %"
-    return f"{head}{view.phase} {now - view.since:.0f} s"
+    return f"{head}{phase} {now - view.since:.0f} s"
 
 
 def fraction(view: View, now: float, typical: float) -> float:
@@ -75,15 +75,21 @@ def fraction(view: View, now: float, typical: float) -> float:
     Where the service tells nothing it is an estimate that slows down: `typical` seconds bring the
     running task to 63 %.
     """
-    if view.phase == "done":
+    phase, done, whole, known = _seen(view)
+    if phase == "done":
         return 1.0
-    moved = min(view.done / view.total if view.total else 0.0, 1.0)
-    if view.phase == "downloading":
+    moved = min(done / whole if whole else 0.0, 1.0)
+    if phase == "downloading":
         return _DOWNLOAD + (1 - _DOWNLOAD) * moved
-    start = _STARTS[view.phase]
-    if view.phase == "uploading":
+    start = _STARTS[phase]
+    if phase == "uploading":
         return start + (_STARTS["submitting"] - start) * moved
-    if view.phase != "running":
+    if phase != "running":
         return start
     estimate = 1.0 - math.exp(-(now - view.since) / typical)
-    return start + (_DOWNLOAD - start) * (estimate if view.fraction is None else view.fraction)
+    return start + (_DOWNLOAD - start) * (estimate if known is None else known)
+
+
+def _seen(view: View) -> tuple[Phase, int, int, float | None]:
+    """Return phase, bytes done and in all, and fraction, each read once: another thread writes."""
+    return view.phase, view.done, view.total, view.fraction
