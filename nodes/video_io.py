@@ -23,7 +23,7 @@ _SD_HEIGHT = 576  # players take untagged frames up to this height for BT.601, o
 _MP4_SOUND = {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}  # which players find in MP4
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # others are mixed down
 _USUAL_RATE = 25
-_MOST_FRAMES = 300  # that are decoded to reach one that is shown
+_MOST_FRAMES = 120  # that are decoded to reach one that is shown
 _SAME_TIME = 0.01  # seconds by which times of one frame may differ between two files
 
 
@@ -90,6 +90,7 @@ def _frame(source: Path, time: float | None = None) -> tuple[Tensor, float] | No
         with av.open(str(source)) as reading:
             middle = (reading.duration or 0) / 2 / av.time_base
             wanted = middle if time is None else time
+            reading.streams.video[0].thread_type = "AUTO"
             reading.seek(int(wanted * av.time_base))
             for frame in islice(reading.decode(video=0), _MOST_FRAMES):
                 if time is None or frame.time is None or frame.time > time - _SAME_TIME:
