@@ -25,7 +25,6 @@ from .service import Service
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .remote.client import Outlook
 
 STREAM = "-"
 """Stands for standard input or output."""
@@ -145,7 +144,7 @@ def run_job(
     """
     if isinstance(job.target, Path) and is_there(job.target) and not output.overwrite:
         return FileResult(job, "skipped", {})
-    decoded, pixels, format, left_out = _opened(job, output)
+    decoded, pixels, format, left_out = opened(job, output)
     height, width = pixels.shape[:2]
     if isinstance(operation, LocalUpscale):
         operation, target = _sized(operation, size, width, height)
@@ -188,57 +187,7 @@ def run_video_job(
     return FileResult(job, "done", result.info, result.summary)
 
 
-@dataclass(frozen=True)
-class FilePlan:
-    """What a remote run would do for one file."""
-
-    job: FileJob
-    outlook: Outlook | Literal["skipped"]
-    size: tuple[int, int] = (0, 0)
-    """(width, height) of the picture."""
-    target: tuple[int, int] | None = None
-    """The same of the result, None when the service does not promise it."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON."""
-        found: dict[str, Any] = {"file": str(self.job.source), "output": str(self.job.target)}
-        if self.outlook != "skipped":
-            found |= {"input_size": self.size, "size": self.target}
-        return {**found, "outlook": self.outlook}
-
-    @property
-    def described(self) -> str:
-        """One line about it."""
-        if self.outlook == "skipped":
-            return f"{self.job.source}: skipped, {self.job.target} exists (--overwrite replaces it)"
-        how = {
-            "new": "would be submitted and paid",
-            "resumed": "would be resumed, free of cost",
-            "reused": "is kept, free of cost",
-        }[self.outlook]
-        made = f" -> {self.target[0]} x {self.target[1]}" if self.target else ""
-        return f"{self.job.source}: {self.size[0]} x {self.size[1]}{made}, {how}"
-
-
-def plan_remote(
-    job: FileJob,
-    operation: RemoteOperation,
-    output: OutputOptions,
-    service: Service,
-    monitor: Monitor,
-) -> FilePlan:
-    """Return what `run_job` would do for one file; nothing is sent."""
-    if isinstance(job.target, Path) and is_there(job.target) and not output.overwrite:
-        return FilePlan(job, "skipped")
-    _, pixels, _, _ = _opened(job, output)
-    size = pixels.shape[1], pixels.shape[0]
-    (outlook,) = service.outlooks(operation, pixels[None], monitor)
-    return FilePlan(
-        job, outlook, size, operation.target(*size) if operation.promises_size() else None
-    )
-
-
-def _opened(job: FileJob, output: OutputOptions) -> tuple[codecs.Decoded, Tensor, str, list[str]]:
+def opened(job: FileJob, output: OutputOptions) -> tuple[codecs.Decoded, Tensor, str, list[str]]:
     """Return a file, its pixels as the result's format can hold them, that format, and what it has
     no place for."""
     _check_target(job.target, output)

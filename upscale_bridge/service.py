@@ -187,6 +187,14 @@ class Service:
 
         return run_video(self.client, operation, source, take, monitor or Monitor())
 
+    def video_outlook(
+        self, operation: RemoteOperation, source: Path, monitor: Monitor | None = None
+    ) -> tuple[Outlook, Size]:
+        """Tell what `run_video` would do, and (width, height) of the video; sends nothing."""
+        from .remote.videos import video_outlook
+
+        return video_outlook(self.client, operation, source, monitor or Monitor())
+
     def resume_video(
         self, operation: ResumeTask, take: Take, monitor: Monitor | None = None
     ) -> VideoResult:

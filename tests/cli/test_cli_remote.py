@@ -295,7 +295,7 @@ def test_a_model_of_the_catalogue_is_described(run, seller):
 
 def test_without_the_live_catalogue_what_ships_is_listed(run, service):
     status, out, err = run("catalogue")
-    assert (status, len(out.splitlines())) == (0, 17)
+    assert (status, len(out.splitlines())) == (0, 27)
     assert err.startswith("WaveSpeed's live catalogue cannot be read: ")
     out = run("catalogue", "recraft-ai/recraft-crisp-upscale")[1]
     assert "Its parameters come with the live catalogue" in out

@@ -9,7 +9,9 @@ import pytest
 from tests.fakes import faults
 from tests.fakes.service import FakeService
 from tests.fakes.videos import clip, enlarged, matroska
+from tests.remote.host import configure
 from tests.vendors import environment
+from tests.vendors.wavespeed.catalogue import MODELS
 from upscale_bridge.storage.settings import home
 from upscale_bridge.vendors import VIDEOS
 
@@ -181,3 +183,27 @@ def test_every_parameter_is_a_flag(run, operation):
         assert "--" + item.name.replace("_", "-") in shown
     assert "--when-unavailable" not in shown
     assert operation.command in run("--help")[1]
+
+
+def test_a_dry_run_says_what_would_be_paid(run, service):
+    service.catalogue = MODELS
+    run(COMMAND, "in/1.mp4", "-o", "kept.mp4")
+    status, out, err = run(COMMAND, "in", "-o", "out", "--dry-run")
+    assert (status, out) == (0, "")
+    assert [line.partition(": ")[2] for line in err.splitlines()] == [
+        "64 x 48, would be submitted and paid",
+        "64 x 48, is kept, free of cost",
+        "64 x 48, would be submitted and paid",
+        "$0.05; $12.50 are left on the account. Nothing was sent.",
+    ]
+    assert err.splitlines()[-1].startswith("2 payments of $0.025: ")
+    assert (len(service.tasks), Path("out").exists()) == (1, False)
+
+
+def test_a_command_is_one_run_for_its_limit(run, service):
+    service.catalogue = MODELS
+    configure(max_cost_run=0.06)
+    status, _, err = run(COMMAND, "in", "-o", "out")
+    assert status == 3
+    assert "CostLimitError: The run would cost $0.075 (3 at $0.025 each)" in err
+    assert not service.tasks

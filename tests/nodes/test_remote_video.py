@@ -53,7 +53,8 @@ def test_models_are_offered_and_others_accepted(pack):
     offered, options = widgets["model"]
     assert "wavespeed-ai/seedvr2/video" in offered
     assert options["default"] == offered[0] == "wavespeed-ai/video-upscaler"
-    kind, options = widgets["options"]
+    _, options = widgets["options"]
+    assert options["default"] == "{}"
     assert not {"when_unavailable", "when_too_large", "result_size"} & set(widgets)
     assert node.VALIDATE_INPUTS(model="acme/new-one") is True
     assert node.VALIDATE_INPUTS() is True

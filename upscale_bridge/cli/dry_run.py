@@ -4,45 +4,50 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .. import batch
 from ..contract.operation import RemoteOperation
 from ..contract.pricing import Price, money
 from ..errors import UpscaleError
+from ..file_plans import FilePlan
 from ..monitor import Monitor
 from ..remote.gate import check_total
 from ..service import Service
 from .terminal import note, report_stream
+
+Plan = Callable[[batch.FileJob, Monitor], FilePlan]
+
+HELP = "send no file: say sizes, what would be paid, and what is kept already"
 
 
 def show(
     args: argparse.Namespace,
     jobs: Sequence[batch.FileJob],
     operation: RemoteOperation,
-    output: batch.OutputOptions,
+    plan: Plan,
     service: Service,
     monitor: Monitor,
 ) -> int:
-    """Say what would become of each picture and what it costs; returns the exit status."""
+    """Say what would become of each file and what it costs; returns the exit status."""
     offers = service.client.offers
     if operation.catalogue is not None:
         offers.check(operation)
-    plans, failures = _plans(jobs, operation, output, service, monitor)
-    new = sum(plan.outlook == "new" for plan in plans)
+    plans, failures = _plans(jobs, plan, monitor)
+    new = sum(one.outlook == "new" for one in plans)
     price = offers.price(operation)
     left = offers.balance(operation) if price else None
     stream = report_stream(picture_on_output=False)
     if args.json:
-        for plan in plans:
-            print(json.dumps(plan.as_dict()), file=stream)
+        for one in plans:
+            print(json.dumps(one.as_dict()), file=stream)
         for job, error in failures:
             fields = {"error": type(error).__name__, "message": str(error)}
             print(json.dumps({"file": str(job.source), "outlook": "failed", **fields}), file=stream)
         print(json.dumps(_total(price, left, new)), file=stream)
     else:
-        for plan in plans:
-            note(plan.described)
+        for one in plans:
+            note(one.described)
         for job, error in failures:
             note(f"{job.source}: WOULD FAIL: {error}")
         note(f"{_said(operation, price, left, new)} Nothing was sent.")
@@ -53,33 +58,29 @@ def show(
 def refuse_costly(
     jobs: Sequence[batch.FileJob],
     operation: RemoteOperation,
-    output: batch.OutputOptions,
+    plan: Plan,
     service: Service,
     monitor: Monitor,
 ) -> None:
-    """Raise `CostLimitError` when all pictures together cost more than one run may."""
+    """Raise `CostLimitError` when all files together cost more than one run may."""
     client = service.client
     most = client.settings().max_cost_run
     if not most or len(jobs) < 2:
         return
     price = client.offers.price(operation)
     if price is not None and price.amount * len(jobs) > most:
-        plans, _ = _plans(jobs, operation, output, service, monitor)
-        check_total(price, sum(plan.outlook == "new" for plan in plans), most)
+        plans, _ = _plans(jobs, plan, monitor)
+        check_total(price, sum(one.outlook == "new" for one in plans), most)
 
 
 def _plans(
-    jobs: Sequence[batch.FileJob],
-    operation: RemoteOperation,
-    output: batch.OutputOptions,
-    service: Service,
-    monitor: Monitor,
-) -> tuple[list[batch.FilePlan], list[tuple[batch.FileJob, UpscaleError]]]:
+    jobs: Sequence[batch.FileJob], plan: Plan, monitor: Monitor
+) -> tuple[list[FilePlan], list[tuple[batch.FileJob, UpscaleError]]]:
     plans, failures = [], []
     for job in jobs:
         monitor.check()
         try:
-            plans.append(batch.plan_remote(job, operation, output, service, monitor))
+            plans.append(plan(job, monitor))
         except UpscaleError as error:
             failures.append((job, error))
     return plans, failures

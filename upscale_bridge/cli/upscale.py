@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from .. import batch
 from ..errors import AuthError, MissingKeyError, QuotaError, StoppedError, UpscaleError
+from ..file_plans import FilePlan, plan_picture
 from ..images.folders import is_there
 from ..images.metadata import listed
 from ..local.operation import LocalUpscale
@@ -44,7 +45,7 @@ def add_commands(commands: Any) -> None:
         remote.add_argument(
             "--dry-run",
             action="store_true",
-            help="send no picture: say sizes, what would be paid, and what is kept already",
+            help=dry_run.HELP,
         )
 
 
@@ -97,9 +98,14 @@ def _run(args: argparse.Namespace) -> int:
     with interruptible(shown):
         workers = 1
         if not isinstance(operation, LocalUpscale):
+            remote = operation
+
+            def plan(job: batch.FileJob, monitor: Monitor) -> FilePlan:
+                return plan_picture(job, remote, output, service, monitor)
+
             if args.dry_run:
-                return dry_run.show(args, jobs, operation, output, service, shown)
-            dry_run.refuse_costly(jobs, operation, output, service, shown)
+                return dry_run.show(args, jobs, operation, plan, service, shown)
+            dry_run.refuse_costly(jobs, operation, plan, service, shown)
             workers = service.client.settings().concurrency
         elif args.overwrite or any(
             isinstance(job.target, str) or not is_there(job.target) for job in jobs

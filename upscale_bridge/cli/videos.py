@@ -7,10 +7,12 @@ from typing import Any
 
 from .. import batch
 from ..contract.operation import RemoteOperation
+from ..file_plans import FilePlan, plan_video
 from ..images.folders import VIDEOS
 from ..monitor import Monitor
 from ..service import Service
 from ..vendors import VIDEOS as OPERATIONS
+from . import dry_run
 from .common import add_common, add_params, values
 from .terminal import Terminal, interruptible, note
 from .upscale import report, results
@@ -35,6 +37,7 @@ def _add(commands: Any, operation: type[RemoteOperation]) -> None:
     parser.add_argument("--suffix", default="", help="put behind the names of the results")
     parser.add_argument("--overwrite", action="store_true", help="replace results that are there")
     parser.add_argument("--recursive", action="store_true", help="look into folders of folders")
+    parser.add_argument("--dry-run", action="store_true", help=dry_run.HELP)
     add_common(parser)
 
 
@@ -50,7 +53,13 @@ def _run(args: argparse.Namespace) -> int:
     def work(job: batch.FileJob, monitor: Monitor) -> batch.FileResult:
         return batch.run_video_job(job, operation, output, service, monitor)
 
+    def plan(job: batch.FileJob, monitor: Monitor) -> FilePlan:
+        return plan_video(job, operation, output, service, monitor)
+
     with interruptible(shown):
+        if args.dry_run:
+            return dry_run.show(args, jobs, operation, plan, service, shown)
+        dry_run.refuse_costly(jobs, operation, plan, service, shown)
         workers = service.client.settings().concurrency
         failures = report(args, results(jobs, work, shown, workers))
     if len(failures) > 1:

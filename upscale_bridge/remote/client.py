@@ -390,7 +390,7 @@ def _announce(
     if count < 2 or (free and (price is None or not price.amount)):
         return
     total = f", {money(price.amount * count, price.currency)} in all" if price else ""
-    monitor.notice(f"{operation.title}: {count} images are {count} payments{total}.")
+    monitor.notice(f"{operation.title}: {count} {operation.media}s are {count} payments{total}.")
 
 
 def _left(vendor: Vendor, reply: Reply) -> str:

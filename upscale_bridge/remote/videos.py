@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 from ..contract.files import StoredFile
 from ..contract.operation import RemoteOperation
 from ..errors import InvalidInputError, UpscaleError
+from ..images.sizes import Size
 from ..images.videos import MIMES, Header, read_header
 from ..monitor import Monitor
 from ..vendors import operation_named
-from .context import Delivered
+from .context import Delivered, Request
 from .lifecycle import Outcome
 from .results import digest_of
 from .run import ResumeTask, describe_task, summarize
 
 if TYPE_CHECKING:
-    from .client import Client
+    from .client import Client, Outlook
 
 _ROUNDED = 0.5  # seconds by which heads may tell too much
 
@@ -53,14 +54,25 @@ def run_video(
     before is kept, and found again by the next run of the same.
     """
     started = time.monotonic()
-    header = _check(operation, source)
-    monitor.check()
-    file = _stored(source, header)
-    request = client.request(operation, file, bytes.fromhex(file.sha256), _read)
-    (found,) = client.run([request], monitor)
+    (found,) = client.run([_request(client, operation, source, monitor)], monitor)
     if isinstance(found, UpscaleError):
         raise found
     return _hand_over(client, found, take, started)
+
+
+def video_outlook(
+    client: Client, operation: RemoteOperation, source: Path, monitor: Monitor
+) -> tuple[Outlook, Size]:
+    """Tell what `run_video` would do, and (width, height) of the video; nothing is sent."""
+    request = _request(client, operation, source, monitor)
+    return client.outlook(request), (request.task.width, request.task.height)
+
+
+def _request(client: Client, operation: RemoteOperation, source: Path, monitor: Monitor) -> Request:
+    header = _check(operation, source)
+    monitor.check()
+    file = _stored(source, header)
+    return client.request(operation, file, bytes.fromhex(file.sha256), _read)
 
 
 def resume_video(

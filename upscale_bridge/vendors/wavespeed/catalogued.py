@@ -20,6 +20,7 @@ from .operation import LARGEST_FILE, WaveSpeedOperation
 
 _COUNTS = ("num_images", "num_outputs", "n", "batch_size")
 _FACTORS = ("desired_increase", "scale", "scale_factor", "upscale_factor")
+MODEL_HELP = "The model's id in WaveSpeed's catalogue; the list is read from it where a key is set."
 OPTIONS_HELP = (
     "The model's own parameters as a JSON object; what is left out has the model's default. They "
     "are checked against the vendor's catalogue before anything is sent."
@@ -97,7 +98,7 @@ class WaveSpeedUpscaleAny(CatalogueOperation):
 
     model: str = param(
         "wavespeed-ai/image-upscaler",
-        "The model's id in WaveSpeed's catalogue; the list is read from it where a key is set.",
+        MODEL_HELP,
     )
     options: str = param("{}", OPTIONS_HELP)
 

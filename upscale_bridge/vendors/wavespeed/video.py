@@ -14,7 +14,7 @@ from ...contract.operation import Limits, Way
 from ...errors import InvalidInputError
 from ...params import Param, param
 from .catalogue import WaveSpeedCatalogue
-from .catalogued import CatalogueOperation
+from .catalogued import MODEL_HELP, OPTIONS_HELP, CatalogueOperation
 from .operation import LARGEST_FILE
 
 _LONGEST = {  # seconds
@@ -41,13 +41,9 @@ class WaveSpeedUpscaleVideo(CatalogueOperation):
 
     model: str = param(
         "wavespeed-ai/video-upscaler",
-        "The model's id in WaveSpeed's catalogue, as its page there names it.",
+        MODEL_HELP,
     )
-    options: str = param(
-        "{}",
-        "The model's own parameters as a JSON object, such as its target_resolution; what is left "
-        "out has the model's default.",
-    )
+    options: str = param("{}", OPTIONS_HELP)
 
     @classmethod
     def params(cls) -> tuple[Param, ...]:
