@@ -41,6 +41,7 @@ NEWER = {  # demanded by ComfyUI after 0.8.0, which neither knows nor minds them
     "split_conds_to_windows",
     "latent_retain_index_list",
     "causal_window_fix",
+    "format.codec",
 }
 DEFAULTS = {
     "model_name": "RealESRGAN_x4plus_anime_6B",
