@@ -1,16 +1,14 @@
 """The Compact super-resolution network (SRVGGNetCompact of Real-ESRGAN) and its first weights."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from pool import SCALE
 from torch import Tensor, nn
 from torch.nn import functional
 
-SCALE = 4
 FEATURES = 64
-LAYERS = 6
-
-Floats = NDArray[np.float32]
+LAYERS = 16
+REACH = 2
+"""Low-resolution pixels that the first weights see on either side: an interpolation of 5x5."""
 
 
 class Compact(nn.Module):
@@ -36,46 +34,60 @@ class Compact(nn.Module):
         features = low
         for layer in self.body:
             features = layer(features)
-        base = functional.interpolate(low, scale_factor=SCALE, mode="nearest")
+        base = functional.interpolate(low.contiguous(), scale_factor=SCALE, mode="nearest")
         return functional.pixel_shuffle(features.float(), SCALE) + base
 
 
-def fit_interpolation(low: Floats, high: Floats) -> Floats:
-    """Fit the best linear 3x3 upscaling filter to image pairs by least squares.
+def fit_interpolation(low: Tensor, high: Tensor) -> Tensor:
+    """Fit the best linear upscaling filter of 5x5 pixels to image pairs by least squares.
 
     low: (count, height, width), high: (count, SCALE * height, SCALE * width), any range.
-    Returns (SCALE**2, 9): for every subpixel the weights of its 3x3 neighbourhood.
+    Returns (SCALE**2, 5, 5): for every subpixel the weights of its neighbourhood.
     """
-    count, height, width = low.shape
-    rows, columns = height - 2, width - 2
-    taps = [low[:, y : y + rows, x : x + columns].ravel() for y in range(3) for x in range(3)]
-    fine = high.reshape(count, height, SCALE, width, SCALE)[:, 1:-1, :, 1:-1]
-    targets = fine.transpose(0, 1, 3, 2, 4).reshape(-1, SCALE**2)
-    solution = np.linalg.lstsq(np.stack(taps, -1), targets, rcond=None)[0]
-    return solution.T.astype(np.float32)
+    size = 2 * REACH + 1
+    taps = functional.unfold(low[:, None], size).transpose(1, 2).flatten(0, 1)
+    targets = functional.pixel_unshuffle(high[:, None], SCALE)
+    targets = targets[..., REACH:-REACH, REACH:-REACH].permute(0, 2, 3, 1).flatten(0, 2)
+    solution = torch.linalg.lstsq(taps.double(), targets.double()).solution
+    return solution.T.reshape(SCALE**2, size, size).float()
 
 
 @torch.no_grad()
-def start_as_interpolation(model: Compact, weights: Floats) -> None:
+def start_as_interpolation(model: Compact, filters: Tensor) -> None:
     """Initialise the model so that it computes the given linear filter, nearly.
 
-    The first three features carry RGB unchanged through all layers and the last convolution
-    applies the filter to them; the other features start with He-initialised weights and a
-    small contribution. Training therefore starts close to interpolation.
+    The first fifteen features carry RGB unchanged through all layers: as it is, and moved by one
+    pixel along either diagonal, so that the 3x3 of the last convolution reaches 5x5. The other
+    features begin as random ones, half of each kept from layer to layer as in a residual
+    network. Training therefore starts close to interpolation, and a linear path stays open.
     """
-    *hidden, last = [layer for layer in model.body if isinstance(layer, nn.Conv2d)]
-    for layer in hidden:
+    first, *inner, last = [layer for layer in model.body if isinstance(layer, nn.Conv2d)]
+    moves = [(0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)]
+    carried = 3 * len(moves)
+    for layer in (first, *inner):
         nn.init.kaiming_normal_(layer.weight, a=0.25)
         nn.init.zeros_(layer.bias)
-        layer.weight[:3] = 0
-        layer.weight[range(3), range(3), 1, 1] = 1
+        layer.weight[:carried] = 0
+    for layer in inner:
+        layer.weight.mul_(0.5**0.5)
+        centre = layer.weight[:, :, 1, 1]
+        centre += torch.eye(len(centre)) * 0.5**0.5
+        centre[:carried] = torch.eye(len(centre))[:carried]
     for layer in model.body:
         if isinstance(layer, nn.PReLU):
-            layer.weight[:3] = 1
-    nn.init.normal_(last.weight, std=0.002)
+            layer.weight[:carried] = 1
+    nn.init.normal_(last.weight, std=0.0005)
     nn.init.zeros_(last.bias)
-    last.weight[:, :3] = 0
-    filters = torch.from_numpy(weights).reshape(SCALE**2, 3, 3).clone()
-    filters[:, 1, 1] -= 1  # the nearest-neighbour base already holds this part
-    for colour in range(3):
-        last.weight[colour * SCALE**2 : (colour + 1) * SCALE**2, colour] = filters
+    last.weight[:, :carried] = 0
+    filters = filters.clone()
+    filters[:, REACH, REACH] -= 1  # the nearest-neighbour base already holds this part
+    left = torch.ones_like(filters)
+    for index, (y, x) in enumerate(moves):
+        # What a moved copy reaches, less what an earlier one has taken.
+        window = (slice(None), slice(1 + y, 4 + y), slice(1 + x, 4 + x))
+        taken = (filters * left)[window]
+        left[window] = 0
+        for colour in range(3):
+            feature = 3 * index + colour
+            first.weight[feature, colour, 1 + y, 1 + x] = 1
+            last.weight[colour * SCALE**2 : (colour + 1) * SCALE**2, feature] = taken

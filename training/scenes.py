@@ -7,18 +7,16 @@ painted at twice its size and antialiased down, so that no edge is a staircase.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
+from drawings import draw_cartoon, draw_page
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
-from textures import make_bank, spectral_noise
+from textures import spectral_noise
 
 SIDE = 512
 """Width and height of a finished scene in pixels."""
 SUPERSAMPLE = 2
-BANK_COUNT = 160
-BANK_SIDE = 1024
 
 Rng = np.random.Generator
 Points = NDArray[np.float64]
@@ -43,16 +41,14 @@ def log_uniform(rng: Rng, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-@lru_cache(maxsize=1)
-def texture_bank(seed: int) -> Bytes:
-    """Build the texture bank once per process."""
-    return make_bank(seed, BANK_COUNT, BANK_SIDE)
+def draw_palette(rng: Rng) -> NDArray[np.float64]:
+    """Draw six colours, (6, 3) in about 0..255: of one scene, from nearly grey to gaudy."""
+    grey = rng.beta(1.1, 1.3, (6, 1)) * 255
+    return grey + rng.standard_normal((6, 3)) * log_uniform(rng, 2, 60) + rng.normal(0, 8, 3)
 
 
 def draw_style(rng: Rng) -> Style:
-    """Draw the scene's palette (colours 0..255, shape (6, 3)) and leaf statistics."""
-    grey = rng.beta(1.1, 1.3, (6, 1)) * 255
-    tint = rng.standard_normal((6, 3)) * log_uniform(rng, 2, 30) + rng.standard_normal(3) * 8
+    """Draw the palette and the leaf statistics of a scene."""
     return Style(
         smallest=log_uniform(rng, 8, 200),
         largest=log_uniform(rng, 250, 800),
@@ -60,7 +56,35 @@ def draw_style(rng: Rng) -> Style:
         contrast=log_uniform(rng, 0.15, 0.8),
         flat_share=rng.uniform(0.0, 0.3),
         defocus_share=rng.uniform(0.0, 0.3),
-        palette=grey + tint,
+        palette=draw_palette(rng),
+    )
+
+
+def draw_foliage(rng: Rng) -> Style:
+    """Draw the style of a scene full of small leaves of a few related colours, all in focus."""
+    base = draw_palette(rng)[0] + rng.normal(0, 25, 3)
+    light = rng.uniform(0.25, 1.5, (6, 1))
+    return Style(
+        smallest=log_uniform(rng, 5, 16),
+        largest=log_uniform(rng, 30, 120),
+        coverage=rng.uniform(1.0, 2.0),
+        contrast=log_uniform(rng, 0.1, 0.4),
+        flat_share=rng.uniform(0.3, 0.8),
+        defocus_share=rng.choice([0.0, 0.1]),
+        palette=np.clip(base * light + rng.normal(0, 10, (6, 3)), 0, 255),
+    )
+
+
+def draw_calm(rng: Rng) -> Style:
+    """Draw the style of a scene of few, large, smooth things: sky, walls, skin, blurred ground."""
+    return Style(
+        smallest=log_uniform(rng, 100, 300),
+        largest=log_uniform(rng, 500, 1000),
+        coverage=rng.uniform(0.2, 1.2),
+        contrast=log_uniform(rng, 0.02, 0.15),
+        flat_share=rng.uniform(0.0, 0.5),
+        defocus_share=rng.uniform(0.2, 0.7),
+        palette=draw_palette(rng),
     )
 
 
@@ -103,14 +127,15 @@ def leaf_outline(rng: Rng, radius: float) -> Points:
     return points @ rotation
 
 
-def sample_texture(rng: Rng, seed: int, width: int, height: int) -> NDArray[np.float32]:
+def sample_texture(rng: Rng, bank: Bytes, width: int, height: int) -> NDArray[np.float32]:
     """Cut a random piece of the bank at a random scale: (height, width), about -1..1."""
-    texture = texture_bank(seed)[rng.integers(BANK_COUNT)]
+    texture = bank[rng.integers(len(bank))]
+    side = len(texture)
     scale = log_uniform(rng, 0.5, 2.2)
-    across = min(BANK_SIDE, max(4, round(width * scale)))
-    down = min(BANK_SIDE, max(4, round(height * scale)))
-    left = rng.integers(BANK_SIDE - across + 1)
-    top = rng.integers(BANK_SIDE - down + 1)
+    across = min(side, max(4, round(width * scale)))
+    down = min(side, max(4, round(height * scale)))
+    left = rng.integers(side - across + 1)
+    top = rng.integers(side - down + 1)
     piece = texture[top : top + down, left : left + across]
     piece = piece[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
     resized = Image.fromarray(piece).resize((width, height), Image.Resampling.BICUBIC)
@@ -118,7 +143,7 @@ def sample_texture(rng: Rng, seed: int, width: int, height: int) -> NDArray[np.f
 
 
 def leaf_surface(
-    rng: Rng, style: Style, seed: int, size: tuple[int, int], behind: Points
+    rng: Rng, style: Style, bank: Bytes, size: tuple[int, int], behind: Points
 ) -> Image.Image:
     """Paint a leaf's rectangle: plain colour, linear shading and a tinted texture.
 
@@ -133,14 +158,16 @@ def leaf_surface(
     slope = rng.standard_normal(2) * rng.uniform(0, 40)
     surface = colour + (slope[0] * y + slope[1] * x)
     if rng.random() > style.flat_share:
-        texture = sample_texture(rng, seed, width, height)[..., None]
+        texture = sample_texture(rng, bank, width, height)[..., None]
         strength = 100 * style.contrast * log_uniform(rng, 0.3, 1.5)
-        surface = surface + texture * strength * (1 + rng.standard_normal(3) * 0.12)
+        # Most textures change lightness; in a third it is also the colour that changes.
+        spread = 0.12 if rng.random() < 0.65 else rng.uniform(0.3, 1.0)
+        surface = surface + texture * strength * (1 + rng.standard_normal(3) * spread)
     return Image.fromarray(np.clip(surface, 0, 255).astype(np.uint8))
 
 
 def paste_leaf(
-    rng: Rng, canvas: Image.Image, style: Style, seed: int, centre: Points, radius: float
+    rng: Rng, canvas: Image.Image, style: Style, bank: Bytes, centre: Points, radius: float
 ) -> None:
     """Paint one leaf with its soft shadow; some leaves are out of focus."""
     outline = leaf_outline(rng, radius) + centre
@@ -161,7 +188,7 @@ def paste_leaf(
         canvas.paste((0, 0, 0), box, shade)
     middle = tuple(np.clip(centre, 0, canvas.width - 1).astype(int).tolist())
     behind = np.array(canvas.getpixel(middle), float)
-    surface = leaf_surface(rng, style, seed, (width, height), behind)
+    surface = leaf_surface(rng, style, bank, (width, height), behind)
     if defocus:
         surface = surface.filter(ImageFilter.GaussianBlur(defocus))
         mask = mask.filter(ImageFilter.GaussianBlur(defocus))
@@ -208,14 +235,27 @@ def expose(rng: Rng, canvas: Image.Image) -> Bytes:
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
-def render_scene(seed: int, index: int) -> Bytes:
-    """Return scene number `index` of a pool: uint8 RGB, shape (SIDE, SIDE, 3)."""
-    rng = np.random.default_rng([seed, 2, index])
+def render_leaves(rng: Rng, bank: Bytes) -> Image.Image:
+    """Paint a scene of leaves: any, a thicket of small ones, or a calm one."""
     side = SIDE * SUPERSAMPLE
-    style = draw_style(rng)
-    canvas = leaf_surface(rng, style, seed, (side, side), style.palette[0])
+    style = rng.choice([draw_style, draw_foliage, draw_calm], p=[0.7, 0.13, 0.17])(rng)
+    canvas = leaf_surface(rng, style, bank, (side, side), style.palette[0])
     for radius in draw_radii(rng, style, side * side):
-        paste_leaf(rng, canvas, style, seed, rng.uniform(0, side, 2), radius)
+        paste_leaf(rng, canvas, style, bank, rng.uniform(0, side, 2), radius)
     for _ in range(rng.integers(0, 3)):
         draw_threads(rng, canvas)
-    return expose(rng, illuminate(rng, canvas))
+    return illuminate(rng, canvas)
+
+
+def render_scene(bank: Bytes, seed: int, index: int) -> Bytes:
+    """Return scene number `index` of a pool: uint8 RGB, shape (SIDE, SIDE, 3).
+
+    `bank` holds grey textures: uint8 (count, side, side).
+    """
+    rng = np.random.default_rng([seed, 2, index])
+    kind = rng.random()
+    if kind < 0.86:
+        return expose(rng, render_leaves(rng, bank))
+    side = SIDE * SUPERSAMPLE
+    draw = draw_page if kind < 0.93 else draw_cartoon
+    return expose(rng, draw(rng, draw_palette(rng), side))

@@ -1,7 +1,7 @@
 """Grey texture bank: fields with natural spectra, cells, fur, pebbles and repeated patterns.
 
 Every maker takes a random generator and a side length and returns a float32 array of shape
-(side, side). `make_bank` normalises them to uint8 with mean 128 and a standard deviation of
+(side, side). `make_texture` normalises them to uint8 with mean 128 and a standard deviation of
 about 48, so that a scene can use any of them at any contrast.
 """
 
@@ -169,12 +169,9 @@ MAKERS: list[tuple[TextureMaker, float]] = [
 ]
 
 
-def make_bank(seed: int, count: int, side: int) -> NDArray[np.uint8]:
-    """Return `count` textures, uint8 (count, side, side), mean 128, standard deviation 48."""
-    rng = np.random.default_rng([seed, 1])
+def make_texture(seed: int, index: int, count: int, side: int) -> NDArray[np.uint8]:
+    """Return texture `index` of a bank of `count`: uint8 (side, side), mean 128, deviation 48."""
     shares = np.cumsum([share for _, share in MAKERS])
-    bank = np.empty((count, side, side), np.uint8)
-    for index in range(count):
-        maker = MAKERS[int(np.searchsorted(shares, (index + 0.5) / count * shares[-1]))][0]
-        bank[index] = np.clip(normalise(maker(rng, side)) * 48 + 128, 0, 255)
-    return bank
+    maker = MAKERS[int(np.searchsorted(shares, (index + 0.5) / count * shares[-1]))][0]
+    field = normalise(maker(np.random.default_rng([seed, 1, index]), side))
+    return np.clip(field * 48 + 128, 0, 255).astype(np.uint8)

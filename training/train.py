@@ -1,253 +1,292 @@
-"""Reproduce the shipped model: render a pool of scenes, train on it, export the weights.
+"""Train the shipped model: scenes are drawn beside the training, on a GPU or on the CPU.
 
-    python training/train.py --out build/training
+    python training/train.py --out build/training --seconds 3600
 
-Everything is derived from --seed. An epoch degrades every scene of the pool anew, then takes
-EPOCH_STEPS steps on random patches. What is exported is the moving average of the weights at
-the end of the schedule; no picture outside the synthetic pool takes part in any decision.
+Run the same command again after a stop at any moment: it goes on from the last checkpoint. The
+schedule runs along the seconds of training, so a faster machine takes more steps. Of the
+checkpoints the one is kept that does best on scenes kept apart; no photograph takes part.
 """
 
 import argparse
 import copy
 import json
 import math
-import multiprocessing
 import os
+import subprocess
 import time
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from functools import partial
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
-from degrade import SMALLEST, make_pair
-from model import FEATURES, LAYERS, SCALE, Compact, fit_interpolation, start_as_interpolation
-from numpy.lib.format import open_memmap
-from numpy.typing import NDArray
-from safetensors.torch import save_file
-from scenes import SIDE, render_scene
+from degrade import PARTS, PairMaker, Stock
+from loss import charbonnier, decibels
+from model import FEATURES, LAYERS, Compact, fit_interpolation, start_as_interpolation
+from pool import Pool
+from safetensors.torch import load_file, save_file
 from torch import Tensor
+from validate import SCENES as KEPT_APART
+from validate import Validation, verdict
 
 NAME = "UpscaleBridge-x4"
-SCENES = 1000
-STEPS = 28_000
-EPOCH_STEPS = 2_000
-BATCH = 8
-PATCH = 48
-"""Width and height of a training patch at low resolution."""
-PEAK_RATE = 1e-3
+VERSION = "2"
+BATCHES = 4
+"""Batches of a chunk: many small operations at once."""
+PEAK_RATE = 8e-4
 WARM_UP = 500
-COOL_DOWN = 6_000
-"""Steps at the end of the schedule during which the learning rate falls."""
-SQUARED_STEPS = 3_000
-"""Steps at the end of the schedule that minimise the squared error."""
-LOG_STEPS = 500
+ROBUST_SHARE = 0.5
+"""Share of the schedule that minimises a robust error, before PSNR itself."""
 EMA_DECAY = 0.999
-LUMA = (0.299, 0.587, 0.114)
-
-Bytes = NDArray[np.uint8]
-Pair = tuple[Bytes, Bytes]
-
-
-def render_pool(path: Path, seed: int, workers: Executor) -> None:
-    """Render the pool into an npy file of shape (SCENES, SIDE, SIDE, 3), uint8."""
-    partial_path = path.with_suffix(".part")
-    pool = open_memmap(partial_path, "w+", np.uint8, (SCENES, SIDE, SIDE, 3))
-    scenes = workers.map(partial(render_scene, seed), range(SCENES), chunksize=8)
-    for index, scene in enumerate(scenes):
-        pool[index] = scene
-    pool.flush()
-    partial_path.replace(path)
+LARGEST_GRADIENT = 10.0
+LOG_CHUNKS = 25
+FIRST_SCENES = 48
+"""Scenes that must be there before the first step, those kept apart included."""
 
 
-def pair_of_pool(path: Path, seed: list[int], index: int) -> Pair:
-    """Degrade one scene of the pool. Runs in a worker."""
-    return make_pair(np.load(path, mmap_mode="r")[index], [*seed, index])
+@dataclass
+class Progress:
+    """How far a training has come."""
+
+    step: int = 0
+    seconds: float = 0.0
+    scenes: int = 0
+    restarts: int = 0
+    """How often the loss was no number, and the last good weights were taken again."""
+    losses: list[float] = field(default_factory=list)
+    checks: list[dict[str, object]] = field(default_factory=list)
+    best: float = -math.inf
 
 
-def make_pairs(path: Path, seed: list[int], count: int, workers: Executor) -> list[Pair]:
-    """Degrade the first `count` scenes of the pool."""
-    return list(workers.map(partial(pair_of_pool, path, seed), range(count), chunksize=32))
+def rate_factor(step: int, share: float) -> float:
+    """Linear warm-up along the steps, half a cosine along the schedule; `share` of it is past."""
+    warm = min(1.0, (step + 1) / WARM_UP)
+    return warm * (0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
 
 
-def cut_patch(rng: np.random.Generator, pair: Pair) -> Pair:
-    """Cut a patch at a random place, turn and mirror it, and permute its colours."""
-    low, high = pair
-    y, x = rng.integers(0, np.array(low.shape[:2]) - PATCH + 1)
-    low = low[y : y + PATCH, x : x + PATCH]
-    high = high[SCALE * y : SCALE * (y + PATCH), SCALE * x : SCALE * (x + PATCH)]
-    turns, mirror = rng.integers(4), rng.choice([-1, 1])
-    colours = rng.permutation(3)
-    cut = [np.rot90(part, turns)[::mirror, :, colours] for part in (low, high)]
-    return cut[0], cut[1]
-
-
-def batches(
-    pairs: list[Pair], seed: list[int], device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield EPOCH_STEPS batches (low, high) in 0..1, shape (BATCH, 3, height, width)."""
-    rng = np.random.default_rng(seed)
-    for _ in range(EPOCH_STEPS):
-        chosen = rng.integers(len(pairs), size=BATCH)
-        patches = [cut_patch(rng, pairs[index]) for index in chosen]
-        low, high = (
-            torch.from_numpy(np.stack(part)).to(device).permute(0, 3, 1, 2).float() / 255
-            for part in zip(*patches, strict=True)
-        )
-        yield low, high
-
-
-def restoration_loss(output: Tensor, target: Tensor, squared: bool) -> Tensor:
-    """Charbonnier or squared error, half of it on RGB and half on luma."""
-    difference = output - target
-    weights = difference.new_tensor(LUMA).view(1, 3, 1, 1)
-    both = (difference, (difference * weights).sum(1))
-    if squared:
-        return 20 * sum(part.square().mean() for part in both)
-    return sum((part.square() + 1e-6).sqrt().mean() for part in both)
-
-
-def rate_factor(step: int, steps: int) -> float:
-    """Linear warm-up, a plateau, then half a cosine down to a thousandth."""
-    if step < WARM_UP:
-        return (step + 1) / WARM_UP
-    left = min(1.0, (steps - step) / COOL_DOWN)
-    return 0.001 + 0.999 * 0.5 * (1 - math.cos(math.pi * left))
-
-
-@torch.no_grad()
-def follow(average: Compact, model: Compact, step: int) -> None:
-    """Move the averaged weights towards the trained ones."""
-    decay = min(EMA_DECAY, (step + 1) / (step + 10))
-    for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
-        slow.lerp_(fast, 1 - decay)
-
-
-def export(model: Compact, path: Path, seed: int, step: int) -> None:
-    """Write the weights as safetensors; a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    weights = {key: value.float().cpu().contiguous() for key, value in model.state_dict().items()}
-    details = {"name": NAME, "license": "MIT", "seed": str(seed), "steps": str(step)}
-    part = path.with_suffix(".part")
-    save_file(weights, part, details)
-    part.replace(path)
-
-
-def first_weights(pairs: list[Pair], seed: int) -> Compact:
-    """Build the model and start it at the best linear interpolation of the first pairs."""
+def first_model(maker: PairMaker, seed: int) -> Compact:
+    """Build a model that begins as the best linear interpolation of some clean patches."""
     torch.manual_seed(seed)
+    low, high = (part[:, 1].cpu() / 255 for part in maker.make(seed, 8 * PARTS))
     model = Compact()
-    low = np.stack([low[: SMALLEST // SCALE, : SMALLEST // SCALE, 1] for low, _ in pairs])
-    high = np.stack([high[:SMALLEST, :SMALLEST, 1] for _, high in pairs])
-    start_as_interpolation(model, fit_interpolation(low / 255, high / 255))
+    start_as_interpolation(model, fit_interpolation(low, high))
     return model
 
 
 class Training:
     """A model in training, its moving average, and the record of the run."""
 
-    def __init__(self, model: Compact, steps: int, device: torch.device) -> None:
+    def __init__(self, model: Compact, options: argparse.Namespace, device: torch.device) -> None:
         self.device = device
-        self.steps = steps
+        self.options = options
         self.model = model.to(device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model)
-        self.optimiser = torch.optim.Adam(self.model.parameters(), PEAK_RATE)
-        self.step = 0
-        self.seconds = 0.0
-        self.losses: list[float] = []
+        self.progress = Progress()
+        self.rate = options.rate
+        self.optimiser = self._new_optimiser()
+        self.good = copy.deepcopy(self.average.state_dict())
 
-    def take_step(self, low: Tensor, high: Tensor) -> float:
-        """Take one optimiser step on a batch and return its loss."""
+    def _new_optimiser(self) -> torch.optim.Adam:
+        cuda = self.device.type == "cuda"
+        return torch.optim.Adam(self.model.parameters(), self.rate, (0.9, 0.99), fused=cuda)
+
+    @property
+    def share(self) -> float:
+        """Share of the schedule that is past."""
+        return self.progress.seconds / self.options.seconds
+
+    def take_step(self, low: Tensor, high: Tensor) -> Tensor:
+        """Take one step on levels 0..255 and return the loss, still on the device."""
         for group in self.optimiser.param_groups:
-            group["lr"] = PEAK_RATE * rate_factor(self.step, self.steps)
-        with torch.autocast(self.device.type, torch.bfloat16):
+            group["lr"] = self.rate * rate_factor(self.progress.step, self.share)
+        low = (low / 255).contiguous(memory_format=torch.channels_last)
+        # Only GPUs multiply bfloat16 faster than float32 everywhere.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             output = self.model(low)
-        loss = restoration_loss(output, high, self.step >= self.steps - SQUARED_STEPS)
+        measure = charbonnier if self.share < ROBUST_SHARE else decibels
+        loss = measure(output, high / 255)
         self.optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
         self.optimiser.step()
-        follow(self.average, self.model, self.step)
-        self.step += 1
-        return loss.item()
+        decay = min(EMA_DECAY, (self.progress.step + 1) / (self.progress.step + 10))
+        slow, fast = list(self.average.parameters()), list(self.model.parameters())
+        with torch.no_grad():
+            torch._foreach_lerp_(slow, fast, 1 - decay)
+        self.progress.step += 1
+        return loss.detach()
 
-    def run_epoch(self, pairs: list[Pair], seed: list[int]) -> None:
-        """Take EPOCH_STEPS steps; note the mean loss of every LOG_STEPS."""
-        started = time.monotonic()
-        losses = [self.take_step(*batch) for batch in batches(pairs, seed, self.device)]
-        self.losses += np.reshape(losses, (-1, LOG_STEPS)).mean(1).round(6).tolist()
-        self.seconds += time.monotonic() - started
+    def take_chunk(self, low: Tensor, high: Tensor) -> Tensor:
+        """Take BATCHES steps and return their mean loss, still on the device."""
+        pairs = zip(low.chunk(BATCHES), high.chunk(BATCHES), strict=True)
+        return torch.stack([self.take_step(*pair) for pair in pairs]).mean()
+
+    def note(self, loss: float) -> None:
+        """Note the mean loss of the last chunks; go back if it is no number."""
+        progress = self.progress
+        if not math.isfinite(loss):
+            self.recover()
+            return
+        self.good = copy.deepcopy(self.average.state_dict())
+        progress.losses.append(round(loss, 5))
+        rate = self.optimiser.param_groups[0]["lr"]
+        print(
+            f"step {progress.step}, {progress.seconds:.0f} s: loss {loss:.5f}, rate {rate:.6f}, "
+            f"{progress.scenes} scenes",
+            flush=True,
+        )
+
+    def recover(self) -> None:
+        """Go back to the last good weights, with half the learning rate."""
+        self.model.load_state_dict(self.good)
+        self.average.load_state_dict(self.good)
+        self.rate /= 2
+        self.optimiser = self._new_optimiser()
+        self.progress.restarts += 1
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint from which `load` continues exactly."""
-        parts = (self.model, self.average, self.optimiser)
-        record = (self.step, self.seconds, self.losses)
-        torch.save(([part.state_dict() for part in parts], record), path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
+        """Write a checkpoint from which `load` continues."""
+        states = [part.state_dict() for part in (self.model, self.average, self.optimiser)]
+        part = path.with_suffix(".part")
+        torch.save({"states": states, "progress": asdict(self.progress), "rate": self.rate}, part)
+        part.replace(path)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint."""
-        states, record = torch.load(path, map_location=self.device)
-        for part, state in zip((self.model, self.average, self.optimiser), states, strict=True):
+        found = torch.load(path, map_location=self.device)
+        parts = (self.model, self.average, self.optimiser)
+        for part, state in zip(parts, found["states"], strict=True):
             part.load_state_dict(state)
-        self.step, self.seconds, self.losses = record
+        self.progress = Progress(**found["progress"])
+        self.rate = found["rate"]
+        self.good = copy.deepcopy(self.average.state_dict())
 
 
-def write_record(training: Training, path: Path, seed: int) -> None:
-    """Write the run's settings and loss curve as JSON."""
+def export(model: Compact, path: Path, seed: int, step: int) -> None:
+    """Write the weights as safetensors; a reader never sees half a file."""
+    weights = {key: value.float().cpu().contiguous() for key, value in model.state_dict().items()}
+    details = {"name": NAME, "version": VERSION, "license": "MIT"}
+    part = path.with_suffix(".part")
+    save_file(weights, part, {**details, "seed": str(seed), "steps": str(step)})
+    part.replace(path)
+
+
+def check(training: Training, validation: Validation, out: Path) -> None:
+    """Judge the averaged weights, keep them if they are the best, and write all files."""
+    progress, options = training.progress, training.options
+    gains = validation.judge(training.average, training.device)
+    seen = {"step": progress.step, "seconds": round(progress.seconds), "gains": gains}
+    progress.checks.append(seen)
+    if verdict(gains) > progress.best:
+        progress.best = verdict(gains)
+        export(training.average, out / f"{NAME}.safetensors", options.seed, progress.step)
+    training.save(out / "checkpoint.pt")
     record = {
         "name": NAME,
-        "seed": seed,
-        "steps": training.step,
+        "version": VERSION,
+        "machine": options.machine,
         "features": FEATURES,
         "layers": LAYERS,
         "parameters": sum(part.numel() for part in training.model.parameters()),
-        "scenes": SCENES,
-        "batch": BATCH,
-        "patch": PATCH,
-        "training_seconds": round(training.seconds),
-        "loss_every": LOG_STEPS,
-        "losses": training.losses,
+        **{key: getattr(options, key) for key in ("seed", "batch", "patch", "rate")},
+        "loss_every": LOG_CHUNKS * BATCHES,
+        **asdict(progress),
     }
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps({**record, "seconds": round(progress.seconds)}, indent=1)
+    (out / "record.json").write_text(text + "\n", encoding="utf-8")
+    print(f"{json.dumps(seen)} verdict {verdict(gains):.3f}", flush=True)
 
 
-def train(options: argparse.Namespace, workers: Executor) -> None:
-    """Run all epochs, leaving pool, checkpoint, record and weights in the output folder."""
+def refill(stock: Stock, pool: Pool) -> None:
+    """Move the scenes that have become ready to the device, in order."""
+    first = KEPT_APART + stock.count
+    missing = (pool.ready[first:] == 0).argmax() if not pool.ready[first:].all() else None
+    end = len(pool.ready) if missing is None else first + int(missing)
+    if end > first:
+        parts = (pool.scenes[first:end], pool.twins[first:end])
+        stock.add(*(torch.from_numpy(part.copy()) for part in parts))
+
+
+def run(training: Training, maker: PairMaker, pool: Pool, validation: Validation) -> None:
+    """Train until the seconds are over, checking now and then."""
+    options, progress = training.options, training.progress
     out: Path = options.out
-    out.mkdir(parents=True, exist_ok=True)
-    pool, checkpoint = out / f"pool-{options.seed}.npy", out / "checkpoint.pt"
-    if not pool.exists():
-        render_pool(pool, options.seed, workers)
-    pairs = make_pairs(pool, [options.seed, 3, 0], 64, workers)
+    size = BATCHES * options.batch
+    checked = began = time.monotonic() - progress.seconds
+    while progress.seconds < options.seconds:
+        losses = []
+        for _ in range(LOG_CHUNKS):
+            pair = maker.make(options.seed * 1_000_003 + progress.step, size)
+            losses.append(training.take_chunk(*pair))
+            progress.seconds = time.monotonic() - began
+            if progress.seconds >= options.seconds:
+                break
+        # Only here does the training wait for the device.
+        training.note(torch.stack(losses).mean().item())
+        refill(maker.stock, pool)
+        progress.scenes = maker.stock.count
+        progress.seconds = time.monotonic() - began
+        if began + progress.seconds - checked > options.check_seconds:
+            checked = time.monotonic()
+            check(training, validation, out)
+    check(training, validation, out)
+
+
+def wait_for(pool: Pool, count: int, workers: list[subprocess.Popen[bytes]]) -> None:
+    """Wait for the first scenes; fail when a worker has."""
+    while not pool.ready[:count].all():
+        if any(worker.poll() for worker in workers):
+            raise SystemExit("A worker that draws scenes has failed; what it said stands above.")
+        time.sleep(0.05)
+
+
+def train(options: argparse.Namespace, pool: Pool, workers: list[subprocess.Popen[bytes]]) -> None:
+    """Train with the scenes of a pool that is being filled."""
+    wait_for(pool, min(FIRST_SCENES, pool.count), workers)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    training = Training(first_weights(pairs, options.seed), options.steps, device)
-    if options.resume:
+    torch.backends.cudnn.benchmark = True
+    stock = Stock(pool.count - KEPT_APART, device)
+    refill(stock, pool)
+    maker = PairMaker(stock, options.patch)
+    model = first_model(maker, options.seed)
+    if options.start:
+        model.load_state_dict(load_file(options.start))
+    training = Training(model, options, device)
+    checkpoint: Path = options.out / "checkpoint.pt"
+    if checkpoint.exists():
         training.load(checkpoint)
-    while training.step < options.steps:
-        epoch = training.step // EPOCH_STEPS
-        pairs = make_pairs(pool, [options.seed, 3, epoch], SCENES, workers)
-        training.run_epoch(pairs, [options.seed, 4, epoch])
-        training.save(checkpoint)
-        write_record(training, out / "record.json", options.seed)
-        export(training.average, out / f"{NAME}.safetensors", options.seed, training.step)
-        print(f"step {training.step}: loss {training.losses[-1]:.5f}", flush=True)
+    run(training, maker, pool, Validation(pool.scenes[:KEPT_APART]))
+
+
+def read_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Train the shipped x4 model.")
+    cores = os.cpu_count() or 1
+    parser.add_argument("--out", type=Path, default=Path("build/training"), help="output folder")
+    parser.add_argument("--pool", type=Path, help="folder of the scenes, by default in --out")
+    parser.add_argument("--seconds", type=float, default=36_000, help="length of the schedule")
+    parser.add_argument("--check-seconds", type=float, default=600, help="between checkpoints")
+    parser.add_argument("--scenes", type=int, default=1500, help="0.8 MB each, on disk and device")
+    parser.add_argument("--batch", type=int, default=16, help="patches of a step")
+    parser.add_argument("--patch", type=int, default=48, help="side at low resolution, 16, 32...")
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--workers", type=int, default=max(1, cores - 2), help="drawing scenes")
+    parser.add_argument("--start", type=Path, help="weights to start from instead of nothing")
+    parser.add_argument("--machine", default="", help="what the record says of the machine")
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Read the command line and train."""
-    parser = argparse.ArgumentParser(description="Train the shipped x4 model from nothing.")
-    parser.add_argument("--out", type=Path, default=Path("build/training"), help="output folder")
-    parser.add_argument("--steps", type=int, default=STEPS, help="a multiple of EPOCH_STEPS")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--resume", action="store_true", help="continue from the checkpoint")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(options.threads, context) as workers:
-        train(options, workers)
+    """Train, with workers beside it that end when it does."""
+    options = read_options()
+    options.out.mkdir(parents=True, exist_ok=True)
+    pool = Pool(options.pool or options.out / "pool", options.seed, options.scenes)
+    workers = pool.start(options.workers)
+    try:
+        train(options, pool, workers)
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.wait()
 
 
 if __name__ == "__main__":
