@@ -6,7 +6,7 @@ A chunk is made of sixteenths, each with its own history:
     5  then blurred, noisy and JPEG-compressed, each with a chance of its own
     1  JPEG-compressed at twice the size, reduced, perhaps compressed again
     1  JPEG-compressed twice, the second time with shifted blocks
-    1  encoded by Pillow (the twins of pool.py): WebP and all subsamplings of JPEG
+    1  encoded by Pillow (the twins of draw.py): WebP and all subsamplings of JPEG
 
 Colours are permuted before anything is encoded: chroma artefacts must lie where chroma is.
 """
@@ -16,9 +16,8 @@ import math
 import jpeg
 import torch
 from loss import luma_chroma
-from pool import SCALE
+from pool import SCALE, SIDE
 from resize import KERNELS, apply, axis_matrices, blur_matrices, reduce_by
-from scenes import SIDE
 from torch import Tensor
 from torch.nn import functional
 

@@ -12,10 +12,9 @@ import numpy as np
 from drawings import draw_cartoon, draw_page
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
+from pool import SIDE
 from textures import spectral_noise
 
-SIDE = 512
-"""Width and height of a finished scene in pixels."""
 SUPERSAMPLE = 2
 
 Rng = np.random.Generator
