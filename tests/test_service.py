@@ -75,6 +75,7 @@ def test_info_is_plain_json_without_paths(local, models):
         "seconds",
         "input_size",
         "size",
+        "model_version",
     }
 
 

@@ -15,6 +15,7 @@ from upscale_bridge import batch, cli
 from upscale_bridge.local import library
 
 MODEL = "UpscaleBridge-x4"
+VERSION = ""
 
 # Every call of the command would load the model again.
 load_model = functools.lru_cache(library.load_model)
@@ -101,6 +102,7 @@ def test_json_has_a_line_for_every_picture(run):
         "shrunk_to": 0,
         "input_size": [8, 6],
         "size": [16, 12],
+        "model_version": VERSION,
     }
     assert failed["status"] == "failed"
     assert failed["error"] == "InvalidInputError"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from upscale_bridge import __version__
 from upscale_bridge.errors import DownloadError
@@ -92,6 +93,24 @@ def test_info_of_a_model_named_by_its_name_is_a_table(run):
     status, out, _ = run("models", "info", MODEL)
     assert status == 0
     assert re.search(r"^scale +4$", out, re.MULTILINE)
+
+
+def test_info_tells_the_version_of_a_file(run, models):
+    path = models / "mine" / "copy.safetensors"
+    save_file(load_file(path), path, {"version": "1.5"})
+    _, out, _ = run("models", "info", path)
+    assert re.search(r"^version +1\.5$", out, re.MULTILINE)
+    _, out, _ = run("models", "info", path, "--json")
+    assert json.loads(out)["version"] == "1.5"
+
+
+def test_info_has_no_version_where_the_file_has_none(run, models):
+    path = models / "mine" / "copy.safetensors"
+    save_file(load_file(path), path)
+    _, out, _ = run("models", "info", path)
+    assert not re.search("^version", out, re.MULTILINE)
+    _, out, _ = run("models", "info", path, "--json")
+    assert json.loads(out)["version"] is None
 
 
 def test_info_of_nothing_is_explained(run):

@@ -228,6 +228,7 @@ def test_report_is_plain_data(stub, nearest, upscale, picture):
         "shrunk_to": 0,
         "input_size": (8, 8),
         "size": (24, 24),
+        "model_version": "",
     }
 
 

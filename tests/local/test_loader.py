@@ -1,5 +1,6 @@
 """Weights files of every kind, good, damaged and hostile."""
 
+import json
 import sys
 import zipfile
 from importlib.machinery import ModuleSpec
@@ -45,6 +46,37 @@ def test_every_extension_is_read(weights, network, tmp_path, extension):
     assert (model.name, model.scale, model.channels) == ("my model", 4, 3)
     pixels = torch.rand(1, 3, 9, 11)
     assert torch.equal(forward(model, pixels), forward(network(width=8), pixels))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "version"),
+    [
+        ({"version": "2.1", "name": "mine"}, "2.1"),
+        ({"name": "mine"}, ""),
+        (None, ""),
+        ({"version": "two\nlines"}, ""),
+        ({"version": "9" * 41}, ""),
+    ],
+)
+def test_version_is_read_from_the_metadata(weights, tmp_path, metadata, version):
+    path = tmp_path / "model.safetensors"
+    save_file(weights, path, metadata)
+    assert load_model(path).version == version
+
+
+@pytest.mark.parametrize("metadata", ["2", ["2"], {"version": 2}, 2])
+def test_metadata_of_other_kinds_says_nothing(weights, tmp_path, metadata):
+    path = tmp_path / "model.safetensors"
+    save_file(weights, path, {"version": "2"})
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + size]) | {"__metadata__": metadata}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + size :])
+    assert load_model(path).version == ""
+
+
+def test_pickles_have_no_version(weights, tmp_path):
+    assert load_model(write(weights, tmp_path / "model.pth")).version == ""
 
 
 @pytest.mark.parametrize("extension", [".PTH", ".SafeTensors"])

@@ -94,10 +94,12 @@ def _describe_model(args: argparse.Namespace) -> int:
         "halo": model.sight().halo,
         "bytes": path.stat().st_size,
         "sha256": file_sha256(path),
+        "version": model.version or None,
     }
     if args.json:
         print(json.dumps(fields))
     else:
         for key, value in fields.items():
-            say(f"{key:12} {value}")
+            if value is not None:
+                say(f"{key:12} {value}")
     return 0

@@ -59,6 +59,8 @@ class Report:
     seconds: float
     input_size: tuple[int, int]
     size: tuple[int, int]
+    model_version: str
+    """What the model's file says of it, or empty: results change with it."""
 
     def as_dict(self) -> dict[str, object]:
         """Return plain data for JSON."""
@@ -283,4 +285,5 @@ def _report(setting: RunSetup, sizes: list[Size], seconds: float) -> Report:
         seconds=round(seconds, 3),
         input_size=sizes[0],
         size=sizes[-1],
+        model_version=setting.model.version,
     )

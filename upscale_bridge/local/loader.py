@@ -19,7 +19,7 @@ from torch import Tensor
 from ..errors import EngineError, UnsupportedModelError
 from .allocation import MemoryLimit
 from .fused_esrgan import slim
-from .reader import read_weights
+from .reader import read_weights, weights_version
 from .receptive_field import ReceptiveField, measure_receptive_field
 from .torch_state import lasting, own_state, usual_dtype
 
@@ -53,9 +53,11 @@ class Model:
     and number formats.
     """
 
-    def __init__(self, name: str, descriptor: ImageModelDescriptor[Any]) -> None:
+    def __init__(self, name: str, descriptor: ImageModelDescriptor[Any], version: str = "") -> None:
         _refuse_unsuitable(name, descriptor)
         self.name = name
+        self.version = version
+        """What the file says of it, or empty."""
         self.architecture: str = descriptor.architecture.name
         self.scale: int = descriptor.scale
         """The model's own scale factor."""
@@ -172,7 +174,7 @@ def load_model(path: Path, name: str | None = None) -> Model:
             f"{path.name} does not fit the network that it seems to be ({_reason(error)}); "
             "download it again from a source that you trust."
         ) from error
-    return wrap_descriptor(descriptor, name or path.stem)
+    return wrap_descriptor(descriptor, name or path.stem, weights_version(path))
 
 
 def _build(name: str, weights: dict[str, Tensor], spandrel: Any) -> Any:
@@ -221,14 +223,14 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def wrap_descriptor(descriptor: object, name: str) -> Model:
+def wrap_descriptor(descriptor: object, name: str, version: str = "") -> Model:
     """Make a `Model` of what spandrel's loader (or a host's own model loader) returned."""
     spandrel = import_spandrel()
     if not isinstance(descriptor, spandrel.ImageModelDescriptor):
         raise UnsupportedModelError(
             f"{name} is not a model that turns one image into one image; choose an upscale model."
         )
-    return Model(name, descriptor)
+    return Model(name, descriptor, version)
 
 
 def file_sha256(path: Path) -> str:

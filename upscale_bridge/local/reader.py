@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..errors import UnsupportedModelError
 from .pickles import ForbiddenNameError, Sketch
-from .tables import MOST_SIDES, SIZES, TorchScriptError, WeightsFile, read_table
+from .tables import MOST_SIDES, SIZES, TorchScriptError, WeightsFile, read_table, read_version
 
 MOST_TENSORS = 50_000
 """The largest upscale models have some thousands."""
@@ -62,6 +62,15 @@ def read_weights(
             f"{path.name} is damaged or not a weights file, nothing in it was run "
             f"({error or type(error).__name__}); download it again from a source that you trust."
         ) from error
+
+
+def weights_version(path: Path) -> str:
+    """Return what a weights file that has been read says of its version; "" if nothing."""
+    try:
+        with path.open("rb") as stream:
+            return read_version(WeightsFile(stream))
+    except (OSError, ValueError):  # another file by now, of which nothing is known
+        return ""
 
 
 def _read(

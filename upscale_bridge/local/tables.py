@@ -58,6 +58,7 @@ _SAFETENSORS = {
     "I8": "int8",
 }
 
+_MOST_VERSION = 40  # characters
 _MOST_CONTENTS = 16 << 20  # bytes of a zip archive's table of contents
 _MAGIC = 0x1950A86A20F9469CFC6C  # of torch's format before 1.6
 _PICKLE = tuple(bytes([0x80, protocol]) for protocol in (2, 3, 4, 5))
@@ -136,12 +137,32 @@ def read_table(file: WeightsFile, suffix: str) -> Table:
     raise ValueError("it does not begin like one" if start else "it is empty")
 
 
-def _read_safetensors(file: WeightsFile) -> Table:
-    """Read the header: a length of 8 bytes, then JSON (huggingface/safetensors, README)."""
+def read_version(file: WeightsFile) -> str:
+    """Return the version in a file's metadata, which safetensors alone has; "" if there is none."""
+    if file.read(0, min(file.size, 9))[8:] != b"{":
+        return ""
+    notes = _safetensors_header(file)[1].get("__metadata__")
+    version = notes.get("version") if isinstance(notes, dict) else None
+    if not isinstance(version, str) or len(version) > _MOST_VERSION or not version.isprintable():
+        return ""
+    return version
+
+
+def _safetensors_header(file: WeightsFile) -> tuple[int, dict[str, Any]]:
+    """Return the header's size and itself: a length of 8 bytes, then JSON of that length.
+
+    The format is described in README of huggingface/safetensors.
+    """
     size = struct.unpack("<Q", file.read(0, 8))[0]
     if size > MOST_PICKLE:
         raise ValueError("its header is too long")
-    header = json.loads(file.read(8, size))
+    header: dict[str, Any] = json.loads(file.read(8, size))
+    return size, header
+
+
+def _read_safetensors(file: WeightsFile) -> Table:
+    """Return the table of contents that a safetensors header is."""
+    size, header = _safetensors_header(file)
     tree, places, end = {}, {}, 0
     entries = [item for item in header.items() if item[0] != "__metadata__"]
     try:
