@@ -15,7 +15,7 @@ from upscale_bridge import batch, cli
 from upscale_bridge.local import library
 
 MODEL = "UpscaleBridge-x4"
-VERSION = ""
+VERSION = "2"
 
 # Every call of the command would load the model again.
 load_model = functools.lru_cache(library.load_model)

@@ -1,16 +1,24 @@
 """The training itself: where it begins, that it goes on after a stop, and what it leaves."""
 
 import argparse
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 import train
 from loss import charbonnier, decibels
-from model import REACH, Compact, start_as_interpolation
+from model import FEATURES, LAYERS, REACH, Compact, start_as_interpolation
 from pool import Pool
+from safetensors import safe_open
 from torch.nn import functional
 
+from upscale_bridge.local.library import SHIPPED_FOLDER
+from upscale_bridge.local.loader import load_model
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SHIPPED = SHIPPED_FOLDER / f"{train.NAME}.safetensors"
 CPU = torch.device("cpu")
 OPTIONS = argparse.Namespace(rate=1e-3, seconds=100.0)
 
@@ -116,3 +124,32 @@ def test_pools_take_scenes_in_order_and_keep_them(tmp_path):
     train.refill(stock, again)
     assert stock.count == 3
     assert (stock.scenes[0] == 7).all()
+
+
+def test_the_shipped_file_is_what_the_record_says():
+    record = json.loads((ROOT / "training/record.json").read_text(encoding="utf-8"))
+    with safe_open(SHIPPED, "pt") as file:
+        details = file.metadata()
+        count = sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+    assert details["name"] == record["name"] == train.NAME
+    assert details["version"] == record["version"] == train.VERSION
+    assert int(details["seed"]) == record["seed"]
+    assert int(details["steps"]) in [check["step"] for check in record["checks"]]
+    assert count == record["parameters"] == sum(p.numel() for p in Compact().parameters())
+    assert (record["features"], record["layers"]) == (FEATURES, LAYERS)
+    assert SHIPPED.stat().st_size <= 4 << 20
+
+
+def test_the_shipped_file_is_the_network_that_is_trained():
+    """spandrel's network with these weights gives what ours gives."""
+    model = load_model(SHIPPED)
+    assert (model.architecture, model.scale, model.version) == ("RealESRGAN Compact", 4, "2")
+    ours = Compact()
+    with safe_open(SHIPPED, "pt") as file:
+        ours.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    low = torch.rand(1, 3, 24, 24)
+    with torch.no_grad():
+        expected = ours(low).clamp(0, 1)
+    found, finite = model.replica(CPU, torch.float32)(low)
+    assert finite
+    assert torch.allclose(found, expected, atol=1e-5)
