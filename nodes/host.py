@@ -88,7 +88,7 @@ def _memory() -> Memory:
     import comfy.model_management as manager
     from comfy.model_patcher import ModelPatcher
 
-    from ..upscale_bridge.local.devices import Memory
+    from ..upscale_bridge.local.devices import Memory, bring
 
     class ComfyMemory(Memory):
         def device(self) -> torch.device:
@@ -109,7 +109,7 @@ def _memory() -> Memory:
                     offload = manager.unet_offload_device()
                     module.upscale_bridge_patcher = ModelPatcher(module, device, offload)
                 manager.load_models_gpu([module.upscale_bridge_patcher])
-            module.to(device)  # newer managers leave foreign modules where they are
+            bring(module, device)  # newer managers leave foreign modules where they are
 
         def empty_cache(self, device: torch.device) -> None:
             manager.soft_empty_cache()

@@ -20,6 +20,7 @@ OWNERS = {  # who may import a third-party package
     "PIL": {"images.codecs", "images.png16", "images.tiff"},
     "numpy": {"images", "local"},
     "torch": {"images", "remote.encoding", "local"},
+    "triton": {"local.convolution_kernel"},
     "sqlite3": {"storage.database", "storage.process_locks", "storage.salvage"},
     "starlette": {"server.http", "server.bodies", "server.endpoint"},
     "uvicorn": {"server.http", "server.protocol"},

@@ -123,3 +123,15 @@ def test_images_on_the_gpu_are_taken(model, gpu, picture):
     from_gpu, _ = gpu(model, images.cuda(), precision="fp32")
     from_cpu, _ = gpu(model, images, precision="fp32")
     torch.testing.assert_close(from_gpu, from_cpu, atol=1e-5, rtol=0)
+
+
+def test_kernels_of_our_own_are_used_and_as_exact_as_cudnn(network, gpu, picture):
+    pytest.importorskip("triton")
+    model = network(blocks=3, width=64)
+    pixels = picture(57, 91).movedim(-1, 1).cuda().half()
+    gpu(model, picture(20, 20), precision="fp16")
+    inside = model.replica(torch.device("cuda"), torch.float16).module.model
+    assert inside._works
+    with torch.inference_mode():
+        found, expected = inside(pixels).float(), inside.lean(pixels).float()
+    assert float((found - expected).abs().max()) <= 3 * STEP

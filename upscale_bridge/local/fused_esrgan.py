@@ -66,6 +66,7 @@ class LeanESRGAN(nn.Module):
         *ups, high, last = [layer for layer in layers[2:] if isinstance(layer, nn.Conv2d)]
         self.ups = nn.ModuleList(_Doubling(conv) for conv in ups)
         self.high = high
+        self.plain_last = last
         self.last = _Paired(last) if ups else last
 
     @staticmethod

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..errors import EngineError, UnsupportedModelError
 from .allocation import MemoryLimit
 from .fused_esrgan import slim
+from .kernel_esrgan import with_kernels
 from .reader import read_weights, weights_version
 from .receptive_field import ReceptiveField, measure_receptive_field
 from .torch_state import lasting, own_state, usual_dtype
@@ -43,6 +44,7 @@ _ROOM = 64 << 20
 _ROOM_SHARE = 16
 
 _CPU = torch.device("cpu")
+_TRUE = torch.tensor(True)
 _spandrel_lock = threading.Lock()
 
 
@@ -110,16 +112,20 @@ class Model:
                 vars(master).pop("patcher", None)  # ComfyUI's memory manager's, not ours to copy
                 descriptor = copy.deepcopy(master)
                 lean = slim(descriptor.model.eval())
+                if lean and device.type == "cuda" and dtype != torch.float32:
+                    with_kernels(descriptor.model)
                 # The cast goes past spandrel's own check: the caller has asked supports_*.
                 descriptor.model.to(dtype=dtype, memory_format=torch.channels_last)
-                self._replicas[key] = Replica(descriptor, lean=lean)
+                self._replicas[key] = Replica(descriptor, device, lean=lean)
             return self._replicas[key]
 
 
 class Replica:
     """One copy of a model in one number format, callable on a batch of one image."""
 
-    def __init__(self, descriptor: ImageModelDescriptor[Any], *, lean: bool = False) -> None:
+    def __init__(
+        self, descriptor: ImageModelDescriptor[Any], device: torch.device, *, lean: bool = False
+    ) -> None:
         self._descriptor = descriptor
         self.lean = lean
         """Whether it is an ESRGAN that works in strips and takes little memory for large tiles."""
@@ -127,22 +133,24 @@ class Replica:
         self._call = threading.local()  # several threads run tiles on one replica
         # spandrel clamps the output, which hides infinity; a hook sees it before that.
         self.module.register_forward_hook(self._look)
-        for part in self.module.modules():
-            part.register_forward_pre_hook(self._pause)
+        if device.type == "cpu":  # elsewhere a layer is only asked for, not waited for
+            for part in self.module.modules():
+                part.register_forward_pre_hook(self._pause)
 
     def _look(self, _module: torch.nn.Module, _inputs: object, output: object) -> None:
-        self._call.finite = not isinstance(output, Tensor) or bool(output.isfinite().all())
+        self._call.finite = output.isfinite().all() if isinstance(output, Tensor) else _TRUE
 
     def _pause(self, _module: torch.nn.Module, _inputs: object) -> None:
         self._call.check()
 
     def __call__(
         self, pixels: Tensor, check: Callable[[], None] = lambda: None
-    ) -> tuple[Tensor, bool]:
+    ) -> tuple[Tensor, Tensor]:
         """Map [1, channels, height, width] in 0..1 to the model's scale.
 
-        `check` is called before every layer; what it raises ends the call, so that a large tile
-        on a slow device can be stopped. Returns the output and whether it was finite.
+        On the CPU `check` is called before every layer; what it raises ends the call, so that a
+        large tile can be stopped. Returns the output and whether it was finite, a truth value of
+        its device: nothing here waits for that.
         """
         self._call.check = check
         output: Tensor = self._descriptor(pixels)

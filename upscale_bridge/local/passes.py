@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +23,7 @@ from ..monitor import Monitor
 from .devices import Memory, is_out_of_memory
 from .loader import Model
 from .tiling import Tile, TilePlan
+from .transfers import transfers
 from .workers import pool, worker_count
 
 log = logging.getLogger(__name__)
@@ -110,6 +113,8 @@ class LayerRun:
         self._target = (self.result.shape[1], self.result.shape[0])
         self._plan = self.setting.plan(*self._size, self._target, self.monitor.check)
         self._stopped = threading.Event()
+        self._transfers = transfers(self.setting.device)
+        self._there = self._transfers.upload(self.image)
 
     def run(self) -> None:
         """Run all tiles; one that does not fit into memory is cut into smaller ones."""
@@ -117,30 +122,51 @@ class LayerRun:
         waiting = deque(plan.cut(plan.whole(), setting.tile_side, setting.workers))
         # Blended tiles must be stored in reading order; several workers finish in any order.
         workers = setting.workers if len(waiting) > 1 and not plan.blend else 1
-        running: dict[Future[Tensor], tuple[TilePlan, Tile]] = {}
+        # A device works on a tile while the one before it is stored.
+        ahead = workers if workers > 1 else self._transfers.ahead
+        running: dict[Future[_Outcome], tuple[TilePlan, Tile]] = {}
         try:
             while waiting or running:
                 self.monitor.check()
-                while waiting and len(running) < workers:
+                while waiting and len(running) < ahead:
                     tile = self._take(waiting)
                     check = self.monitor.check if workers == 1 else self._check_stopped
                     future = _start(partial(self._compute, self._plan, tile, check), workers)
                     running[future] = (self._plan, tile)
-                finished, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
+                if workers > 1:
+                    finished, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
+                else:
+                    finished = {next(iter(running))}
                 while finished:
                     plan, tile = running.pop(future := finished.pop())
-                    if (error := future.exception()) is None:
-                        self._store(plan, tile, future.result())
-                    elif is_out_of_memory(error):
-                        waiting.appendleft(tile)
-                        del error, future  # the traceback holds the tensors that did not fit
-                        if plan is self._plan:  # not yet shrunk since this tile was started
-                            self._shrink(tile)
-                    else:
+                    if (error := self._conclude(future, plan, tile)) is None:
+                        continue
+                    if not is_out_of_memory(error):
                         raise error
+                    waiting.appendleft(tile)
+                    # Its frames hold the tensors that did not fit, and the future that holds it.
+                    traceback.clear_frames(error.__traceback__)
+                    del error, future
+                    if plan is self._plan:  # not yet shrunk since this tile was started
+                        self._shrink(tile)
         finally:
             self._stopped.set()
             wait(running)
+
+    def _conclude(
+        self, future: Future[_Outcome], plan: TilePlan, tile: Tile
+    ) -> BaseException | None:
+        """Store what a tile has come to; return what went wrong instead."""
+        if (error := future.exception()) is not None:
+            return error
+        outcome = future.result()
+        try:
+            if not self._transfers.truth(outcome.finite, outcome.mark):
+                outcome = self._again(plan, tile)
+            self._store(plan, tile, outcome)
+        except RuntimeError as failure:  # out of memory shows late on devices
+            return failure
+        return None
 
     def _take(self, waiting: deque[Tile]) -> Tile:
         """Return the next tile, cut first if tiles have shrunk since it was put there."""
@@ -153,23 +179,25 @@ class LayerRun:
         if self._stopped.is_set():
             raise StoppedError
 
-    def _store(self, plan: TilePlan, tile: Tile, pixels: Tensor) -> None:
+    def _store(self, plan: TilePlan, tile: Tile, outcome: _Outcome) -> None:
         part = plan.faded(tile)
         x = targets(part.x, self._size[0], self._target[0])
         y = targets(part.y, self._size[1], self._target[1])
         area = self.result[y.start : y.stop, x.start : x.stop]
+        pixels = outcome.pixels
         if plan.blend:
+            pixels = self._transfers.download(pixels, outcome.mark)
             fade_x = targets(tile.x, self._size[0], self._target[0]).start - x.start
             fade_y = targets(tile.y, self._size[1], self._target[1]).start - y.start
             weight = _ramp(fade_y, y.length)[:, None, None] * _ramp(fade_x, x.length)[:, None]
             pixels = torch.where(weight < 1, area[..., self.layer.targets], pixels).lerp(
                 pixels, weight
             )
-        for index, channel in enumerate(self.layer.targets):
-            area[..., channel] = pixels[..., index]
+        self._transfers.store(pixels, outcome.mark, area, self.layer.targets)
         self.setting.tally.tiles += 1
         self.advance(tile.area)
-        self.monitor.preview(pixels)
+        whole = self.layer.targets == list(range(area.shape[-1]))
+        self.monitor.preview(area if whole else area[..., self.layer.targets])
 
     def _shrink(self, tile: Tile) -> None:
         setting = self.setting
@@ -188,27 +216,63 @@ class LayerRun:
         self._plan = setting.plan(*self._size, self._target, self.monitor.check)
 
     @torch.inference_mode()
-    def _compute(self, plan: TilePlan, tile: Tile, check: Callable[[], None]) -> Tensor:
-        """Return the target pixels of one tile: float32 [height, width, channels], on the CPU."""
+    def _compute(self, plan: TilePlan, tile: Tile, check: Callable[[], None]) -> _Outcome:
+        """Ask for a tile in the number format of the upscale."""
+        return self._run_model(plan, tile, self.setting.dtype, check)
+
+    @torch.inference_mode()
+    def _again(self, plan: TilePlan, tile: Tile) -> _Outcome:
+        """Compute a tile whose numbers overflowed once more in fp32."""
+        setting = self.setting
+        if setting.dtype != torch.float32:
+            setting.tally.redone += 1
+            module = setting.model.replica(setting.device, torch.float32).module
+            setting.memory.place(module, setting.device)
+            outcome = self._run_model(plan, tile, torch.float32, self.monitor.check)
+            if self._transfers.truth(outcome.finite, outcome.mark):
+                return outcome
+        raise EngineError(
+            f"{setting.model.name} computed NaN or infinity even in fp32; "
+            "its weights are damaged, choose another model."
+        )
+
+    def _run_model(
+        self, plan: TilePlan, tile: Tile, dtype: torch.dtype, check: Callable[[], None]
+    ) -> _Outcome:
         part = plan.faded(tile)
         window = plan.window(part)
-        pixels = self.image[window.y.start : window.y.stop, window.x.start : window.x.stop]
+        pixels = self._there[window.y.start : window.y.stop, window.x.start : window.x.stop]
         pixels = self.layer.gather(pixels.float()).nan_to_num(nan=0.0).clamp(0.0, 1.0)
-        output = _forward(self.setting, pixels.permute(2, 0, 1)[None], check)
-        output = self.layer.scatter(output[0].permute(1, 2, 0).float())
+        replica = self.setting.model.replica(self.setting.device, dtype)
+        output, finite = replica(pixels.permute(2, 0, 1)[None].to(dtype), check)
         scale = self.setting.model.scale
         x = _axis(window.x, part.x, plan.width, self._target[0], scale)
         y = _axis(window.y, part.y, plan.height, self._target[1], scale)
-        pixels = resample(output, y, x)
-        exact = isinstance(x, slice) and isinstance(y, slice)
-        return (pixels if exact else pixels.clamp_(0.0, 1.0)).cpu()
+        pixels = self.layer.scatter(output[0].permute(1, 2, 0))
+        if isinstance(x, slice) and isinstance(y, slice):
+            pixels = pixels[y, x]
+        else:
+            pixels = resample(pixels.float(), y, x).clamp_(0.0, 1.0)
+        return _Outcome(pixels, finite, self._transfers.mark())
 
 
-def _start(compute: Callable[[], Tensor], workers: int) -> Future[Tensor]:
+@dataclass(frozen=True)
+class _Outcome:
+    """What a tile has come to, perhaps still on its way through the device."""
+
+    pixels: Tensor
+    """[height, width, channels that come out] of the target, in any float dtype."""
+    finite: Tensor
+    """Whether the model's numbers were."""
+    mark: Any
+    """Tells `Transfers` when they are there."""
+
+
+def _start(compute: Callable[[], _Outcome], workers: int) -> Future[_Outcome]:
     """Compute a tile on the pool, or here and now when tiles go one by one."""
     if workers > 1:
         return pool(workers).submit(compute)
-    done: Future[Tensor] = Future()
+    done: Future[_Outcome] = Future()
     try:
         done.set_result(compute())
     except Exception as error:  # handed to the caller, as the pool does
@@ -227,19 +291,3 @@ def _axis(window: Span, core: Span, length: int, target: int, scale: int) -> sli
         return slice((core.start - window.start) * scale, (core.stop - window.start) * scale)
     scaled = Span(window.start * scale, window.stop * scale)
     return taps(scaled, targets(core, length, target), length * scale, target)
-
-
-def _forward(setting: RunSetup, pixels: Tensor, check: Callable[[], None]) -> Tensor:
-    replica = setting.model.replica(setting.device, setting.dtype)
-    output, finite = replica(pixels.to(setting.device, setting.dtype), check)
-    if not finite and setting.dtype != torch.float32:
-        setting.tally.redone += 1
-        replica = setting.model.replica(setting.device, torch.float32)
-        setting.memory.place(replica.module, setting.device)
-        output, finite = replica(pixels.to(setting.device), check)
-    if not finite:
-        raise EngineError(
-            f"{setting.model.name} computed NaN or infinity even in fp32; "
-            "its weights are damaged, choose another model."
-        )
-    return output

@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Run = Callable[[Tensor], tuple[Tensor, bool]]
+Run = Callable[[Tensor], tuple[Tensor, Any]]
 
 LARGEST_HALO = 64
 """Pixels; models that see further see everything."""
@@ -52,17 +53,17 @@ def measure_receptive_field(
     an 8-bit step, and by more than the noise of the number format, what was cut off was seen.
     """
     start = math.lcm(LARGEST_HALO, multiple)
-    probe = _probe(channels, _HEIGHT, start + _PART + LARGEST_HALO).to(device, dtype)
+    image = probe(channels, _HEIGHT, start + _PART + LARGEST_HALO).to(device, dtype)
     with torch.inference_mode():
-        whole, _ = run(probe)
+        whole, _ = run(image)
 
         def error(first: int, length: int) -> Tensor:
             """Return the largest difference in each input column of a part."""
-            part, _ = run(probe[..., first : first + length])
+            part, _ = run(image[..., first : first + length])
             gap = (whole[..., first * scale : (first + length) * scale] - part).abs()
             return gap.float().amax(dim=(0, 1, 2)).reshape(-1, scale).amax(dim=1).cpu()
 
-        gaps = error(start, probe.shape[-1] - start)
+        gaps = error(start, image.shape[-1] - start)
         noise = float(gaps[_PART:].max())
         if not noise <= _STEP:  # also when the format overflows: NaN compares false
             return ReceptiveField(LARGEST_HALO, start)
@@ -76,7 +77,7 @@ def measure_receptive_field(
         return ReceptiveField(halo, math.lcm(next(fitting, LARGEST_HALO), multiple))
 
 
-def _probe(channels: int, height: int, width: int) -> Tensor:
+def probe(channels: int, height: int, width: int) -> Tensor:
     """Make an image with edges, gradients and grain: float32 [1, channels, height, width]."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(1, channels, height // 8, width // 8, generator=generator)
