@@ -7,6 +7,7 @@ subclass, so that its own models make room for ours and ours for its.
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -46,6 +47,22 @@ def bring(module: torch.nn.Module, device: torch.device) -> None:
                 return
 
 
+def main_memory() -> int | None:
+    """Return the bytes that programs may still take, where the system tells (Linux), else None."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return None
+    group = Path("/sys/fs/cgroup")  # a container may take less
+    try:
+        limit = int((group / "memory.max").read_text(encoding="ascii"))
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return free
+    return min(free, limit - used)
+
+
 class Memory:
     """Device and memory of this process, for one device named by the user or found."""
 
@@ -71,7 +88,7 @@ class Memory:
         if device.type == "cuda":
             idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
             return int(torch.cuda.mem_get_info(device)[0]) + idle
-        return None
+        return main_memory() if device.type == "cpu" else None
 
     def make_room(self, size: int, device: torch.device) -> None:
         """Ask the host to free `size` bytes on `device`; there is nobody to ask here."""

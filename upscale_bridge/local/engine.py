@@ -32,9 +32,13 @@ from .loader import Model
 from .operation import LocalUpscale
 from .passes import SMALLEST_TILE, LayerRun, RunSetup
 from .receptive_field import LARGEST_HALO
+from .rolled import Rolled
 from .tensors import take_images
 from .torch_state import lasting, own_state, usual_dtype
+from .whole import WholeRun
+from .workers import worker_count
 
+_CPU = torch.device("cpu")
 _CPU_TILE = 192  # activations of larger tiles leave the caches; smaller ones waste on the halo
 _CPU_TILE_LARGE = 512  # for ESRGAN, which works in strips, and models that lose by tiling
 _UNKNOWN_TILE = 512  # devices that do not tell their free memory; shrinks when it is too much
@@ -149,6 +153,8 @@ class Engine:
     def _tile_side(self, setting: RunSetup, wanted: int, width: int, height: int) -> int:
         """Return the `wanted` tile side, or for 0 the largest good one for `width` x `height`."""
         model, device = setting.model, setting.device
+        if (rolled := model.replica(device, setting.dtype).rolled) is not None:
+            return self._whole_side(rolled, wanted, width, height)
         if wanted:
             wanted = max(SMALLEST_TILE, wanted)
         elif model.tiling == "INTERNAL":
@@ -167,6 +173,20 @@ class Engine:
         if wanted or width * height <= area:
             return wanted or max(width, height)
         return max(SMALLEST_TILE, math.isqrt(int(area)) - 2 * LARGEST_HALO)
+
+    def _whole_side(self, rolled: Rolled, wanted: int, width: int, height: int) -> int:
+        """Return the longer side where the whole image fits into memory, else that of a tile."""
+        free = self.memory.free_bytes(_CPU)
+        workers = worker_count()
+        if free is None or rolled.memory(height, width, workers) <= _SHARE * free:
+            return max(width, height)
+        side = wanted or _CPU_TILE_LARGE
+        while side > SMALLEST_TILE:
+            around = side + 2 * rolled.halo
+            if rolled.memory(around, around, workers) <= _SHARE * free:
+                break
+            side //= 2
+        return max(SMALLEST_TILE, side)
 
     def _learn(self, setting: RunSetup) -> None:
         """Remember a tile side to which memory forced the engine, for this process."""
@@ -211,7 +231,7 @@ class _Progress:
         self._done += pixels
         self.monitor.progress(min(self._done, self._total), self._total)
 
-    def share(self, runs: int) -> Callable[[int], None]:
+    def share(self, runs: int) -> Callable[[float], None]:
         """Return an `advance` for pixels that `runs` runs go over."""
         return lambda pixels: self.advance(pixels / runs)
 
@@ -247,8 +267,13 @@ def _run_pass(
     opaque = alpha is not None and bool((image[..., alpha] == image[0, 0, alpha]).all())
     by_model = alpha_mode == "model" and not opaque
     runs = layers(image.shape[-1], setting.model.channels, with_alpha=by_model)
+    rolled = setting.model.replica(setting.device, setting.dtype).rolled
     for layer in runs:
-        LayerRun(setting, layer, image, result, progress.monitor, progress.share(len(runs))).run()
+        rest = layer, image, result, progress.monitor, progress.share(len(runs))
+        if rolled is not None:
+            WholeRun(setting, rolled, *rest).run()
+        else:
+            LayerRun(setting, *rest).run()
     if alpha is not None and opaque:
         result[..., alpha] = image[0, 0, alpha]
     elif alpha is not None and not by_model:

@@ -21,7 +21,14 @@ from .allocation import MemoryLimit
 from .fused_esrgan import slim
 from .kernel_esrgan import with_kernels
 from .reader import read_weights, weights_version
-from .receptive_field import ReceptiveField, measure_receptive_field
+from .receptive_field import (
+    LARGEST_HALO,
+    ReceptiveField,
+    measure_receptive_field,
+    plain_convolutions,
+)
+from .roll_up import roll_up
+from .rolled import Rolled
 from .torch_state import lasting, own_state, usual_dtype
 
 if TYPE_CHECKING:
@@ -37,6 +44,7 @@ EXTENSIONS = (".safetensors", ".sft", ".pth", ".pt", ".ckpt")
 _CONCURRENT = ("Compact", "ESRGAN")
 
 _MOST_SCALE = 32
+_FEW = 24  # convolutions, each of which sees a pixel further; more are measured
 
 # Bytes that a network may take while it is built, and how many times those of its weights. The
 # architectures of spandrel 0.4.2 take up to 5 times those of fp32 weights.
@@ -93,12 +101,20 @@ class Model:
 
         `check` is called before every layer, and what it raises ends the measurement.
         """
-        run = partial(self.replica(device, dtype), check=check)
+        replica = self.replica(device, dtype)
+        run = partial(replica, check=check)
         with self._lock:
             if self._sight is None:
-                self._sight = measure_receptive_field(
-                    run, self.channels, self.scale, self.multiple, device, dtype
-                )
+                convolutions = plain_convolutions(self._master.model)
+                if replica.lean or 0 < convolutions <= _FEW:
+                    halo = LARGEST_HALO if replica.lean else convolutions
+                    self._sight = ReceptiveField(halo, self.multiple)
+                else:
+                    self._sight = measure_receptive_field(
+                        run, self.channels, self.scale, self.multiple, device, dtype
+                    )
+                    if convolutions:
+                        self._sight = ReceptiveField(self._sight.halo, self.multiple)
                 log.debug("%s: %s", self.name, self._sight)
             return self._sight
 
@@ -116,8 +132,21 @@ class Model:
                     with_kernels(descriptor.model)
                 # The cast goes past spandrel's own check: the caller has asked supports_*.
                 descriptor.model.to(dtype=dtype, memory_format=torch.channels_last)
-                self._replicas[key] = Replica(descriptor, device, lean=lean)
+                replica = Replica(descriptor, device, lean=lean)
+                if key == (_CPU, torch.float32):
+                    replica.rolled = roll_up(replica.module, self.channels)
+                self._replicas[key] = replica
             return self._replicas[key]
+
+
+class _Call(threading.local):
+    """What a thread's call of a replica has been given, and what it has found."""
+
+    finite = _TRUE
+
+    @staticmethod
+    def check() -> None:
+        """Replaced for each call."""
 
 
 class Replica:
@@ -129,8 +158,10 @@ class Replica:
         self._descriptor = descriptor
         self.lean = lean
         """Whether it is an ESRGAN that works in strips and takes little memory for large tiles."""
+        self.rolled: Rolled | None = None
+        """What computes the same without tiles."""
         self.module: torch.nn.Module = descriptor.model.eval().requires_grad_(False)
-        self._call = threading.local()  # several threads run tiles on one replica
+        self._call = _Call()  # several threads run tiles on one replica
         # spandrel clamps the output, which hides infinity; a hook sees it before that.
         self.module.register_forward_hook(self._look)
         if device.type == "cpu":  # elsewhere a layer is only asked for, not waited for
@@ -152,7 +183,7 @@ class Replica:
         large tile can be stopped. Returns the output and whether it was finite, a truth value of
         its device: nothing here waits for that.
         """
-        self._call.check = check
+        self._call.check = check  # type: ignore[method-assign]
         output: Tensor = self._descriptor(pixels)
         return output, self._call.finite
 

@@ -105,7 +105,7 @@ class LayerRun:
     result: Tensor
     """float32 [H', W', C]; the layer's channels of it are filled."""
     monitor: Monitor
-    advance: Callable[[int], None]
+    advance: Callable[[float], None]
     """Called with the number of input pixels that each finished tile stands for."""
 
     def __post_init__(self) -> None:
@@ -246,8 +246,8 @@ class LayerRun:
         replica = self.setting.model.replica(self.setting.device, dtype)
         output, finite = replica(pixels.permute(2, 0, 1)[None].to(dtype), check)
         scale = self.setting.model.scale
-        x = _axis(window.x, part.x, plan.width, self._target[0], scale)
-        y = _axis(window.y, part.y, plan.height, self._target[1], scale)
+        x = axis(window.x, part.x, plan.width, self._target[0], scale)
+        y = axis(window.y, part.y, plan.height, self._target[1], scale)
         pixels = self.layer.scatter(output[0].permute(1, 2, 0))
         if isinstance(x, slice) and isinstance(y, slice):
             pixels = pixels[y, x]
@@ -285,7 +285,7 @@ def _ramp(fade: int, length: int) -> Tensor:
     return ((torch.arange(length) + 1) / (fade + 1)).clamp_(max=1.0)
 
 
-def _axis(window: Span, core: Span, length: int, target: int, scale: int) -> slice | Taps:
+def axis(window: Span, core: Span, length: int, target: int, scale: int) -> slice | Taps:
     """Return what takes one axis of a window's output to the target pixels of its core."""
     if target == length * scale:
         return slice((core.start - window.start) * scale, (core.stop - window.start) * scale)

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 Run = Callable[[Tensor], tuple[Tensor, Any]]
 
@@ -23,6 +23,10 @@ LARGEST_HALO = 64
 """Pixels; models that see further see everything."""
 
 _GRIDS = (4, 8, 16, 32)  # pixel unshuffle has 2 or 4, windows have the others; 64 if none fits
+_WITHOUT_GRID = (  # layers that treat all pixels alike
+    *(nn.Conv2d, nn.PixelShuffle, nn.Upsample, nn.Identity, nn.Dropout),
+    *(nn.PReLU, nn.LeakyReLU, nn.ReLU, nn.SiLU, nn.GELU, nn.Mish, nn.Sigmoid, nn.Tanh),
+)
 _STEP = 1 / 255
 _MARGIN = 4  # other images may be seen a little further than the probe
 _HEIGHT = 16
@@ -75,6 +79,21 @@ def measure_receptive_field(
         inner = slice(halo, _PART - halo)
         fitting = (g for g in _GRIDS if float(error(start + g, _PART)[inner].max()) <= limit)
         return ReceptiveField(halo, math.lcm(next(fitting, LARGEST_HALO), multiple))
+
+
+def plain_convolutions(module: nn.Module) -> int:
+    """Count the convolutions of a network that has no grid of its own; 0 when it may have one.
+
+    Each sees at most a pixel beyond the one before it. Windows need layers of other kinds.
+    """
+    leaves = [one for one in module.modules() if not list(one.children())]
+    convolutions = [one for one in leaves if isinstance(one, nn.Conv2d)]
+    simple = all(
+        one.stride == (1, 1) and max(one.kernel_size) <= 3 and one.dilation == (1, 1)
+        for one in convolutions
+    )
+    known = all(isinstance(one, _WITHOUT_GRID) for one in leaves)
+    return sum(one.kernel_size == (3, 3) for one in convolutions) if simple and known else 0
 
 
 def probe(channels: int, height: int, width: int) -> Tensor:

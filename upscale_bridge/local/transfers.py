@@ -40,7 +40,7 @@ class Transfers:
 
     def store(self, pixels: Tensor, mark: Any, area: Tensor, channels: Sequence[int]) -> None:
         """Put [height, width, C] into `channels` of an area of the result, in main memory."""
-        _put(pixels.cpu(), area, channels)
+        put(pixels.cpu(), area, channels)
 
 
 class CudaTransfers(Transfers):
@@ -93,7 +93,7 @@ class CudaTransfers(Transfers):
                 part = pixels[top : top + step]
                 memory = self._pinned[index % len(self._pinned)].view(pixels.dtype)
                 if part.numel() > memory.numel():  # a row that is longer than the memory
-                    _put(part.cpu(), area[top : top + step], channels)
+                    put(part.cpu(), area[top : top + step], channels)
                     continue
                 here = memory[: part.numel()].view(part.shape)
                 here.copy_(part, non_blocking=True)
@@ -117,10 +117,11 @@ def transfers(device: torch.device) -> Transfers:
 
 def _arrived(event: Any, pixels: Tensor, area: Tensor, channels: Sequence[int]) -> None:
     event.synchronize()
-    _put(pixels, area, channels)
+    put(pixels, area, channels)
 
 
-def _put(pixels: Tensor, area: Tensor, channels: Sequence[int]) -> None:
+def put(pixels: Tensor, area: Tensor, channels: Sequence[int]) -> None:
+    """Fill `channels` of an area [height, width, channels]; both are in main memory."""
     if list(channels) == list(range(area.shape[-1])):
         area.copy_(pixels)
         return
