@@ -19,7 +19,7 @@ from .tiling import Tile
 from .winograd import TILE, Region, Stage, reach, roll
 from .workers import Team
 
-_COLUMNS = 160  # tiles of a region
+_COLUMNS = 40  # tiles of a region
 _ROWS = 16  # input pixels that are handed on at once, at least
 
 
@@ -73,8 +73,8 @@ class RolledCompact:
     def memory(self, height: int, width: int, workers: int) -> int:
         """Return the bytes that an image of this size takes."""
         columns = min(width, TILE * (_COLUMNS + 2 * reach(len(self._stages)))) + 2
-        rows = sum(2 * 9 * stage.outputs for stage in self._stages)
-        return 4 * workers * columns * (rows + 6 * 64 * 36 // TILE)
+        rows = sum(9 * stage.outputs for stage in self._stages)
+        return 4 * workers * columns * (rows + 5 * self._stages[0].outputs * 36 // TILE)
 
     def run(self, pixels: Tensor, wanted: Tile, margin: int, team: Team, emit: Emit) -> None:
         """Compute the `wanted` part of an image; see `Rolled`."""

@@ -40,7 +40,7 @@ class RolledESRGAN:
         self._lean = lean
         self._channels: int = lean.trunk_end.in_channels
         self._end = [Stage.of(lean.trunk_end.weight, lean.trunk_end.bias)]
-        self._high = [Stage.of(lean.high.weight, lean.high.bias, _slope(lean.high.out_channels))]
+        self._high = [Stage.of(lean.high.weight, lean.high.bias, _SLOPE)]
         # The last of three blocks ends the RRDB, which adds 0.2 of its outcome to its input.
         self._blocks = [
             _stages(list(dense.convolutions), 0.04 if index % 3 == 2 else 0.2)
@@ -186,12 +186,8 @@ def _stages(convolutions: list[Any], share: float) -> list[Stage]:
     grown = [conv.out_channels for conv in growing]
     sources = [growing[0].in_channels, *grown]
     stages = [
-        Stage.of(conv.weight, conv.bias, _slope(conv.out_channels), sources[: index + 1])
+        Stage.of(conv.weight, conv.bias, _SLOPE, sources[: index + 1])
         for index, conv in enumerate(growing)
     ]
     bias = None if last.bias is None else last.bias * share
     return [*stages, Stage.of(last.weight * share, bias, None, sources)]
-
-
-def _slope(channels: int) -> Tensor:
-    return torch.full((channels,), _SLOPE)

@@ -61,15 +61,15 @@ class Stage:
     """[36, inputs, outputs] for each source that it sees, in the order of their channels."""
     bias: Tensor
     """[outputs]."""
-    slope: Tensor | None = None
-    """[outputs], of what is below 0, each at most 1; None leaves it as it is."""
+    slope: Tensor | float | None = None
+    """Of what is below 0: one for all, or [outputs] of at most 1; None leaves it as it is."""
 
     @classmethod
     def of(
         cls,
         weight: Tensor,
         bias: Tensor | None,
-        slope: Tensor | None = None,
+        slope: Tensor | float | None = None,
         sources: Sequence[int] = (),
     ) -> Stage:
         """Make a stage of a convolution's `weight` [outputs, inputs, 3, 3] and bias.
@@ -140,10 +140,11 @@ def roll(
     ends = [min(bottom, region.rows[1] + more) for more in around]
     valid = min(TILE * columns, region.width - TILE * left)
     windows = [_Window(stage.outputs, columns, valid) for stage in stages[:-1]]
-    kept = [
-        torch.empty(count - index if dense else 1, 36, columns, stage.weights[-1].shape[1])
-        for index, stage in enumerate(stages)
-    ]
+    if dense:
+        kept = [
+            torch.empty(count - index, 36, columns, stage.weights[-1].shape[1])
+            for index, stage in enumerate(stages)
+        ]
     for step in range(tops[0], ends[-1] + count):
         check()
         for index, stage in enumerate(stages):
@@ -152,16 +153,20 @@ def roll(
                 continue
             if row == ends[index]:
                 if index < count - 1:
-                    windows[index].push(None, 0)
+                    windows[index].push(None, None, 0)
                 continue
             seen = source(row) if index == 0 else windows[index - 1].seen
-            _expand(seen, kept[index][row % len(kept[index])])
-            sources = kept[: index + 1] if dense else kept[index : index + 1]
-            points = [source[row % len(source)] for source in sources]
+            if dense:
+                _expand(seen, kept[index][row % len(kept[index])])
+                points = [source[row % len(source)] for source in kept[: index + 1]]
+            else:
+                channels = seen.shape[1] // (TILE * columns + 2)
+                points = [_expand(seen, _buffer("points", 36, columns, channels))]
             pixels = _convolve(stage, points)
             if index < count - 1:
-                windows[index].push(pixels, min(TILE, region.height - TILE * row))
+                windows[index].push(pixels, stage.slope, min(TILE, region.height - TILE * row))
             else:
+                _activate(pixels, stage.slope, pixels)
                 sink(row, pixels)
 
 
@@ -171,24 +176,23 @@ class _Window:
     def __init__(self, channels: int, columns: int, valid: int) -> None:
         self._width = TILE * columns
         self._valid = valid
-        self._rows: Tensor
-        self._rows, self._spare = torch.zeros(2, 9, self._width + 2, channels)
+        self._rows = torch.zeros(9, self._width + 2, channels)
 
     @property
     def seen(self) -> Tensor:
         """What the last but one row of tiles sees: [6, width * channels]."""
         return self._rows[:6].view(6, -1)
 
-    def push(self, pixels: Tensor | None, rows: int) -> None:
+    def push(self, pixels: Tensor | None, slope: Tensor | float | None, rows: int) -> None:
         """Append a row of tiles [4, 4, columns, channels], of which `rows` lie in the image."""
-        new = self._spare
-        new[:5] = self._rows[4:]
+        new = self._rows
+        new[:4] = new[4:8]
+        new[4] = new[8]
         if pixels is not None:
             place = torch.unflatten(new[5:, 1:-1], 1, (-1, TILE))
-            place.copy_(pixels.permute(0, 2, 1, 3))
+            _activate(pixels.transpose(1, 2), slope, place)
             new[5:, 1 + self._valid :] = 0.0
         new[5 + rows :] = 0.0
-        self._rows, self._spare = new, self._rows
 
 
 def _buffer(name: str, *shape: int) -> Tensor:
@@ -196,18 +200,23 @@ def _buffer(name: str, *shape: int) -> Tensor:
     size = math.prod(shape)
     found: dict[str, Tensor] = _scratch.__dict__
     if name not in found or found[name].numel() < size:
-        found[name] = torch.empty(size)
+        with torch.inference_mode(False):  # whoever uses it next may be within or not
+            found[name] = torch.empty(size)
     return found[name][:size].view(shape)
 
 
-def _expand(seen: Tensor, points: Tensor) -> None:
-    """Bring 6 rows of pixels [6, (4 * columns + 2) * channels] to [36, columns, channels]."""
+def _expand(seen: Tensor, points: Tensor) -> Tensor:
+    """Bring 6 rows of pixels [6, (4 * columns + 2) * channels] to `points`, which it returns.
+
+    `points` are [36, columns, channels].
+    """
     _, columns, channels = points.shape
     pitch = seen.shape[1]
     lines = torch.mm(_INPUT, seen, out=_buffer("lines", 6, pitch))
     spread = _buffer("spread", 6, 6, columns, channels)
     spread.copy_(lines.as_strided(spread.shape, (channels, pitch, TILE * channels, 1)))
     torch.mm(_INPUT, spread.view(6, -1), out=points.view(6, -1))
+    return points
 
 
 def _convolve(stage: Stage, points: list[Tensor]) -> Tensor:
@@ -220,8 +229,16 @@ def _convolve(stage: Stage, points: list[Tensor]) -> Tensor:
     products[_ONE] += stage.bias
     pixels = _buffer("pixels", 16, columns * outputs)
     torch.mm(_OUTPUTS, products.view(36, -1), out=pixels)
-    if stage.slope is not None:
-        flat = pixels.view(-1, outputs)
-        below = torch.mul(flat, stage.slope, out=_buffer("below", *flat.shape))
-        torch.maximum(flat, below, out=flat)
     return pixels.view(TILE, TILE, columns, outputs).transpose(0, 1)
+
+
+def _activate(pixels: Tensor, slope: Tensor | float | None, place: Tensor) -> None:
+    """Put pixels into a place of the same shape, what is below 0 times the slope."""
+    if slope is None:
+        if place is not pixels:
+            place.copy_(pixels)
+    elif isinstance(slope, float):
+        torch.ops.aten.leaky_relu.out(pixels, slope, out=place)
+    else:
+        below = _buffer("below", *pixels.shape)
+        torch.maximum(pixels, torch.mul(pixels, slope, out=below), out=place)
