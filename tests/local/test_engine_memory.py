@@ -212,6 +212,14 @@ def test_number_format_on_the_cpu(precision, half, bfloat, expected):
     assert Memory("cpu").dtype(precision, CPU, half=half, bfloat=bfloat) is expected
 
 
+@pytest.mark.parametrize("unit", [True, False])
+def test_bf16_without_a_unit_for_it_is_warned_of(monkeypatch, caplog, unit):
+    monkeypatch.setattr("upscale_bridge.local.devices._has_bf16_unit", lambda: unit)
+    chosen = Memory("cpu").dtype("bf16", CPU, half=True, bfloat=True)
+    assert chosen is torch.bfloat16
+    assert ("has no unit for bf16" in caplog.text) == (not unit)
+
+
 def test_short_format_is_close_to_fp32(network, upscale, picture):
     model, images = network(), picture(40, 40)
     exact, _ = upscale(model, images, precision="fp32")
