@@ -54,7 +54,7 @@ class Notes:
     """What was found, printed and kept at once."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
-        self._file = folder / "gpu.jsonl"
+        self._file = folder / "local-gpu.jsonl"
         self._file.write_text("", encoding="utf-8")
         self._end = time.monotonic() + seconds
         self.rows: list[dict[str, Any]] = []
@@ -310,7 +310,7 @@ def main() -> None:
         batch(notes)
         for name, path in files.items():
             measure(name, path, rate, notes)
-            (args.output / "gpu.md").write_text(table(notes, head), encoding="utf-8")
+            (args.output / "local-gpu.md").write_text(table(notes, head), encoding="utf-8")
 
 
 if __name__ == "__main__":
