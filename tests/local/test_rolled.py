@@ -1,8 +1,10 @@
 """Networks on whole images by Winograd's way, against the same networks run plainly."""
 
+import gc
 import logging
 import math
 import threading
+import weakref
 
 import pytest
 import torch
@@ -251,6 +253,30 @@ def test_running_out_of_memory_cuts_the_image(network, picture, monkeypatch):
     monkeypatch.setattr(type(rolled), "run", lambda *rest: (_ for _ in ()).throw(MemoryError()))
     with pytest.raises(OutOfMemoryError, match="even at the smallest tile"):
         engine.upscale(model, images, LocalUpscale(), Monitor())
+
+
+def test_what_did_not_fit_is_gone_before_another_try(network, picture, monkeypatch):
+    model = network(blocks=1)
+    kind = type(model.replica(CPU, torch.float32).rolled)
+    run, held = kind.run, []
+
+    def scarce(self, pixels, *rest):
+        assert all(one() is None for one in held)
+        if pixels.shape[2] * pixels.shape[3] > 100 * 110:
+            tensor = torch.zeros(1000)
+            held.append(weakref.ref(tensor))
+            rest[2].run([lambda: None, lambda: tensor.view(7)])  # fails in a thread
+        run(self, pixels, *rest)
+
+    monkeypatch.setattr(kind, "run", scarce)
+    monkeypatch.setattr(kind, "halo", 30)
+    monkeypatch.setattr("upscale_bridge.local.whole.is_out_of_memory", lambda error: True)
+    gc.disable()
+    try:
+        Engine(Memory("cpu")).upscale(model, picture(100, 120), LocalUpscale(), Monitor())
+    finally:
+        gc.enable()
+    assert held
 
 
 def test_the_system_tells_its_free_memory():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ class WholeRun:
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
+                traceback.clear_frames(error.__traceback__)  # they hold what did not fit
                 self._shrink(tile)
                 waiting.appendleft(tile)
             else:
