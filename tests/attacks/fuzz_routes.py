@@ -22,7 +22,7 @@ from upscale_bridge.contract.tasks import Done, Output
 from upscale_bridge.errors import ProviderError
 from upscale_bridge.server.admission import Admission
 from upscale_bridge.service import Service
-from upscale_bridge.vendors import OPERATIONS, server_for
+from upscale_bridge.vendors import SERVERS, server_for
 
 CASES = 6000
 """Of each kind; the tests run a share of them."""
@@ -140,7 +140,7 @@ def run_answers(cases, seed=0):
     """Let the wires read answers at random; return how often what came of them."""
     chance, counts = random.Random(f"answers {seed}"), Counter()
     right = []
-    for operation in OPERATIONS:
+    for operation in (kind for one in SERVERS for kind in one.operations):
         wire, output = operation.wire, Output(url="https://host.example/a.png?sign=1")
         server, task = server_for(operation.__name__), ServedTask("abc", {}, BASE)
         if operation.has_tasks():

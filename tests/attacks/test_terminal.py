@@ -129,7 +129,8 @@ def test_service_cannot_steer_the_terminal(vendor, command, capsys, tmp_path):  
         vendor.fake.faults["ticket"].append(fault)
         vendor.fake.faults["submit"].append(fault)
         arguments = ["--attempt", str(attempt), "-o", str(tmp_path / "b.png")]
-        arguments += [f"--{name.replace('_', '-')}" for name in PROFILES[command].sending]
+        for name, value in PROFILES[command].sending.items():
+            arguments += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
         assert cli.main([command, str(tmp_path / "a.png"), *arguments]) > 0
         vendor.fake.faults["ticket"].clear()
         vendor.fake.faults["submit"].clear()

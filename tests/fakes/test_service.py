@@ -26,7 +26,7 @@ def test_novita(service):
     picture = requests.get(found["images"][0]["image_url"], timeout=5)
     assert picture.headers["Content-Type"] == "image/png"
     assert opened(picture.content).size == (50, 25)
-    assert [service.count(phase) for phase in PHASES] == [1, 1, 0, 0, 0, 1, 0, 0]
+    assert [service.count(phase) for phase in PHASES[:8]] == [1, 1, 0, 0, 0, 1, 0, 0]
     assert [request.outcome for request in service.requests] == [200, 200, 200]
 
 
