@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from copy import deepcopy
 
 import pytest
 import requests
@@ -91,7 +92,7 @@ def test_recorded_requests_get_answers_of_the_recorded_shape(service, profile):
         method, path, body = request
         reply = requests.request(method, service.base_url + path, json=body, timeout=5)
         kept = profile.recorded[name]
-        told = without_id(profile, reply.json()), without_id(profile, kept["body"])
+        told = without_id(profile, reply.json()), without_id(profile, deepcopy(kept["body"]))
         assert (reply.status_code, shape(told[0])) == (kept["status"], shape(told[1]))
 
 
