@@ -202,13 +202,13 @@ def test_a_stop_ends_the_run_within_it(network, picture, blocks):
 
         def check(self):
             self.checks += 1
-            if self.checks > 1:  # it is asked ten times a second
+            if self.checks > 3:  # it is asked ten times a second
                 raise StoppedError
 
     monitor = Impatient()
     engine = Engine(Memory("cpu"))
     with pytest.raises(StoppedError):
-        engine.upscale(network(blocks=blocks), picture(500, 500), LocalUpscale(), monitor)
+        engine.upscale(network(blocks=blocks), picture(1000, 1000), LocalUpscale(), monitor)
     assert monitor.checks < 8
 
 
