@@ -19,7 +19,7 @@ from .tiling import Tile
 from .winograd import TILE, Region, Stage, reach, roll
 from .workers import Team
 
-_COLUMNS = 40  # tiles of a region
+_COLUMNS = 96  # tiles of a region, at most
 _ROWS = 16  # input pixels that are handed on at once, at least
 
 

@@ -84,6 +84,11 @@ class Stage:
         return cls(tuple(part.contiguous() for part in parts), bias, slope)
 
     @property
+    def inputs(self) -> int:
+        """Channels of the last source."""
+        return self.weights[-1].shape[1]
+
+    @property
     def outputs(self) -> int:
         """Channels that come out."""
         return self.weights[0].shape[2]
@@ -140,59 +145,64 @@ def roll(
     ends = [min(bottom, region.rows[1] + more) for more in around]
     valid = min(TILE * columns, region.width - TILE * left)
     windows = [_Window(stage.outputs, columns, valid) for stage in stages[:-1]]
+    steps = [_Step(stage, columns) for stage in stages]
     if dense:
         kept = [
-            torch.empty(count - index, 36, columns, stage.weights[-1].shape[1])
+            torch.empty(count - index, 36, columns, stage.inputs)
             for index, stage in enumerate(stages)
         ]
-    for step in range(tops[0], ends[-1] + count):
+    for turn in range(tops[0], ends[-1] + count):
         check()
-        for index, stage in enumerate(stages):
-            row = step - index
+        for index, step in enumerate(steps):
+            row = turn - index
             if not tops[index] <= row <= ends[index]:
                 continue
             if row == ends[index]:
                 if index < count - 1:
-                    windows[index].push(None, None, 0)
+                    windows[index].end()
                 continue
             seen = source(row) if index == 0 else windows[index - 1].seen
             if dense:
-                _expand(seen, kept[index][row % len(kept[index])])
-                points = [source[row % len(source)] for source in kept[: index + 1]]
+                step.expand(seen, kept[index][row % (count - index)])
+                points = [one[row % len(one)] for one in kept[: index + 1]]
             else:
-                channels = seen.shape[1] // (TILE * columns + 2)
-                points = [_expand(seen, _buffer("points", 36, columns, channels))]
-            pixels = _convolve(stage, points)
+                points = [step.expand(seen, step.points)]
             if index < count - 1:
-                windows[index].push(pixels, stage.slope, min(TILE, region.height - TILE * row))
+                step.convolve(points, windows[index].next())
+                windows[index].crop(min(TILE, region.height - TILE * row))
             else:
-                _activate(pixels, stage.slope, pixels)
-                sink(row, pixels)
+                sink(row, step.convolve(points))
 
 
 class _Window:
     """The last rows of pixels that a stage has made: one above a row of tiles, and four below."""
 
     def __init__(self, channels: int, columns: int, valid: int) -> None:
-        self._width = TILE * columns
-        self._valid = valid
-        self._rows = torch.zeros(9, self._width + 2, channels)
-
-    @property
-    def seen(self) -> Tensor:
+        rows = torch.zeros(9, TILE * columns + 2, channels)
+        self.seen = rows[:6].view(6, -1)
         """What the last but one row of tiles sees: [6, width * channels]."""
-        return self._rows[:6].view(6, -1)
+        self._new = rows[5:]
+        self._moves = (rows[:4], rows[4:8]), (rows[4], rows[8])
+        self._place = torch.unflatten(rows[5:, 1:-1], 1, (-1, TILE)).transpose(1, 2)
+        self._beyond = rows[5:, 1 + valid :] if valid < TILE * columns else None
 
-    def push(self, pixels: Tensor | None, slope: Tensor | float | None, rows: int) -> None:
-        """Append a row of tiles [4, 4, columns, channels], of which `rows` lie in the image."""
-        new = self._rows
-        new[:4] = new[4:8]
-        new[4] = new[8]
-        if pixels is not None:
-            place = torch.unflatten(new[5:, 1:-1], 1, (-1, TILE))
-            _activate(pixels.transpose(1, 2), slope, place)
-            new[5:, 1 + self._valid :] = 0.0
-        new[5 + rows :] = 0.0
+    def next(self) -> Tensor:
+        """Make room for a row of tiles and return its place: [4, 4, columns, channels]."""
+        for target, source in self._moves:
+            target.copy_(source)
+        return self._place
+
+    def crop(self, rows: int) -> None:
+        """Put zeros where the row of tiles, of which `rows` lie in the image, leaves it."""
+        if self._beyond is not None:
+            self._beyond.zero_()
+        if rows < TILE:
+            self._new[rows:].zero_()
+
+    def end(self) -> None:
+        """Append a row of tiles below the image."""
+        self.next()
+        self._new.zero_()
 
 
 def _buffer(name: str, *shape: int) -> Tensor:
@@ -205,40 +215,58 @@ def _buffer(name: str, *shape: int) -> Tensor:
     return found[name][:size].view(shape)
 
 
-def _expand(seen: Tensor, points: Tensor) -> Tensor:
-    """Bring 6 rows of pixels [6, (4 * columns + 2) * channels] to `points`, which it returns.
+class _Step:
+    """A stage on rows of tiles of one length: what it works in, cut to shape once."""
 
-    `points` are [36, columns, channels].
-    """
-    _, columns, channels = points.shape
-    pitch = seen.shape[1]
-    lines = torch.mm(_INPUT, seen, out=_buffer("lines", 6, pitch))
-    spread = _buffer("spread", 6, 6, columns, channels)
-    spread.copy_(lines.as_strided(spread.shape, (channels, pitch, TILE * channels, 1)))
-    torch.mm(_INPUT, spread.view(6, -1), out=points.view(6, -1))
-    return points
+    def __init__(self, stage: Stage, columns: int) -> None:
+        inputs, outputs = stage.inputs, stage.outputs
+        pitch = (TILE * columns + 2) * inputs
+        self._lines = _buffer("lines", 6, pitch)
+        spread = _buffer("spread", 6, 6, columns, inputs)
+        # The 6 pixels of a row that each tile sees: two of them are the next one's too.
+        self._overlapping = self._lines.as_strided(
+            spread.shape, (inputs, pitch, TILE * inputs, 1), self._lines.storage_offset()
+        )
+        self._spread, self._flat_spread = spread, spread.view(6, -1)
+        self.points = _buffer("points", 36, columns, inputs)
+        self._products = _buffer("products", 36, columns, outputs)
+        self._flat_products, self._one = self._products.view(36, -1), self._products[_ONE]
+        pixels = _buffer("pixels", 16, columns * outputs)
+        self._flat_pixels = pixels
+        self._pixels = pixels.view(TILE, TILE, columns, outputs).transpose(0, 1)
+        self._below = _buffer("below", TILE, TILE, columns, outputs).transpose(0, 1)
+        self._stage = stage
 
+    def expand(self, seen: Tensor, points: Tensor) -> Tensor:
+        """Bring 6 rows of pixels [6, (4 * columns + 2) * inputs] to `points`, which it returns.
 
-def _convolve(stage: Stage, points: list[Tensor]) -> Tensor:
-    """Return [4, 4, columns, outputs] (rows and columns within tiles) of each source's points."""
-    columns, outputs = points[0].shape[1], stage.outputs
-    products = _buffer("products", 36, columns, outputs)
-    torch.bmm(points[0], stage.weights[0], out=products)
-    for source, weight in zip(points[1:], stage.weights[1:], strict=True):
-        torch.baddbmm(products, source, weight, out=products)
-    products[_ONE] += stage.bias
-    pixels = _buffer("pixels", 16, columns * outputs)
-    torch.mm(_OUTPUTS, products.view(36, -1), out=pixels)
-    return pixels.view(TILE, TILE, columns, outputs).transpose(0, 1)
+        `points` are [36, columns, inputs].
+        """
+        torch.mm(_INPUT, seen, out=self._lines)
+        self._spread.copy_(self._overlapping)
+        torch.mm(_INPUT, self._flat_spread, out=points.view(6, -1))
+        return points
 
+    def convolve(self, points: Sequence[Tensor], place: Tensor | None = None) -> Tensor:
+        """Put what comes out [4, 4, columns, outputs] into `place`, and return it.
 
-def _activate(pixels: Tensor, slope: Tensor | float | None, place: Tensor) -> None:
-    """Put pixels into a place of the same shape, what is below 0 times the slope."""
-    if slope is None:
-        if place is not pixels:
-            place.copy_(pixels)
-    elif isinstance(slope, float):
-        torch.ops.aten.leaky_relu.out(pixels, slope, out=place)
-    else:
-        below = _buffer("below", *pixels.shape)
-        torch.maximum(pixels, torch.mul(pixels, slope, out=below), out=place)
+        First come the rows and the columns within tiles. Without a place it is valid until the
+        next step.
+        """
+        stage, products = self._stage, self._products
+        torch.bmm(points[0], stage.weights[0], out=products)
+        for source, weight in zip(points[1:], stage.weights[1:], strict=True):
+            torch.baddbmm(products, source, weight, out=products)
+        self._one.add_(stage.bias)
+        torch.mm(_OUTPUTS, self._flat_products, out=self._flat_pixels)
+        pixels = self._pixels
+        place = pixels if place is None else place
+        if stage.slope is None:
+            if place is not pixels:
+                place.copy_(pixels)
+        elif isinstance(stage.slope, float):
+            torch.ops.aten.leaky_relu.out(pixels, stage.slope, out=place)
+        else:
+            torch.mul(pixels, stage.slope, out=self._below)
+            torch.maximum(pixels, self._below, out=place)
+        return place
