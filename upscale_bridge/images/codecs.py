@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInputError
-from . import containers, metadata, png16, tiff
+from . import containers, metadata, png, png16, tiff
 from .fitting import fit
 from .headers import READERS, Head, read_head, sniff, turned
 from .metadata import Metadata
@@ -142,7 +141,9 @@ def encode(
         if isinstance(parts, dict):
             data = tiff.write(array, parts, order)
         else:
-            encoded = png16.write_png(array) if deep_ else _encode_pillow(array, format, quality)
+            encoded = (
+                png.write(array) if format == "png" else _encode_pillow(array, format, quality)
+            )
             data = containers.join(encoded, format, parts)
     except Exception as error:  # an encoder can fail in any way as well
         raise InvalidInputError(
@@ -418,11 +419,10 @@ def _encode_pillow(array: NDArray[Any], format: str, quality: int) -> bytes:
     from PIL import Image
 
     image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
-    options: dict[str, Any] = {"compress_type": zlib.Z_RLE}
-    if format == "jpeg":
-        options = {"quality": quality, "subsampling": 0 if quality >= 90 else 2}
-    elif format == "webp":
-        options = {"quality": quality, "lossless": quality == 100, "exact": quality == 100}
+    options: dict[str, Any] = {
+        "jpeg": {"quality": quality, "subsampling": 0 if quality >= 90 else 2},
+        "webp": {"quality": quality, "lossless": quality == 100, "exact": quality == 100},
+    }[format]
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
     return buffer.getvalue()

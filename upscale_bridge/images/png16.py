@@ -1,18 +1,15 @@
-"""16 bits per channel in PNG and Netpbm's formats: Pillow reads and writes them in gray only."""
+"""16 bits per channel in PNG and Netpbm's formats: Pillow reads them in gray only."""
 
 from __future__ import annotations
 
 import io
 import re
-import struct
 import sys
-import zlib
 from typing import TYPE_CHECKING, Any
 
 from .containers import png_chunk
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from PIL import Image
 
 _OPPOSITE = {
@@ -39,22 +36,6 @@ def read_png(image: Image.Image, data: bytes) -> Any:
         visible = (values != np.asarray(image.info["transparency"])).any(axis=-1, keepdims=True)
         values = np.concatenate([values, visible * np.uint16(65535)], axis=-1)
     return values
-
-
-def write_png(array: NDArray[Any]) -> bytes:
-    """Return a PNG (3rd edition) of uint16 [height, width, 1 to 4 channels]."""
-    import numpy as np
-
-    height, width, channels = array.shape
-    rows = array.astype(">u2").view(np.uint8).reshape(height, width * channels * 2)
-    left = np.zeros_like(rows)
-    left[:, 2 * channels :] = rows[:, : -2 * channels]
-    filtered = np.concatenate([np.full((height, 1), 1, np.uint8), rows - left], axis=1)  # Sub
-    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    head = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
-    pixels = zlib.compress(filtered.tobytes(), 4)
-    chunks = (png_chunk(b"IHDR", head), png_chunk(b"IDAT", pixels), png_chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 _NUMBER = rb"(?:\s|#[^\r\n]{0,1000}[\r\n]){1,100}(-?[\d.eE+-]{1,20})"
