@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..upscale_bridge.local.operation import LocalUpscaleVideo
 from ..upscale_bridge.monitor import Monitor
-from . import host, results, video_io
+from . import host, results, video_io, video_rewrite
 from .local import CONNECTED_MODEL, model_widgets
 from .video_files import file_of, new_file
 
@@ -65,7 +65,9 @@ class LocalESRGANUpscaleVideo:
             frames = _FrameRun(run, monitor, found.frames)
             target = new_file()
             size = operation.target(found.width, found.height)
-            written = video_io.rewrite(source, target, found, size, operation.crf, frames.change)
+            written = video_rewrite.rewrite(
+                source, target, found, size, operation.crf, frames.change
+            )
             if written.damaged:
                 monitor.notice(f"{written.damaged} damaged parts of the video were left out.")
             result, before = frames.shown(written)
@@ -92,7 +94,7 @@ class _FrameRun:
         self._monitor.status(self._told())
         return result.images
 
-    def shown(self, written: video_io.Written) -> tuple[Result, Tensor]:
+    def shown(self, written: video_rewrite.Written) -> tuple[Result, Tensor]:
         """Return what to show for the whole video: a result with one frame, and the original."""
         ((result, before),) = self._kept
         seconds = round(time.monotonic() - self._started, 3)

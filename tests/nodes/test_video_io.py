@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,14 @@ def video_io(part):
 
 
 @pytest.fixture
-def copy(video_io, tmp_path):
+def copy(part, video_io, tmp_path):
     """Write a video again, its frames changed or not; returns the file and what was told."""
 
     def run(source, change=lambda pixels: pixels, size=None):
         found = video_io.look(source)
         target = tmp_path / "copy.mp4"
         size = size or (found.width, found.height)
-        return target, video_io.rewrite(source, target, found, size, 4, change)
+        return target, part("nodes.video_rewrite").rewrite(source, target, found, size, 4, change)
 
     return run
 
@@ -199,7 +200,27 @@ def test_a_full_disk_is_told(video_io, part, tmp_path):
     target.symlink_to("/dev/full")
     found = video_io.look(source)
     with pytest.raises(part("upscale_bridge.errors").SettingsError, match="free some space"):
-        video_io.rewrite(source, target, found, (64, 48), 4, lambda pixels: pixels)
+        part("nodes.video_rewrite").rewrite(
+            source, target, found, (64, 48), 4, lambda pixels: pixels
+        )
+
+
+def test_a_frame_is_encoded_while_the_next_is_enlarged(copy, tmp_path, monkeypatch):
+    source, started, frames = films.make(tmp_path / "a.mp4"), threading.Event(), []
+    made = av.VideoFrame.from_ndarray
+
+    def encode(*args):
+        assert started.wait(30), "the second frame waits for the first to be written"
+        return made(*args)
+
+    def enlarge(pixels):
+        frames.append(pixels)
+        if len(frames) > 1:
+            started.set()
+        return pixels
+
+    monkeypatch.setattr("av.VideoFrame.from_ndarray", encode)
+    assert copy(source, enlarge)[1].frames == 6
 
 
 MEMORY = """
@@ -209,9 +230,10 @@ spec = importlib.util.spec_from_file_location("pack", sys.argv[1] + "/__init__.p
 sys.modules["pack"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["pack"])
 video_io = importlib.import_module("pack.nodes.video_io")
+video_rewrite = importlib.import_module("pack.nodes.video_rewrite")
 for source in map(Path, sys.argv[2:]):
     target, found = source.with_name("out.mp4"), video_io.look(source)
-    video_io.rewrite(source, target, found, (320, 240), 30, lambda p: p)
+    video_rewrite.rewrite(source, target, found, (320, 240), 30, lambda p: p)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
