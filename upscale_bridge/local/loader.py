@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..errors import EngineError, UnsupportedModelError
 from .allocation import MemoryLimit
+from .folded_span import fold, folds
 from .fused_esrgan import slim
 from .kernel_esrgan import with_kernels
 from .reader import read_weights, weights_version
@@ -39,8 +40,8 @@ log = logging.getLogger(__name__)
 EXTENSIONS = (".safetensors", ".sft", ".pth", ".pt", ".ckpt")
 """Weights files that can be loaded, best first when a name has several."""
 
-# Networks that keep no state between calls. Others do: SPAN replaces its weights in every call,
-# and two threads in it crash the process.
+# Networks that keep no state between calls, as a folded SPAN. Others do: two threads in spandrel's
+# SPAN, which replaces its weights in every call, crash the process.
 _CONCURRENT = ("Compact", "ESRGAN")
 
 _MOST_SCALE = 32
@@ -77,7 +78,7 @@ class Model:
         self.supports_bfloat16 = descriptor.supports_bfloat16
         self.tiling: str = descriptor.tiling.name
         """SUPPORTED, DISCOURAGED or INTERNAL, as spandrel says."""
-        self.concurrent: bool = descriptor.architecture.id in _CONCURRENT
+        self.concurrent: bool = descriptor.architecture.id in _CONCURRENT or folds(descriptor.model)
         """Whether several threads may run one replica."""
         self.minimum: int = max(1, descriptor.size_requirements.minimum)
         """Smallest side of an input that needs no padding, in pixels."""
@@ -105,7 +106,7 @@ class Model:
         run = partial(replica, check=check)
         with self._lock:
             if self._sight is None:
-                convolutions = plain_convolutions(self._master.model)
+                convolutions = plain_convolutions(replica.module)
                 if replica.lean or 0 < convolutions <= _FEW:
                     halo = LARGEST_HALO if replica.lean else convolutions
                     self._sight = ReceptiveField(halo, self.multiple)
@@ -127,6 +128,8 @@ class Model:
                 master = copy.copy(self._master)
                 vars(master).pop("patcher", None)  # ComfyUI's memory manager's, not ours to copy
                 descriptor = copy.deepcopy(master)
+                if folds(descriptor.model):
+                    fold(descriptor.model)
                 lean = slim(descriptor.model.eval())
                 if lean and device.type == "cuda" and dtype != torch.float32:
                     with_kernels(descriptor.model)
