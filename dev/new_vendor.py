@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SKELETON = ROOT / "dev" / "skeleton"
 REGISTRY = ROOT / "upscale_bridge" / "vendors" / "__init__.py"
 EXAMPLES = ROOT / "example_workflows"
+CHANGED = (
+    *("upscale_bridge/vendors/__init__.py", "README.md", "docs/NODES.md", "docs/SERVICES.md"),
+)
 PICTURE = "photio_upscale.jpg"  # a thumbnail until there is one of its own
 
 Json = dict[str, Any]
@@ -39,7 +42,7 @@ def main(name: str, title: str) -> int:
     made += draw_workflows(name)
     run("dev/tables.py", "--write")
     print("Made:", *(path.relative_to(ROOT).as_posix() for path in made), sep="\n  ")
-    print("Changed:\n  upscale_bridge/vendors/__init__.py\n  README.md")
+    print("Changed:", *CHANGED, sep="\n  ")
     print("The API is invented; CONTRIBUTING.md, Add a vendor, tells what to write in its place.")
     return 0
 

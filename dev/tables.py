@@ -1,4 +1,4 @@
-"""Draw README's tables from the declarations.
+"""Draw the tables of README and docs from the declarations.
 
 python dev/tables.py --write
 """
@@ -10,10 +10,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PAGES = ("README.md", "docs/NODES.md", "docs/SERVICES.md", "docs/MODELS.md")
+"""Pages with drawn parts, which stand between `<!-- name -->` and `<!-- end of name -->`."""
 sys.path.insert(0, str(ROOT))
 
 from upscale_bridge import LocalUpscale  # noqa: E402 (the checkout need not be installed)
+from upscale_bridge.contract.operation import RemoteOperation  # noqa: E402
 from upscale_bridge.contract.shared import SHARED  # noqa: E402
 from upscale_bridge.local.catalogue import catalogue  # noqa: E402
 from upscale_bridge.local.operation import LocalUpscaleVideo  # noqa: E402
@@ -23,52 +25,94 @@ from upscale_bridge.storage.settings import Settings  # noqa: E402
 from upscale_bridge.vendors import ENTRIES, OPERATIONS, VIDEOS  # noqa: E402
 from upscale_bridge_webui.names import PREFIX  # noqa: E402
 
+REMOTE = sorted((*OPERATIONS, *VIDEOS), key=lambda operation: bool(operation.retirement))
+"""Those that their vendors have not ended come first."""
+ALL_REMOTE = "What all remote nodes have"
 NODES: dict[str, type[Operation]] = {
     "LocalESRGANUpscale": LocalUpscale,
     "LocalESRGANUpscaleVideo": LocalUpscaleVideo,
-    **{operation.__name__: operation for operation in (*OPERATIONS, *VIDEOS)},
+    **{operation.__name__: operation for operation in REMOTE},
     "ResumeUpscaleTask": ResumeTask,
 }
 
 
 def parameters() -> str:
-    """Return the table of every node's parameters; what remote nodes share stands in it once."""
-    lines = ["| node | parameter | values | default | |", "|---|---|---|---|---|"]
+    """Return a section for each node; what remote nodes share stands in one behind them."""
+    sections = []
     for name, operation in NODES.items():
         known = {*SHARED, *(_names(LocalUpscale) if operation is LocalUpscaleVideo else ())}
         own = [item for item in operation.params() if item.name not in known]
-        lines += _rows(f"**{operation.title}** (`{name}`){_more(operation)}", own)
-        if operation is OPERATIONS[-1]:
-            shared = [item for item in operation.params() if item.name in SHARED]
-            lines += _rows(f"**all {len(OPERATIONS)} remote nodes above**", shared)
-    return "\n".join(lines)
+        sections.append(f"### {operation.title}\n\n{_about(name, operation)}\n\n{_table(own)}")
+        if operation is REMOTE[-1]:
+            shared = [item for item in OPERATIONS[0].params() if item.name in SHARED]
+            sections.append(f"### {ALL_REMOTE}\n\n{_table(shared)}")
+    return "\n\n".join(sections)
+
+
+def _about(name: str, operation: type[Operation]) -> str:
+    """Return what stands between a node's title and its parameters, its end first if it has one."""
+    retirement = getattr(operation, "retirement", "")
+    places = [
+        f"`{name}`",
+        *_elsewhere(operation),
+        f"[example](../example_workflows/{workflow(operation)})",
+        f"[help](../web/docs/{name}/en.md)",
+    ]
+    parts = [f"**{retirement}.**" if retirement else "", " · ".join(places), _shared(operation)]
+    return "\n\n".join(filter(None, parts))
+
+
+def _shared(operation: type[Operation]) -> str:
+    """Return where the parameters stand that are not the node's own; empty when all are."""
+    if operation is LocalUpscaleVideo:
+        (missing,) = _names(LocalUpscale) - _names(operation)
+        return f"All of {_link(LocalUpscale.title)} but `{missing}`, and:"
+    if operation in VIDEOS:
+        return f"Of {_link(ALL_REMOTE.lower())} `attempt`, and:"
+    return f"All of {_link(ALL_REMOTE.lower())}, and:" if operation in OPERATIONS else ""
+
+
+def _link(title: str) -> str:
+    return f"[{title}](#{_anchor(title)})"
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
 
 
 def _names(operation: type[Operation]) -> set[str]:
     return {item.name for item in operation.params()}
 
 
-def _more(operation: type[Operation]) -> str:
-    """Return which parameters a node shares, and its name in the WebUI's lists of upscalers."""
-    if operation is LocalUpscaleVideo:
-        (missing,) = _names(LocalUpscale) - _names(operation)
-        return f"; all of the node above but `{missing}`, and"
+def _elsewhere(operation: type[Operation]) -> list[str]:
+    """Return a node's names in the WebUI and in the shell."""
     if operation is LocalUpscale:
-        return f"; WebUI: `{PREFIX}` and the model"
+        return [f"WebUI: `{PREFIX}` and the model", "shell: `local`"]
+    if operation is ResumeTask:
+        return ["shell: `tasks resume`"]
+    if not issubclass(operation, RemoteOperation):
+        return []
+    shell = f"shell: `{operation.command}`"
     if operation in VIDEOS:
-        return "; `attempt` of the nodes above, and"
-    remote = operation in OPERATIONS
-    if remote and not getattr(operation, "size_parameter", ""):
-        return "; WebUI: panel only"
-    return f"; WebUI: `{PREFIX}{operation.title}`" if remote else ""
+        return [shell]
+    listed = f"`{PREFIX}{operation.title}`" if operation.size_parameter else "panel only"
+    return [f"WebUI: {listed}", shell]
 
 
-def _rows(title: str, items: list[Param]) -> list[str]:
-    return [
-        f"| {'' if index else title} | `{item.name}` | {_values(item)} | {_default(item)} "
-        f"| {item.help} |"
-        for index, item in enumerate(items)
-    ]
+def _table(items: list[Param]) -> str:
+    rows = (
+        f"| `{item.name}` | {_values(item)} | {_default(item)} | {item.help} |" for item in items
+    )
+    return "\n".join(("| parameter | values | default | |", "|---|---|---|---|", *rows))
+
+
+def state() -> str:
+    """Return the table of what vendors sell: what has ended, and what no end was announced of."""
+    lines = ["| node | state |", "|---|---|"]
+    for operation in REMOTE:
+        ended = f"**{operation.retirement}**" if operation.retirement else "no end announced"
+        lines.append(f"| [{operation.title}](docs/NODES.md#{_anchor(operation.title)}) | {ended} |")
+    return "\n".join(lines)
 
 
 def models() -> str:
@@ -112,18 +156,10 @@ def services() -> str:
     return "\n".join(lines)
 
 
-def examples() -> str:
-    """Return the links to the workflows of remote operations."""
-    links = [
-        f"[{operation.title.replace(' Upscale', '', 1)}](example_workflows/{workflow(operation)})"
-        for operation in (*OPERATIONS, *VIDEOS)
-    ]
-    return "One for each service:\n" + ",\n".join(links) + "."
-
-
 def workflow(operation: type[Operation]) -> str:
     """Return the name of an operation's example."""
-    return operation.title.lower().replace(" ", "_") + ".json"
+    name = operation.title.lower().replace(" ", "_").replace("local_esrgan", "local")
+    return f"{name}.json"
 
 
 def _duration(seconds: float) -> str:
@@ -134,19 +170,22 @@ def _duration(seconds: float) -> str:
     return f"{seconds:g} seconds"
 
 
+DRAWN = {
+    "state": state,
+    "parameters": parameters,
+    "services": services,
+    "settings": settings,
+    "models": models,
+}
+
+
 def fill(text: str) -> str:
-    """Return README's text with every marked table drawn anew."""
-    tables = {
-        "parameters": parameters(),
-        "examples": examples(),
-        "services": services(),
-        "settings": settings(),
-        "models": models(),
-    }
-    for name, table in tables.items():
+    """Return a page's text with all of it that is drawn drawn anew."""
+    for name, draw in DRAWN.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        head, rest = text.split(begin)
-        text = head + begin + table + "\n" + end + rest.split(end)[1]
+        if begin in text:
+            head, rest = text.split(begin)
+            text = head + begin + draw() + "\n" + end + rest.split(end)[1]
     return text
 
 
@@ -165,8 +204,10 @@ def _default(item: Param) -> str:
 
 
 if __name__ == "__main__":
-    filled = fill(README.read_text(encoding="utf-8"))
-    if "--write" in sys.argv:
-        README.write_text(filled, encoding="utf-8")
-    else:
-        print(filled)
+    for name in PAGES:
+        page = ROOT / name
+        filled = fill(page.read_text(encoding="utf-8"))
+        if "--write" in sys.argv:
+            page.write_text(filled, encoding="utf-8")
+        else:
+            print(filled)

@@ -14,6 +14,7 @@ import pytest
 from tests.webui.conftest import installed, loaded, webui
 from upscale_bridge.cli import main
 from upscale_bridge.contract.server import ServerWire, TaskServerWire
+from upscale_bridge.contract.shared import SHARED
 from upscale_bridge.remote.run import ResumeTask
 from upscale_bridge.storage.settings import Settings
 from upscale_bridge.vendors import ENTRIES, OPERATIONS, SERVERS, VENDORS, server_at, server_for
@@ -23,6 +24,9 @@ __all__ = ["installed", "loaded", "webui"]  # fixtures
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "example_workflows"
 README = (ROOT / "README.md").read_text("utf-8")
+NODES, SERVICES = (
+    (ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("NODES", "SERVICES")
+)
 
 each_vendor = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
 each_operation = pytest.mark.parametrize("kind", OPERATIONS, ids=lambda kind: kind.__name__)
@@ -85,10 +89,10 @@ def test_keys_and_addresses_can_be_set(vendor, capsys):
 
 
 @each_vendor
-def test_readme_names_its_key_address_and_setting(vendor):
-    assert f"| {vendor.title} | [" in README
-    assert f"| `{vendor.key_variable}` | `{vendor.url_variable}` |" in README
-    assert f"| `{vendor.name}_base_url` |" in README
+def test_documents_name_its_key_address_and_setting(vendor):
+    assert f"| {vendor.title} | [" in SERVICES
+    assert f"| `{vendor.key_variable}` | `{vendor.url_variable}` |" in SERVICES
+    assert f"| `{vendor.name}_base_url` |" in SERVICES
 
 
 def test_an_entry_holds_what_is_its_vendors():
@@ -138,13 +142,21 @@ def test_operation_has_a_workflow_in_both_formats_with_a_picture(kind):
     assert node["widgets_values"] == [call[name] for name in names]
     assert kind(**{name: call[name] for name in names})
     assert (EXAMPLES / name).with_suffix(".jpg").read_bytes().startswith(b"\xff\xd8\xff")
-    assert f"](example_workflows/{name})" in README
+    assert f"](../example_workflows/{name})" in NODES
 
 
 @each_operation
-def test_operation_has_its_rows_in_readme(kind):
+def test_operation_has_its_state_in_readme_and_its_rows_in_the_documents(kind):
+    state = f"**{kind.retirement}**" if kind.retirement else "no end announced"
+    place = kind.title.lower().replace(" ", "-")
+    assert f"\n| [{kind.title}](docs/NODES.md#{place}) | {state} |\n" in README
     where = f"`Bridge: {kind.title}`" if kind.size_parameter else "panel only"
-    assert f"| **{kind.title}** (`{kind.__name__}`); WebUI: {where} |" in README
+    (section,) = re.findall(f"^### {kind.title}\n(.*?)(?=^### )", NODES, re.DOTALL | re.MULTILINE)
+    end, _, rows = section.partition(f"`{kind.__name__}` · WebUI: {where} · ")
+    assert end.strip() == (f"**{kind.retirement}.**" if kind.retirement else "")
+    shared = NODES.partition("### What all remote nodes have\n")[2]
+    for item in kind.params():
+        assert f"\n| `{item.name}` | " in (shared if item.name in SHARED else rows)
 
 
 @each_operation
@@ -198,4 +210,4 @@ def test_server_takes_its_operations_at_addresses_of_its_own(server):
         assert server_at(root) is server_at(f"{root.rstrip('/')}/upscale") is server
         assert server_at(f"{root.rstrip('/')}s") is not server
         assert [other for one in SERVERS for other in one.roots].count(root) == 1
-    assert all(f"`{root}` " in README for root in server.roots)
+    assert all(f"`{root}` " in SERVICES for root in server.roots)

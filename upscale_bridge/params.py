@@ -1,8 +1,9 @@
 """Parameters, declared once and drawn by every host.
 
 `Params` is a frozen dataclass whose fields are made by `param()`; an `Operation` is one. A ComfyUI
-widget, a WebUI component, a command-line flag, the server's validation and the README's table are
-all read from `Params.params()`; `Params.__post_init__` validates, whoever made the object.
+widget, a WebUI component, a command-line flag, the server's validation and the tables of
+`docs/` are all read from `Params.params()`; `Params.__post_init__` validates, whoever made the
+object.
 """
 
 from __future__ import annotations
