@@ -142,6 +142,32 @@ def _has_bf16_unit() -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in tests)
 
 
+def backend() -> str:
+    """Return what this PyTorch was built for, in words."""
+    if torch.version.cuda:
+        return f"CUDA {torch.version.cuda}"
+    if torch.version.hip:
+        return f"ROCm {torch.version.hip}"
+    others = (("XPU", getattr(torch, "xpu", None)), ("MPS", torch.backends.mps))
+    return next((name for name, one in others if one and one.is_available()), "CPU only")
+
+
+def described() -> dict[str, str]:
+    """Return the devices that this PyTorch can use, each with a few words about it."""
+    found = {}
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        about = torch.cuda.get_device_properties(index)
+        capability = f"{about.major}.{about.minor}"
+        size = about.total_memory / 1e9
+        found[f"cuda:{index}"] = f"{about.name}, {size:.0f} GB, compute capability {capability}"
+    if _best_device_name() in ("xpu", "mps"):
+        found[_best_device_name()] = "there"
+    free = main_memory()
+    room = "" if free is None else f", {free / 1e9:.1f} GB of memory free"
+    found["cpu"] = f"{torch.get_num_threads()} threads{room}"
+    return found
+
+
 def _best_device_name() -> str:
     if torch.cuda.is_available():
         return "cuda"

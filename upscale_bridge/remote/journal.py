@@ -294,9 +294,13 @@ class Journal:
         remove_parts(self.results, self._owners.lives)
         self._owners.sweep()
 
+    def is_damaged(self) -> bool:
+        """Tell whether the file is there and damaged; nothing in it is changed."""
+        return self._database.is_damaged()
+
     def repair(self) -> tuple[int, Path] | None:
         """Do what `Database.repair` does, None when nothing is damaged; raises `SettingsError`."""
-        if not self._database.is_damaged():
+        if not self.is_damaged():
             return None
         if self._owners.others():
             raise SettingsError("Other programs use the journal; end them first.")
