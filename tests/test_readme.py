@@ -162,9 +162,3 @@ def test_help_page_names_every_parameter_and_is_short(name):
         assert f"**{item.name}**" in text
     assert len(text.splitlines()) <= 70
     assert text.startswith(f"# {NODES[name].title}\n")
-
-
-def test_version_stands_the_same_in_both_places():
-    from upscale_bridge import __version__
-
-    assert f'\nversion = "{__version__}"\n' in (ROOT / "pyproject.toml").read_text("utf-8")

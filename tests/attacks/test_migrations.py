@@ -1,5 +1,6 @@
 """Files of other versions, programs killed in the middle of a step, several that open at once."""
 
+import ast
 import os
 import shutil
 import signal
@@ -266,7 +267,7 @@ def test_programs_that_open_at_once_migrate_once(kind, tmp_path):
     started = [start(code, kind, tmp_path) for _ in range(3)]
     for code, said in map(end, started):
         assert code == 0
-        assert eval(said) == expected
+        assert ast.literal_eval(said) == expected
     assert all_rows(new_database(kind, tmp_path)) == expected
 
 

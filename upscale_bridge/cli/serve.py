@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DownloadError, SettingsError
 from ..local.operation import SHIPPED_MODEL
-from ..server.api_clients import ApiClients
-from ..server.bounds import Bounds
-from ..server.processing import missing_models
 from ..service import Service
 from ..storage.settings import home
 from ..vendors import ENTRIES
@@ -20,6 +19,7 @@ from .terminal import Terminal, interruptible, note
 
 if TYPE_CHECKING:
     from ..local.library import Library
+    from ..server.api_clients import ApiClients
 
 _PACKAGES = ("starlette", "uvicorn", "prometheus_client")
 
@@ -98,20 +98,35 @@ def _add_keys_file(parser: argparse.ArgumentParser) -> None:
 
 
 def _customers(args: argparse.Namespace) -> ApiClients:
+    with _explained():
+        from ..server.api_clients import ApiClients
     return ApiClients(args.keys or home() / "server-keys.json")
 
 
-def _serve(args: argparse.Namespace) -> int:
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Say what to do where the server, or a package that it needs, is not there to be imported."""
     try:
-        from ..server.http import Options, customers_of, serve
+        yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in _PACKAGES:
-            raise
-        raise SettingsError(
-            f"The package {package} is missing; `pip install {' '.join(_PACKAGES)}` brings all "
-            "that a server needs."
-        ) from error
+        if package in _PACKAGES:
+            raise SettingsError(
+                f"The package {package} is missing; `pip install {' '.join(_PACKAGES)}` brings all "
+                "that a server needs."
+            ) from error
+        if error.name == f"{__package__.rpartition('.')[0]}.server":
+            raise SettingsError(
+                "This copy has no server: what ComfyUI's registry hands out leaves it away. Clone "
+                "the repository and run `pip install .` in it."
+            ) from error
+        raise
+
+
+def _serve(args: argparse.Namespace) -> int:
+    with _explained():
+        from ..server.bounds import Bounds
+        from ..server.http import Options, customers_of, serve
     options = Options(
         folder=home() / "server",
         keys=_customers(args).path,
@@ -138,6 +153,8 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _download(library: Library, *, quiet: bool) -> None:
     """Fetch the vendors' models; what cannot be fetched does not keep the server from its work."""
+    from ..server.processing import missing_models
+
     specs = missing_models(library)
     shown = Terminal(len(specs), quiet=quiet)
     with interruptible(shown):
@@ -150,6 +167,8 @@ def _download(library: Library, *, quiet: bool) -> None:
 
 def _tell_missing(library: Library, args: argparse.Namespace) -> None:
     """Say which of the vendors' models are not here, what that means, and how they come."""
+    from ..server.processing import missing_models
+
     specs = missing_models(library)
     if not specs:
         return
