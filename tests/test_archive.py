@@ -18,8 +18,9 @@ from tests.saved_names import read
 ROOT = Path(__file__).parent.parent
 MODEL = "upscale_bridge/local/weights/UpscaleBridge-x4.safetensors"
 LEFT_OUT = (
-    *(".ci", ".comfyignore", ".github", "benchmarks", "deploy", "dev", "docs", "install.py"),
-    *("scripts", "tests", "training", "upscale_bridge/server", "upscale_bridge_webui"),
+    *(".ci", ".comfyignore", ".github", "CONTRIBUTING.md", "MANIFEST.in", "install.py"),
+    *("benchmarks", "deploy", "dev", "docs", "scripts", "tests", "training"),
+    *("upscale_bridge/server", "upscale_bridge_webui"),
 )
 
 LOAD = """

@@ -45,6 +45,15 @@ def test_readme_takes_a_minute():
     assert len(page("README.md").split()) <= 1200
 
 
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))], ids=lambda p: p.name
+)
+def test_only_ways_of_installing_are_named_that_exist(path):
+    """Nothing of our name is on PyPI or in ComfyUI's registry; CONTRIBUTING tells what then."""
+    text = path.read_text("utf-8")
+    assert not re.search(r"pip install +[\"']?upscale-bridge|comfy node install", text)
+
+
 def test_readme_names_the_two_commands():
     commands = re.findall(r"^python3 (dev/\w+\.py)", page("README.md"), re.MULTILINE)
     assert commands == ["dev/demo.py", "dev/check.py"]
