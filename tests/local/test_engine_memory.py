@@ -1,9 +1,12 @@
 """Running out of memory, learning from it, and choosing sizes and formats."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from upscale_bridge.errors import InvalidInputError, OutOfMemoryError
+from upscale_bridge.local import devices
 from upscale_bridge.local.devices import Memory, is_out_of_memory
 from upscale_bridge.local.engine import Engine
 from upscale_bridge.local.operation import LocalUpscale
@@ -226,3 +229,30 @@ def test_short_format_is_close_to_fp32(network, upscale, picture):
     short, report = upscale(model, images, precision="bf16")
     assert report.precision == "bf16"
     assert 0 < float((exact - short).abs().max()) < 8 / 255
+
+
+@pytest.mark.parametrize(
+    ("cuda", "hip", "said"), [("13.0", None, "CUDA 13.0"), (None, "7.1", "ROCm 7.1")]
+)
+def test_devices_are_described(monkeypatch, cuda, hip, said):
+    about = SimpleNamespace(name="H100", total_memory=85_000_000_000, major=9, minor=0)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.version, "hip", hip)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: about)
+    assert devices.backend() == said
+    found = devices.described()
+    assert list(found) == ["cuda:0", "cuda:1", "cpu"]
+    assert found["cuda:1"] == "H100, 85 GB, compute capability 9.0"
+    assert found["cpu"].startswith(f"{torch.get_num_threads()} threads")
+
+
+def test_what_else_pytorch_computes_with_is_named(monkeypatch):
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: False)
+    assert devices.backend() == "CPU only"
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: True)
+    assert devices.backend() == "XPU"
+    assert list(devices.described()) == ["xpu", "cpu"]
