@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from upscale_bridge import __version__
-from upscale_bridge.cli import doctor
+from upscale_bridge.cli import doctor, findings
 from upscale_bridge.errors import AuthError, MissingKeyError
 from upscale_bridge.local import library
 from upscale_bridge.remote.client import Client
@@ -158,6 +158,27 @@ def test_what_is_no_address_at_all_is_named(diagnose, monkeypatch):
     _, facts, problems = diagnose()
     assert facts["hosts"]["Novita"] == "no address, another host"
     assert any("NOVITA_BASE_URL must be an address" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("key", [KEY, ""])
+def test_another_host_is_not_asked(diagnose, monkeypatch, key):
+    monkeypatch.setenv("NOVITA_BASE_URL", "http://localhost:9/token-abc/")
+    monkeypatch.setenv("NOVITA_API_KEY", key)
+    _, facts, problems = diagnose("--online")
+    assert facts["answers"]["Novita"] == "not asked, it is another host"
+    assert "token" not in f"{facts}{problems}"
+
+
+@pytest.mark.parametrize("end", ["", ".", "/a.png", "'", ", and more", " (x)", "\\a"])
+def test_the_home_is_found_whatever_stands_behind_it(monkeypatch, end):
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/anna"))
+    assert findings._private(f"Look into /home/anna{end}") == f"Look into ~{end}"
+
+
+@pytest.mark.parametrize("text", ["/home/annabel", "/home/anna-2/x", "/home/anna.old", "anna"])
+def test_what_only_begins_like_the_home_stays(monkeypatch, text):
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/anna"))
+    assert findings._private(text) == text
 
 
 @pytest.mark.parametrize("name", ["anna", "Anna Müller", "a.b+c"])

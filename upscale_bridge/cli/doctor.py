@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from ..storage.settings import Settings, home, load_settings
 from ..texts import shortened
 from ..vendors import ENTRIES, VENDORS
 from .common import add_common, add_model_folders, make_service
-from .terminal import say
+from .findings import Findings, amount
 
 NEEDED = {"torch": "", "numpy": "", "Pillow": "9.5", "requests": "2.28", "spandrel": "0.3.4"}
 """Packages and their oldest versions, as pyproject.toml declares them."""
@@ -41,32 +41,6 @@ _OPTIONAL = ("safetensors", "torchvision", "triton", "starlette", "uvicorn", "pr
 _MOST_MODELS = 40
 _LEAST_FREE = 1 << 30
 _TRIAL = b"P6\n32 32\n255\n" + bytes(range(256)) * 12  # a picture of 32 x 32 pixels
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong and what to do about it, in sentences."""
-
-    text: str
-    stops: bool
-    """Nothing can be enlarged on this machine before it is mended."""
-
-
-@dataclass
-class Findings:
-    """What was found out."""
-
-    facts: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Section -> name -> what there is, in words."""
-    problems: list[Problem] = field(default_factory=list)
-
-    def tell(self, section: str, name: str, text: object) -> None:
-        """Note a fact."""
-        self.facts.setdefault(section, {})[name] = _private(str(text))
-
-    def complain(self, text: str, *, stops: bool = False) -> None:
-        """Note a problem."""
-        self.problems.append(Problem(_private(text), stops))
 
 
 def add_commands(commands: Any) -> None:
@@ -90,7 +64,7 @@ def _run(args: argparse.Namespace) -> int:
         told = {"version": __version__, "facts": found.facts}
         print(json.dumps({**told, "problems": [asdict(one) for one in found.problems]}))
     else:
-        _show(found)
+        found.show()
     return 1 if any(problem.stops for problem in found.problems) else 0
 
 
@@ -167,10 +141,10 @@ def _devices(found: Findings, args: argparse.Namespace) -> None:
 def _folders(found: Findings, args: argparse.Namespace) -> None:
     further = ((f"models {number}", one) for number, one in enumerate(args.models_dir or (), 1))
     for name, path in (("data", home()), *further):
-        there = next(one for one in (path, *path.absolute().parents) if one.exists())
+        there = next(one for one in (path, *path.absolute().parents) if _exists(one))
         writable = there.is_dir() and os.access(there, os.W_OK)
         free = shutil.disk_usage(there).free
-        state = "there" if path.exists() else "made when needed"
+        state = "there" if _exists(path) else "made when needed"
         if name != "data" and not path.is_dir():
             state = "not there"
             found.complain(f"{path} is no folder; name another one with --models-dir.")
@@ -178,17 +152,17 @@ def _folders(found: Findings, args: argparse.Namespace) -> None:
             state += ", cannot be written to"
             found.complain(f"Nothing can be kept in {path}; UPSCALE_BRIDGE_HOME names another one.")
         elif free < _LEAST_FREE:
-            found.complain(f"Only {_size(free)} are free in {path}; make room.")
-        found.tell("folders", name, f"{path}; {state}, {_size(free)} free")
+            found.complain(f"Only {amount(free)} are free in {path}; make room.")
+        found.tell("folders", name, f"{path}; {state}, {amount(free)} free")
 
 
 def _journal(found: Findings, _args: argparse.Namespace) -> None:
     path = home() / JOURNAL
-    if not path.exists():
+    if not _exists(path):
         found.tell("folders", "journal", "none yet")
         return
     damaged = Journal(home()).is_damaged()
-    found.tell("folders", "journal", f"{_size(path.stat().st_size)}{', damaged' * damaged}")
+    found.tell("folders", "journal", f"{amount(path.stat().st_size)}{', damaged' * damaged}")
     if damaged:
         found.complain(
             "The journal of paid tasks is damaged, and nothing is submitted meanwhile. End all "
@@ -239,7 +213,7 @@ def _models(found: Findings, args: argparse.Namespace) -> None:
     here = [entry for entry in library.entries() if entry.path is not None]
     for entry in here[:_MOST_MODELS]:
         size = entry.path.stat().st_size if entry.path and entry.path.exists() else 0
-        found.tell("models", entry.name, f"{entry.origin}, {_size(size)}")
+        found.tell("models", entry.name, f"{entry.origin}, {amount(size)}")
         wanted = entry.spec.size if entry.spec else None
         if wanted is not None and size != wanted:
             found.complain(
@@ -271,6 +245,9 @@ def _trial(found: Findings, args: argparse.Namespace) -> None:
 def _answers(found: Findings, args: argparse.Namespace) -> None:
     client = make_service(args).client
     for vendor in VENDORS:
+        if not client.is_vendor(vendor):
+            found.tell("answers", vendor.title, "not asked, it is another host")
+            continue
         try:
             found.tell("answers", vendor.title, client.try_key(vendor))
         except MissingKeyError:
@@ -278,6 +255,13 @@ def _answers(found: Findings, args: argparse.Namespace) -> None:
         except UpscaleError as error:
             found.tell("answers", vendor.title, type(error).__name__)
             found.complain(f"{vendor.title}: {error}")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # below a folder that may not be looked into
+        return False
 
 
 def _origin(url: str) -> str:
@@ -289,42 +273,5 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def _private(text: str) -> str:
-    """Return a text in which the user's home, and with it mostly the user's name, is `~`."""
-    try:
-        place = Path.home()
-    except RuntimeError:  # a user without one
-        return text
-    for path in {str(place), str(place.resolve())}:
-        if len(path) > 3:  # "/" and "C:\" are nobody's name
-            text = re.sub(rf"{re.escape(path)}(?![\w.-])", "~", text)
-    return text
-
-
 def _words(error: Exception) -> str:
     return shortened(str(error)) or type(error).__name__
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            break
-        count /= 1000
-    return f"{count:.3g} {unit}" if count < 1000 else f"{count:.0f} {unit}"
-
-
-def _show(found: Findings) -> None:
-    say(f"Upscale Bridge {__version__}")
-    for section, facts in found.facts.items():
-        say("")
-        say(section)
-        width = min(max(map(len, facts)), 28)
-        for name, text in facts.items():
-            say(f"  {name:{width}}  {text}")
-    say("")
-    if not found.problems:
-        say("Nothing is missing.")
-        return
-    say("What is wrong, and what to do")
-    for number, problem in enumerate(found.problems, 1):
-        say(f"  {number}. {problem.text}")
