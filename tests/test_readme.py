@@ -3,11 +3,13 @@
 import importlib.util
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
-from upscale_bridge import errors
+from upscale_bridge import cli, errors
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "example_workflows"
@@ -52,6 +54,31 @@ def test_only_ways_of_installing_are_named_that_exist(path):
     """Nothing of our name is on PyPI or in ComfyUI's registry; CONTRIBUTING tells what then."""
     text = path.read_text("utf-8")
     assert not re.search(r"pip install +[\"']?upscale-bridge|comfy node install", text)
+
+
+def commands():
+    """Return each command that a document shows, as a shell reads it."""
+    shown = r"^(?:\w+=\S+ |\S*/bin/)*upscale-bridge .*$"
+    found = []
+    for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]:
+        for line in re.findall(shown, path.read_text("utf-8"), re.MULTILINE):
+            words = shlex.split(line, comments=True)
+            while not words[0].endswith("upscale-bridge"):
+                del words[0]
+            found.append(pytest.param(words[1:], id=f"{path.name}: {' '.join(words[1:])}"))
+    return found
+
+
+@pytest.mark.parametrize("words", commands())
+def test_commands_that_documents_show_are_understood(words):
+    assert cli._parser().parse_args(words).command
+
+
+def test_python_that_readme_shows_runs():
+    (code,) = re.findall(r"^```python\n(.*?)^```", page("README.md"), re.DOTALL | re.MULTILINE)
+    names = {"images": torch.rand(1, 8, 12, 3)}
+    exec(code, names)  # noqa: S102 (our own README)
+    assert names["result"].images.shape == (1, 16, 24, 3)
 
 
 def test_readme_names_the_two_commands():
