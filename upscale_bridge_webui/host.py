@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -42,9 +41,6 @@ _FOLDERS = (
 _MANAGERS = ("backend.memory_management", "ldm_patched.modules.model_management")
 _BAD_REQUEST = (InvalidInputError, ModelNotFoundError, UnsupportedModelError)
 _BAD_GATEWAY = (ProviderError, TransportError, TaskError)
-
-stopped = threading.Event()
-"""Set when Interrupt or Skip has ended a run of an entry."""
 
 
 class UpscaleBridgeError(Exception):
@@ -121,17 +117,6 @@ def in_extras() -> bool:
     """Tell whether the Extras tab or its API is at work, not a generation."""
     names = {script.name for script in scripts.scripts_postproc.scripts or ()}
     return shared.state.job == "extras" or shared.state.job in names
-
-
-def forget_stopped() -> None:
-    """Drop the images that the WebUI keeps, once one of them was made by a run that was stopped.
-
-    It gives them back for the same image and settings; a task that was stopped would never be
-    resumed.
-    """
-    if stopped.is_set():
-        stopped.clear()
-        scripts.scripts_postproc.image_changed()
 
 
 class WebUIMonitor(Monitor):

@@ -15,7 +15,7 @@ from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.params import Operation, Param
 from upscale_bridge.vendors import OPERATIONS
 
-from . import host
+from . import extras, host
 from .components import component
 from .run import always, run
 
@@ -42,7 +42,7 @@ class Panel(scripts_postprocessing.ScriptPostprocessing):  # type: ignore[misc]
 
     def process_firstpass(self, pp: object, **values: Any) -> None:
         """Begin with an image; called for all scripts before any of them does something."""
-        host.forget_stopped()
+        extras.begin()
 
     def process(
         self,
@@ -59,6 +59,7 @@ class Panel(scripts_postprocessing.ScriptPostprocessing):  # type: ignore[misc]
         try:
             pp.image, summary = run(wanted, pp.image)
         except StoppedError:
+            extras.stop(type(wanted))
             return
         pp.info["Upscale Bridge"] = told(wanted)
         pp.info["Upscale Bridge result"] = summary

@@ -27,6 +27,7 @@ def run(
     `StoppedError` after Interrupt or Skip.
     """
     with host.translated(), host.monitored() as monitor:
+        monitor.check()
         try:
             exact = size if isinstance(operation, LocalUpscale) else None
             found = host.service().run(operation, images.to_tensor(image), monitor, size=exact)

@@ -15,7 +15,7 @@ from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.params import Operation
 from upscale_bridge.vendors import OPERATIONS
 
-from . import host, options
+from . import extras, host, options
 from .names import PREFIX
 from .run import always, run
 
@@ -41,13 +41,14 @@ class BridgeUpscaler(upscaler.Upscaler):  # type: ignore[misc]
         Below a scale of 1 no model runs, as in the WebUI. Raises `UpscaleBridgeError`.
         """
         wanted = on_grid(img.size, scale)
-        if scale >= 1 and not shared.state.interrupted:
+        if scale >= 1:
             try:
                 with host.translated():
                     operation = chosen(selected_model, img.width, img.height, scale)
                 img, _ = run(operation, img, wanted)
             except StoppedError:
-                host.stopped.set()
+                if host.in_extras():
+                    extras.stop(type(operation))
             except Exception as error:
                 if host.in_extras():
                     raise

@@ -145,11 +145,11 @@ def update(**changes):
     return {"__type__": "update", **changes}
 
 
-def module():
-    """Return the stand-in for the module `gradio`; no layout is open."""
+def module(tell):
+    """Return the stand-in for the module `gradio`, whose toasts `tell` gets; no layout is open."""
     _open.clear()
     made = ModuleType("gradio")
     kinds = (Blocks, Row, Column, Group, Accordion, Markdown, HTML)
     kinds += (Checkbox, Textbox, Number, Slider, Dropdown)
-    vars(made).update({kind.__name__: kind for kind in kinds}, update=update)
+    vars(made).update({kind.__name__: kind for kind in kinds}, update=update, Info=tell)
     return made

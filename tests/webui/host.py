@@ -112,13 +112,16 @@ class WebUI:
         )
         self.devices = self._module("modules.devices", device_esrgan=None, torch_gc=self._collect)
         self.scripts = self._module("modules.scripts", scripts_postproc=Runner(self, []))
+        self.progress = self._module("modules.progress", current_task=None)
+        self.told = []
         page = (PostprocessedImage, ScriptPostprocessing)
         self.modules = {
-            "gradio": blocks.module(),
+            "gradio": blocks.module(self.told.append),
             "modules": self._module("modules"),
             "modules.shared": self.shared,
             "modules.devices": self.devices,
             "modules.scripts": self.scripts,
+            "modules.progress": self.progress,
             "modules.upscaler": self._module("modules.upscaler", **upscalers(self)),
             "modules.scripts_postprocessing": self._module(
                 "modules.scripts_postprocessing", **{one.__name__: one for one in page}
@@ -203,6 +206,7 @@ class WebUI:
     def enlarge(self, name, image, scale, job="task(abc)"):
         """Run an upscaler as a generation does."""
         self.state.begin(job)
+        self.progress.current_task = "task(abc)"
         found = self.entry(name)
         return found.scaler.upscale(image, scale, found.data_path)
 
@@ -214,7 +218,7 @@ class WebUI:
         return found
 
     def extras(self, *images, upscale=None, panel=None):
-        """Press Generate in the Extras tab; return what each image became.
+        """Press Generate in the Extras tab; return what is shown and saved.
 
         `upscale` and `panel` are values that differ from those drawn.
         """
@@ -222,6 +226,7 @@ class WebUI:
         for script in self.scripts.scripts_postproc.scripts:
             drawn = {name: control.value for name, control in script.controls.items()}
             values[script.name] = {**drawn, **(changed[script.name] or {})}
+        self.progress.current_task = "task(abc)"
         return self._run(images, values)
 
     def extras_api(self, *images, **upscale):
@@ -231,6 +236,7 @@ class WebUI:
             for script in self.scripts.scripts_postproc.scripts
         }
         values["Upscale"] |= {"upscaler_2_visibility": 0, **upscale}
+        self.progress.current_task = None
         return self._run(images, values)
 
     def _run(self, images, values):
@@ -241,7 +247,9 @@ class WebUI:
             self.state.skipped = False
             if self.state.interrupted:
                 break
-            done.append(PostprocessedImage(image))
-            self.scripts.scripts_postproc.run(done[-1], values)
+            pp = PostprocessedImage(image)
+            self.scripts.scripts_postproc.run(pp, values)
+            if not self.state.skipped:
+                done.append(pp)
         self.state.end()
         return done

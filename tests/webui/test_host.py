@@ -24,6 +24,7 @@ def numbers(state):
 def at_work(webui, job="extras", job_no=1, count=1):
     """Let the state be what it is while an image is worked on."""
     webui.state.begin(job)
+    webui.progress.current_task = "task(abc)"
     webui.state.job_count, webui.state.job_no = count, job_no
     webui.state.sampling_steps, webui.state.sampling_step = 20, 7
     return numbers(webui.state)

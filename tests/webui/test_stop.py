@@ -46,15 +46,52 @@ def test_wait_for_an_answer_to_the_submit_ends_at_once(vendor, webui, button, co
     assert differs(found, lanczos(photo(), 2)) == 0
 
 
+WAYS = pytest.mark.parametrize(
+    "way",
+    [
+        {"panel": chosen("novita")},
+        {"upscale": {"upscaler_1_name": title("novita"), "upscale_by": 2}},
+    ],
+    ids=["panel", "entry"],
+)
+
+
 @BUTTONS
-def test_panel_leaves_the_image_alone(vendor, webui, button):
+@WAYS
+def test_nothing_is_saved_of_a_stopped_image_and_a_sentence_says_so(vendor, webui, button, way):
     service = vendor(states=states("novita", running=1000))
     service.press(webui, button, "poll")
-    image = photo()
-    (done,) = webui.extras(image, panel=chosen("novita"))
+    assert webui.extras(photo(), **way) == []
     assert service.waited() < AT_ONCE
-    assert done.image is image
-    assert done.info == {}
+    (told,) = webui.told
+    assert told.startswith("Stopped; nothing was saved. A task that the service has accepted goes")
+
+
+@BUTTONS
+@pytest.mark.parametrize("name", [MODEL, title("novita")])
+def test_api_answers_a_stop_with_the_sentence(vendor, webui, button, name):
+    """The WebUI has no answer of its own without a picture: it would be an internal error."""
+    vendor()
+    check = part("host").WebUIMonitor.check
+
+    def pressing(self):
+        setattr(webui.state, button, True)
+        check(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(part("host").WebUIMonitor, "check", pressing)
+        with pytest.raises(part("host").UpscaleBridgeError, match="Stopped; nothing was") as caught:
+            webui.extras_api(photo(), upscaler_1_name=name, upscale_by=2)
+    assert caught.value.status_code == 409
+    assert ("billed" in str(caught.value)) is (name != MODEL)
+    assert webui.told == []
+
+
+def test_stop_of_a_generation_is_the_hosts_own_affair(vendor, webui):
+    service = vendor(states=states("novita", running=1000))
+    service.press(webui, "interrupted", "poll")
+    webui.enlarge(title("novita"), photo(), 2)
+    assert (webui.told, webui.state.skipped) == ([], False)
 
 
 def test_stopped_task_is_finished_by_the_next_run(vendor, webui):
@@ -72,8 +109,7 @@ def test_stopped_task_of_an_entry_is_finished_by_the_next_click(vendor, webui, b
     service = vendor(states=states("novita", running=2))
     service.press(webui, button, "poll")
     entry = {"upscaler_1_name": title("novita"), "upscale_by": 2}
-    (stopped,) = webui.extras(photo(), upscale=entry)
-    assert differs(stopped.image, lanczos(photo(), 2)) == 0
+    assert webui.extras(photo(), upscale=entry) == []
     (done,) = webui.extras(photo(), upscale=entry)
     assert differs(done.image, lanczos(photo(), 2)) > 0.2
     assert service.submits() == 1
@@ -99,7 +135,7 @@ def test_stop_logs_no_error(vendor, webui, caplog):
 @pytest.mark.parametrize("name", [MODEL, title("novita")])
 def test_nothing_begins_after_a_stop(vendor, webui, button, name):
     service = vendor()
-    webui.state.begin("extras")
+    webui.state.begin("task(abc)")
     setattr(webui.state, button, True)
     entry = webui.entry(name)
     found = entry.scaler.upscale(photo(), 2, entry.data_path)
@@ -137,7 +173,7 @@ def test_interruption_ends_a_batch_of_the_tab(vendor, webui):
     service = vendor(states=states("novita", running=1000))
     service.press(webui, "interrupted", "poll")
     done = webui.extras(*(photo(seed=seed) for seed in range(3)), panel=chosen("novita"))
-    assert len(done) == 1
+    assert done == []
     assert service.submits() == 1
 
 
@@ -145,5 +181,5 @@ def test_skip_goes_on_with_the_next_image(vendor, webui):
     service = vendor()
     service.press(webui, "skipped", "poll")
     done = webui.extras(*(photo(seed=seed) for seed in range(2)), panel=chosen("novita"))
-    assert [one.image.size for one in done] == [(24, 16), (48, 32)]
+    assert [one.image.size for one in done] == [(48, 32)]
     assert service.submits() == 2
