@@ -1,4 +1,4 @@
-"""One image on its way through the Extras tab, and how a stop ends it.
+"""One image on its way through the Extras tab: what else is on, and how a stop ends it.
 
 The WebUI does one run at a time, so what is known of it stands here.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 from modules import progress, scripts, scripts_postprocessing, shared
@@ -15,14 +16,22 @@ from upscale_bridge.contract.operation import RemoteOperation
 from upscale_bridge.params import Operation
 
 from . import host
+from .names import PREFIX
 
 log = logging.getLogger("upscale_bridge")
 
 _CONFLICT = 409  # what the API answers when another request has stopped this one
+_TWICE = (
+    f"An upscaler '{PREFIX}...' and the panel Upscale Bridge are both on: the image would be "
+    "enlarged twice, and paid for twice where both are services. Set Upscaler 1 and Upscaler 2 to "
+    "None, or switch the panel off."
+)
 
 
 @dataclass
 class _Run:
+    panel: bool = False
+    """The panel will enlarge the image."""
     stopped: bool = False
     """An entry's image was stopped, and the WebUI may keep what stands in its place."""
 
@@ -30,15 +39,32 @@ class _Run:
 _run = _Run()
 
 
-def begin() -> None:
-    """Begin with the next image.
+def begin(*, panel: bool) -> None:
+    """Note what will happen to the next image; `panel` tells whether our panel is on.
 
     The WebUI gives back what it keeps of the same image and settings. What it keeps of a run that
     was stopped is dropped, or a task that was stopped would never be resumed.
     """
+    _run.panel = panel
     if _run.stopped:
         _run.stopped = False
         scripts.scripts_postproc.image_changed()
+
+
+def refuse_entry() -> None:
+    """Raise `UpscaleBridgeError` where the panel would enlarge what an entry is about to."""
+    if _run.panel and host.in_extras():
+        raise host.UpscaleBridgeError(_TWICE, 422)
+
+
+def refuse_panel(info: dict[str, Any]) -> None:
+    """The same for hosts that do not announce an image (SD.Next), where an entry has been at work.
+
+    `info` is what the WebUI says of the image so far.
+    """
+    if not _announces() and any(str(value).startswith(PREFIX) for value in info.values()):
+        kept = "What the upscaler has made is kept: alone it costs nothing in the next run."
+        raise host.UpscaleBridgeError(f"{_TWICE} {kept}", 422)
 
 
 def stop(operation: type[Operation]) -> None:

@@ -40,9 +40,11 @@ class Panel(scripts_postprocessing.ScriptPostprocessing):  # type: ignore[misc]
             log.exception("Upscale Bridge cannot draw its panel.")
             return {}
 
-    def process_firstpass(self, pp: object, **values: Any) -> None:
+    def process_firstpass(
+        self, pp: object, enable: bool | None = None, operation: str | None = None, **values: Any
+    ) -> None:
         """Begin with an image; called for all scripts before any of them does something."""
-        extras.begin()
+        extras.begin(panel=bool(enable) and operation in KINDS)
 
     def process(
         self,
@@ -54,6 +56,7 @@ class Panel(scripts_postprocessing.ScriptPostprocessing):  # type: ignore[misc]
         """Enlarge `pp.image`; the API passes None for everything, which means off."""
         if not enable or operation not in KINDS:
             return
+        extras.refuse_panel(pp.info)
         with host.translated():
             wanted = made(KINDS[operation], values)
         try:

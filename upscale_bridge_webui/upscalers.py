@@ -43,6 +43,7 @@ class BridgeUpscaler(upscaler.Upscaler):  # type: ignore[misc]
         wanted = on_grid(img.size, scale)
         if scale >= 1:
             try:
+                extras.refuse_entry()
                 with host.translated():
                     operation = chosen(selected_model, img.width, img.height, scale)
                 img, _ = run(operation, img, wanted)
