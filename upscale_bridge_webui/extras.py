@@ -6,11 +6,12 @@ The WebUI does one run at a time, so what is known of it stands here.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 from modules import progress, scripts, scripts_postprocessing, shared
+from PIL import Image
 
 from upscale_bridge.contract.operation import RemoteOperation
 from upscale_bridge.params import Operation
@@ -20,6 +21,10 @@ from .names import PREFIX
 
 log = logging.getLogger("upscale_bridge")
 
+TOLD, RESULT = "Upscale Bridge", "Upscale Bridge result"
+"""What infotexts call the operation and what came of it."""
+
+_NOTES = "upscale_bridge_notes"
 _CONFLICT = 409  # what the API answers when another request has stopped this one
 _TWICE = (
     f"An upscaler '{PREFIX}...' and the panel Upscale Bridge are both on: the image would be "
@@ -34,6 +39,8 @@ class _Run:
     """The panel will enlarge the image."""
     stopped: bool = False
     """An entry's image was stopped, and the WebUI may keep what stands in its place."""
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    """What entries have done to the image."""
 
 
 _run = _Run()
@@ -45,7 +52,7 @@ def begin(*, panel: bool) -> None:
     The WebUI gives back what it keeps of the same image and settings. What it keeps of a run that
     was stopped is dropped, or a task that was stopped would never be resumed.
     """
-    _run.panel = panel
+    _run.panel, _run.notes = panel, []
     if _run.stopped:
         _run.stopped = False
         scripts.scripts_postproc.image_changed()
@@ -65,6 +72,23 @@ def refuse_panel(info: dict[str, Any]) -> None:
     if not _announces() and any(str(value).startswith(PREFIX) for value in info.values()):
         kept = "What the upscaler has made is kept: alone it costs nothing in the next run."
         raise host.UpscaleBridgeError(f"{_TWICE} {kept}", 422)
+
+
+def note(image: Image.Image, told: str, summary: str) -> None:
+    """Note which image an entry has made in the Extras tab, and how, for its infotext."""
+    if host.in_extras():
+        _run.notes.append((told, summary))
+        setattr(image, _NOTES, [(told, summary)])  # the WebUI may give it back without asking us
+
+
+def infotext(image: Image.Image) -> dict[str, str]:
+    """Return what the infotext says of what entries did to an image."""
+    notes, _run.notes = _run.notes or getattr(image, _NOTES, []), []
+    found: dict[str, str] = {}
+    for number, (told, summary) in enumerate(notes, start=1):
+        end = f" {number}" if number > 1 else ""
+        found |= {f"{TOLD}{end}": told, f"{RESULT}{end}": summary}
+    return found
 
 
 def stop(operation: type[Operation]) -> None:

@@ -17,17 +17,19 @@ from upscale_bridge.vendors import OPERATIONS
 
 from . import extras, host
 from .components import component
-from .run import always, run
+from .run import always, parameters, run, told
 
 log = logging.getLogger("upscale_bridge")
 
 _ALL: tuple[type[Operation], ...] = (LocalUpscale, *OPERATIONS)
 KINDS = {kind.title: kind for kind in _ALL}
-_NOT_TOLD = ("when_too_large", "when_unavailable", "attempt", "download")
 
 
 class Panel(scripts_postprocessing.ScriptPostprocessing):  # type: ignore[misc]
-    """Runs one operation on each image of the Extras tab, after the tab's own upscalers."""
+    """Runs one operation on each image of the Extras tab, after the tab's own upscalers.
+
+    What entries of ours did among these is added to the infotext.
+    """
 
     name = "Upscale Bridge"
     order = 1100
@@ -55,6 +57,7 @@ class Panel(scripts_postprocessing.ScriptPostprocessing):  # type: ignore[misc]
     ) -> None:
         """Enlarge `pp.image`; the API passes None for everything, which means off."""
         if not enable or operation not in KINDS:
+            pp.info.update(extras.infotext(pp.image))
             return
         extras.refuse_panel(pp.info)
         with host.translated():
@@ -64,8 +67,7 @@ class Panel(scripts_postprocessing.ScriptPostprocessing):  # type: ignore[misc]
         except StoppedError:
             extras.stop(type(wanted))
             return
-        pp.info["Upscale Bridge"] = told(wanted)
-        pp.info["Upscale Bridge result"] = summary
+        pp.info[extras.TOLD], pp.info[extras.RESULT] = told(wanted), summary
 
 
 def draw() -> dict[str, Any]:
@@ -124,12 +126,6 @@ def _draw_parameter(kind: type[Operation], item: Param) -> Any:
     return component(item)
 
 
-def parameters(kind: type[Operation]) -> list[Param]:
-    """Return the parameters that the panel shows."""
-    hidden = kind.client_only if issubclass(kind, RemoteOperation) else ()  # the image is the tab's
-    return [item for item in kind.params() if item.name not in hidden]
-
-
 def field(kind: type[Operation], item: Param) -> str:
     """Return the name of a parameter's value among all operations'."""
     return f"{kind.__name__}_{item.name}"
@@ -140,15 +136,3 @@ def made(kind: type[Operation], values: dict[str, Any]) -> Operation:
     found = {item.name: values.get(field(kind, item)) for item in parameters(kind)}
     chosen = {name: value for name, value in found.items() if value is not None}
     return kind(**chosen, **always(kind))
-
-
-def told(operation: Operation) -> str:
-    """Return what an image's infotext says about an operation."""
-    kind = type(operation)
-    values = {
-        item.name: getattr(operation, item.name)
-        for item in parameters(kind)
-        if item.name not in _NOT_TOLD
-    }
-    listed = ", ".join(f"{name} {value}" for name, value in values.items() if value != "")
-    return f"{kind.title}: {listed}"

@@ -1,4 +1,7 @@
-"""Entries for the WebUI's lists of upscalers: one per local model, one per remote operation."""
+"""Entries for the WebUI's lists of upscalers.
+
+One for each local model, each remote operation, and each of an operation's models.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any, ClassVar
 from modules import script_callbacks, shared, upscaler
 from PIL import Image
 
+from upscale_bridge.contract.operation import RemoteOperation
 from upscale_bridge.contract.sizing import reaching
 from upscale_bridge.errors import StoppedError
 from upscale_bridge.images.sizes import on_grid
@@ -16,8 +20,8 @@ from upscale_bridge.params import Operation
 from upscale_bridge.vendors import OPERATIONS
 
 from . import extras, host, options
-from .names import PREFIX
-from .run import always, run
+from .names import entry_name
+from .run import always, run, told
 
 log = logging.getLogger("upscale_bridge")
 
@@ -43,13 +47,10 @@ class BridgeUpscaler(upscaler.Upscaler):  # type: ignore[misc]
         wanted = on_grid(img.size, scale)
         if scale >= 1:
             try:
-                extras.refuse_entry()
-                with host.translated():
-                    operation = chosen(selected_model, img.width, img.height, scale)
-                img, _ = run(operation, img, wanted)
+                return _enlarged(img, scale, selected_model, wanted)
             except StoppedError:
                 if host.in_extras():
-                    extras.stop(type(operation))
+                    extras.stop(_kind(selected_model))
             except Exception as error:
                 if host.in_extras():
                     raise
@@ -57,25 +58,45 @@ class BridgeUpscaler(upscaler.Upscaler):  # type: ignore[misc]
                 name = selected_model.removeprefix(_SCHEME).rstrip("/")
                 log.exception("Upscale Bridge: Lanczos took the place of %s.", name)
                 shared.state.textinfo = str(error)
-        return img if img.size == wanted else img.resize(wanted, upscaler.LANCZOS)
+        return _resized(img, wanted)
 
     def do_upscale(self, img: Image.Image, selected_model: str) -> Image.Image:
         """Return `img` enlarged by the factor that was asked for last."""
         return self.upscale(img, self.scale, selected_model)
 
 
+def _enlarged(img: Image.Image, scale: float, path: str, wanted: tuple[int, int]) -> Image.Image:
+    extras.refuse_entry()
+    with host.translated():
+        operation = chosen(path, img.width, img.height, scale)
+    found, summary = run(operation, img, wanted)
+    found = _resized(found, wanted)
+    extras.note(found, told(operation), summary)
+    return found
+
+
+def _resized(img: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return img if img.size == size else img.resize(size, upscaler.LANCZOS)
+
+
+def _kind(path: str) -> type[Operation]:
+    """Return the operation that an entry's path names."""
+    name = path.removeprefix(_SCHEME).split("/", 1)[0]
+    return next((one for one in OPERATIONS if one.__name__ == name), LocalUpscale)
+
+
 def chosen(path: str, width: int, height: int, scale: float) -> Operation:
     """Return the operation of an entry's path for an image and a scale of 1 or more."""
-    kind, name = path.removeprefix(_SCHEME).split("/", 1)
-    if kind == _LOCAL:
+    kind, name = _kind(path), path.split("/", 2)[-1]
+    if not issubclass(kind, RemoteOperation):
         # The WebUI's 0 means no tiles, ours means a size that fits.
         tile = int(getattr(shared.opts, "ESRGAN_tile", 0)) or _WHOLE
         factor = LocalUpscale.nearest_factor(scale)
         return LocalUpscale(model=name, scale_factor=factor, tile_size=tile)
-    operation = next(one for one in OPERATIONS if one.__name__ == kind)
-    unavailable = options.value("when_unavailable")
-    values = {"when_unavailable": unavailable, **always(operation)}
-    return reaching(operation, width, height, scale, **values)
+    values = {"when_unavailable": options.value("when_unavailable"), **always(kind)}
+    if name:
+        values[kind.model_parameter] = name
+    return reaching(kind, width, height, scale, **values)
 
 
 def entries() -> list[upscaler.UpscalerData]:
@@ -84,7 +105,7 @@ def entries() -> list[upscaler.UpscalerData]:
     models = [entry for entry in host.service().library.entries() if entry.path is not None]
     found = [
         upscaler.UpscalerData(
-            PREFIX + entry.name,
+            entry_name(entry.name),
             f"{_SCHEME}{_LOCAL}/{entry.name}",
             ours,
             scale=entry.spec.scale if entry.spec and entry.spec.scale else 4,
@@ -93,11 +114,20 @@ def entries() -> list[upscaler.UpscalerData]:
     ]
     if options.value("list_remote"):
         found += [
-            upscaler.UpscalerData(PREFIX + kind.title, f"{_SCHEME}{kind.__name__}/", ours, scale=4)
+            upscaler.UpscalerData(
+                entry_name(kind.title, model), f"{_SCHEME}{kind.__name__}/{model}", ours, scale=4
+            )
             for kind in OPERATIONS
             if kind.size_parameter
+            for model in ("", *_models(kind))
         ]
     return found
+
+
+def _models(kind: type[RemoteOperation]) -> tuple[str, ...]:
+    """Return the models of a service that have entries of their own."""
+    named = (item for item in kind.params() if item.name == kind.model_parameter)
+    return next((item.choices for item in named), ())
 
 
 def add() -> None:

@@ -56,6 +56,9 @@ class RemoteOperation(SharedParams):
     pricing: ClassVar[Pricing | None] = None
     size_parameter: ClassVar[str]
     """The parameter that decides how large the result is, its choices grow; empty for none."""
+    model_parameter: ClassVar[str] = ""
+    """The parameter whose choices are the vendor's models, which hosts may list apart; empty where
+    there is but one, or any name is taken."""
     deprecated: ClassVar[bool] = False
     """It still works, though its vendor advises against it."""
     known_models: ClassVar[tuple[str, ...]] = ()

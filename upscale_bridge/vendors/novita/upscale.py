@@ -45,6 +45,7 @@ class NovitaUpscale(RemoteOperation):
     wire: ClassVar[Wire] = UpscaleWire()
     command: ClassVar[str] = "novita"
     size_parameter: ClassVar[str] = "scale_factor"
+    model_parameter: ClassVar[str] = "model_name"
     known_models: ClassVar[tuple[str, ...]] = _MODELS
     retirement: ClassVar[str] = "Novita ended its Upscale API on 2026-07-22 and names no successor"
 

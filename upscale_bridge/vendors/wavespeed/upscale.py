@@ -31,6 +31,7 @@ class WaveSpeedUpscale(WaveSpeedOperation):
     title: ClassVar[str] = "WaveSpeed Upscale"
     command: ClassVar[str] = "wavespeed"
     size_parameter: ClassVar[str] = "target_resolution"
+    model_parameter: ClassVar[str] = "model"
     client_only: ClassVar[tuple[str, ...]] = ("image_url",)
     unsaid: ClassVar[Json] = {"creativity": 0}
 
