@@ -27,6 +27,7 @@ from upscale_bridge.service import Service
 from upscale_bridge.texts import printable
 
 from .options import chosen_settings
+from .wording import reworded
 
 if TYPE_CHECKING:
     import torch
@@ -134,6 +135,7 @@ class WebUIMonitor(Monitor):
         shared.state.textinfo = text
 
     def notice(self, text: str) -> None:
+        text = reworded(text)
         log.warning("Upscale Bridge: %s", printable(text))
         shared.state.textinfo = text
 
@@ -170,7 +172,7 @@ def translated() -> Iterator[None]:
         raise
     except UpscaleError as error:
         log.debug("Upscale Bridge", exc_info=True)
-        told = UpscaleBridgeError(str(error), _status(error))
+        told = UpscaleBridgeError(reworded(str(error)), _status(error))
     else:
         return
     raise told from None

@@ -198,7 +198,11 @@ class Library:
         return self.fetch(spec, monitor)
 
     def _places(self) -> str:
-        return " or ".join(str(folder) for folder in self._folders())
+        """Return where a file may be put: hosts have many folders, and the first is as good."""
+        first, *others = self._folders()
+        return (
+            f"{first} (or another of the {len(others) + 1} model folders)" if others else str(first)
+        )
 
     def _files(self) -> dict[str, Path]:
         listed: dict[str, Path] = {}

@@ -375,10 +375,10 @@ class Client:
             secret = Secret(_NO_KEY)
         else:
             raise MissingKeyError(
-                f"There is no key for {vendor.title}. Set {vendor.key_variable}, run "
-                f'`upscale-bridge keys set {vendor.name}`, write {{"{vendor.name}": "KEY"}} '
-                f"into {self.keys.path}, or, in ComfyUI, use Upscale Bridge: API keys. Keys are "
-                f"made at {vendor.key_page}."
+                f"There is no key for {vendor.title}. Set {vendor.key_variable}, write "
+                f'{{"{vendor.name}": "KEY"}} into {self.keys.path}, or run `upscale-bridge keys '
+                f"set {vendor.name}` (in ComfyUI: Upscale Bridge: API keys). Keys are made at "
+                f"{vendor.key_page}."
             )
         return Transport(base_url, vendor.auth_header, vendor.auth_scheme, secret, self._look_up)
 
