@@ -2,9 +2,13 @@
 
 import ast
 import importlib.util
+import os
 import re
 import subprocess
 import sys
+import sysconfig
+import tempfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,12 +21,13 @@ OF_THE_HOST = {"torch", "torchvision", "torchaudio", "numpy", "pillow", "transfo
 
 
 @pytest.fixture
-def install(monkeypatch):
+def install(monkeypatch, tmp_path):
     """The script as a module; nothing is ever given to a real pip."""
     spec = importlib.util.spec_from_file_location("install_script", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(sys, "argv", ["install.py"])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return module
 
 
@@ -105,7 +110,7 @@ def test_small_dependencies_of_spandrel_come_first(install, pip, lacking):
 def test_heavy_packages_are_never_named(install, pip, lacking):
     lacking("requests", "spandrel", "einops", "safetensors", "typing_extensions", *OF_THE_HOST)
     install.main()
-    assert len(pip.arguments) == 3
+    assert len(pip.arguments) == 2
     for arguments in pip.arguments:
         assert not names(arguments) & OF_THE_HOST
         assert not {"-U", "--upgrade", "--force-reinstall"} & set(arguments)
@@ -118,16 +123,90 @@ def test_failure_of_pip_is_the_exit_status(install, pip, lacking, package):
     assert install.main() == 7
 
 
-def test_failure_for_one_package_does_not_hide_behind_the_next(install, lacking, monkeypatch):
+def test_nothing_more_is_tried_after_a_failure(install, pip, lacking):
     lacking("requests", "spandrel")
-    statuses = iter([3, 0])
-    monkeypatch.setattr(
-        install.subprocess,
-        "run",
-        lambda command, check: SimpleNamespace(returncode=next(statuses)),
-    )
+    pip.status = 3
     assert install.main() == 3
-    assert next(statuses, None) is None, "the second package was not tried"
+    assert [names(arguments) for arguments in pip.arguments] == [{"requests"}]
+
+
+def test_a_try_is_a_quick_one(install, pip, lacking):
+    lacking("requests")
+    install.main()
+    (arguments,) = pip.arguments
+    assert arguments[:3] == ["--prefer-binary", "--retries=0", "--timeout=5"]
+
+
+def test_failure_is_remembered_for_a_day(install, pip, lacking, capsys, monkeypatch):
+    lacking("spandrel")
+    pip.status = 1
+    assert install.main() == 1
+    assert "could not install spandrel>=0.3.4; the next try is tomorrow" in capsys.readouterr().out
+    assert install.main() == 0
+    (told,) = capsys.readouterr().out.splitlines()
+    assert told.startswith("Upscale Bridge needs spandrel>=0.3.4, which could not be installed; ")
+    assert len(pip.arguments) == 1
+    now = time.time()
+    for later in (86_500, -3600):  # and a clock that was wrong
+        monkeypatch.setattr(install.time, "time", lambda later=later: now + later)
+        assert install.main() == 1
+    assert len(pip.arguments) == 3
+
+
+def test_file_that_is_named_can_be_removed_to_try_again(install, pip, lacking, capsys):
+    lacking("spandrel")
+    pip.status = 1
+    install.main()
+    told = capsys.readouterr().out
+    Path(re.search(r"once (\S+) is removed", told)[1]).unlink()
+    assert install.main() == 1
+    assert len(pip.arguments) == 2
+
+
+def test_failure_for_other_packages_does_not_matter(install, pip, lacking):
+    lacking("spandrel")
+    pip.status = 1
+    install.main()
+    lacking("requests")
+    pip.status = 0
+    assert install.main() == 0
+    assert len(pip.arguments) == 2
+
+
+def test_success_forgets_the_failure(install, pip, lacking, tmp_path, monkeypatch):
+    lacking("spandrel")
+    pip.status = 1
+    install.main()
+    monkeypatch.setattr(install, "_DAY", 0.0)
+    pip.status = 0
+    assert install.main() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_environment_that_cannot_be_written_is_told_in_one_sentence(
+    install, pip, lacking, capsys, monkeypatch
+):
+    lacking("spandrel")
+    monkeypatch.setattr(sys, "base_prefix", "/elsewhere")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert install.main() == 1
+    (told,) = capsys.readouterr().out.splitlines()
+    assert f"needs spandrel>=0.3.4, and {sysconfig.get_path('purelib')} cannot be written" in told
+    assert pip.arguments == []
+
+
+def test_python_of_the_operating_system_is_told_in_one_sentence(
+    install, pip, lacking, capsys, monkeypatch, tmp_path
+):
+    lacking("spandrel")
+    (tmp_path / "EXTERNALLY-MANAGED").touch()
+    monkeypatch.setattr(sys, "base_prefix", sys.prefix)
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    assert install.main() == 1
+    (told,) = capsys.readouterr().out.splitlines()
+    assert "PEP 668" in told
+    assert f"{sys.executable} -m venv FOLDER" in told
+    assert pip.arguments == []
 
 
 def test_skip_install_installs_nothing(install, pip, lacking, monkeypatch):
