@@ -13,16 +13,13 @@ from upscale_bridge.contract.operation import RemoteOperation
 from upscale_bridge.errors import StoppedError
 from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.params import Operation, Param
-from upscale_bridge.vendors import OPERATIONS
 
 from . import extras, host
 from .components import component
-from .run import always, parameters, run, told
+from .operations import KINDS, field, made, parameters, told
+from .run import run
 
 log = logging.getLogger("upscale_bridge")
-
-_ALL: tuple[type[Operation], ...] = (LocalUpscale, *OPERATIONS)
-KINDS = {kind.title: kind for kind in _ALL}
 
 
 class Panel(scripts_postprocessing.ScriptPostprocessing):  # type: ignore[misc]
@@ -124,15 +121,3 @@ def _draw_parameter(kind: type[Operation], item: Param) -> Any:
         names = [model.name for model in host.service().client.models(kind)]
         return component(item, choices=names, open_list=True)
     return component(item)
-
-
-def field(kind: type[Operation], item: Param) -> str:
-    """Return the name of a parameter's value among all operations'."""
-    return f"{kind.__name__}_{item.name}"
-
-
-def made(kind: type[Operation], values: dict[str, Any]) -> Operation:
-    """Return the operation of the panel's values; None and missing mean the default."""
-    found = {item.name: values.get(field(kind, item)) for item in parameters(kind)}
-    chosen = {name: value for name, value in found.items() if value is not None}
-    return kind(**chosen, **always(kind))

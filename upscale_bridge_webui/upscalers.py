@@ -21,7 +21,8 @@ from upscale_bridge.vendors import OPERATIONS
 
 from . import extras, host, options
 from .names import entry_name
-from .run import always, run, told
+from .operations import always, told
+from .run import run
 
 log = logging.getLogger("upscale_bridge")
 
