@@ -42,6 +42,10 @@ class Param:
     """All allowed values of a choice, in the order in which hosts show them."""
     advanced: bool = False
     """Rarely changed: hosts that can fold it away do."""
+    suggestions: tuple[str, ...] = ()
+    """Values of a text that are known to be taken; others are taken too."""
+    only_for: tuple[str, str] = ("", "")
+    """(name, value) of a choice without which it has no effect."""
 
     def check(self, value: object) -> Value:
         """Return `value` in the parameter's own type, or raise `InvalidInputError`."""

@@ -34,6 +34,7 @@ def component(
     default: Value | None = None,
     *,
     open_list: bool = False,
+    visible: bool = True,
 ) -> Any:
     """Return the component of one parameter; `choices` make a list of a text, to which others can
     be typed if it is an `open_list`."""
@@ -41,6 +42,7 @@ def component(
         "label": label(item),
         "info": item.help,
         "value": item.default if default is None else default,
+        "visible": visible,
     }
     if choices is not None or item.choices:
         common |= {"allow_custom_value": True} if open_list else {}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 import gradio as gr
 from modules import scripts_postprocessing, shared
 from modules.ui_components import InputAccordion
 
-from upscale_bridge.contract.operation import RemoteOperation
 from upscale_bridge.errors import StoppedError
 from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.params import Operation, Param
 
-from . import extras, host
+from . import extras, host, lists
 from .components import component
 from .operations import KINDS, field, made, parameters, told
 from .run import run
@@ -82,12 +82,14 @@ def draw() -> dict[str, Any]:
         for title, kind in KINDS.items():
             with gr.Column(visible=title == first) as group:
                 gr.Markdown(_about(kind))
-                found |= _draw_parameters(kind, advanced=False)
+                drawn = _draw_parameters(kind, advanced=False)
                 with gr.Accordion("Rarely changed", open=False):
-                    found |= _draw_parameters(kind, advanced=True)
+                    drawn |= _draw_parameters(kind, advanced=True)
+            _show_what_matters(kind, drawn)
+            found |= drawn
             groups.append(group)
     operation.change(
-        lambda chosen: [gr.update(visible=title == chosen) for title in KINDS],
+        partial(_visibility, list(KINDS)),
         inputs=[operation],
         outputs=groups,
         show_progress=False,
@@ -112,12 +114,30 @@ def _draw_parameters(kind: type[Operation], *, advanced: bool) -> dict[str, Any]
 
 
 def _draw_parameter(kind: type[Operation], item: Param) -> Any:
-    if kind is LocalUpscale and item.name == "model":
-        names = [entry.name for entry in host.service().library.entries()]
-        return component(item, choices=names)
     if kind is LocalUpscale and item.name == "tile_size":
         return component(item, default=int(getattr(shared.opts, "ESRGAN_tile", item.default)))
-    if issubclass(kind, RemoteOperation) and kind.catalogue is not None and item.name == "model":
-        names = [model.name for model in host.service().client.models(kind)]
-        return component(item, choices=names, open_list=True)
-    return component(item)
+    chooser, value = item.only_for
+    defaults = {one.name: one.default for one in parameters(kind)}
+    return component(
+        item,
+        choices=lists.choices(kind, item),
+        open_list=kind is not LocalUpscale and not item.choices,
+        visible=not chooser or defaults[chooser] == value,
+    )
+
+
+def _show_what_matters(kind: type[Operation], drawn: dict[str, Any]) -> None:
+    """Show parameters that belong to one choice of another only while that is chosen."""
+    for chooser in parameters(kind):
+        items = [item for item in parameters(kind) if item.only_for[0] == chooser.name]
+        if items:
+            drawn[field(kind, chooser)].change(
+                partial(_visibility, [item.only_for[1] for item in items]),
+                inputs=[drawn[field(kind, chooser)]],
+                outputs=[drawn[field(kind, item)] for item in items],
+                show_progress=False,
+            )
+
+
+def _visibility(values: list[str], chosen: str) -> list[Any]:
+    return [gr.update(visible=value == chosen) for value in values]

@@ -5,6 +5,9 @@ from types import ModuleType
 _PLACE = {"visible", "elem_id", "elem_classes"}
 _FIELD = _PLACE | {"value", "label", "info", "every", "show_label", "container", "scale"}
 _FIELD |= {"min_width", "interactive"}
+image_size = [0, 0]
+"""Width and height of the image that the page shows."""
+
 _open = []  # the layouts whose `with` has begun, outermost first
 
 
@@ -31,6 +34,20 @@ class Block:
     def shown(self):
         """Whether it and all around it are visible."""
         return self.visible and (self.parent is None or self.parent.shown)
+
+    def happen(self):
+        """Do to the page what follows when it was changed or pressed."""
+        for fn, inputs, outputs, script in self.events:
+            values = [item.value for item in inputs]
+            if script:  # it puts the size of the page's image first
+                values[:2] = image_size
+            found = fn(*values)
+            updates = found if len(outputs) > 1 else [found]
+            for place, change in zip(outputs, updates, strict=True):
+                if isinstance(change, dict):
+                    vars(place).update({k: v for k, v in change.items() if k != "__type__"})
+                else:
+                    place.value = change
 
     def walk(self):
         """Yield it and all below it."""
@@ -85,22 +102,23 @@ class Field(Block):
 
     takes, order = _FIELD, ("value",)
 
-    def change(self, fn=None, inputs=None, outputs=None, show_progress=None):
+    def change(self, fn=None, inputs=None, outputs=None, show_progress=None, _js=None):
         """Call `fn` whenever the value changes."""
         if not _open:
             raise AttributeError("events belong into a page")
-        self.events.append((fn, inputs, outputs))
+        self.events.append((fn, inputs, outputs, _js))
 
     def choose(self, value):
         """Change the value as a user does, and do to the page what follows."""
         self.value = value
-        for fn, inputs, outputs in self.events:
-            given = inputs if isinstance(inputs, list) else [inputs]
-            found = fn(*(item.value for item in given))
-            places = outputs if isinstance(outputs, list) else [outputs]
-            updates = found if len(places) > 1 else [found]
-            for place, change in zip(places, updates, strict=True):
-                vars(place).update({k: v for k, v in change.items() if k != "__type__"})
+        self.happen()
+
+
+class Button(Block):
+    """What a user presses."""
+
+    takes, order = _PLACE | {"value", "variant", "size", "scale", "min_width"}, ("value",)
+    click = Field.change
 
 
 class Checkbox(Field):
@@ -108,6 +126,7 @@ class Checkbox(Field):
 
 
 class Textbox(Field):
+    blur = Field.change
     takes = _FIELD | {"lines", "max_lines", "placeholder", "type", "autofocus", "text_align", "rtl"}
 
 
@@ -116,6 +135,7 @@ class Number(Field):
 
 
 class Slider(Field):
+    release = Field.change
     takes = _FIELD | {"minimum", "maximum", "step", "randomize"}
     order = ("minimum", "maximum", "value")
 
@@ -148,8 +168,9 @@ def update(**changes):
 def module(tell):
     """Return the stand-in for the module `gradio`, whose toasts `tell` gets; no layout is open."""
     _open.clear()
+    image_size[:] = 0, 0
     made = ModuleType("gradio")
     kinds = (Blocks, Row, Column, Group, Accordion, Markdown, HTML)
-    kinds += (Checkbox, Textbox, Number, Slider, Dropdown)
+    kinds += (Button, Checkbox, Textbox, Number, Slider, Dropdown)
     vars(made).update({kind.__name__: kind for kind in kinds}, update=update, Info=tell)
     return made

@@ -78,7 +78,8 @@ def test_parameter_is_drawn_as_what_it_is(webui):
         elif item.kind == "bool":
             assert shape == "Checkbox", where
         elif item.kind == "text":
-            assert shape == ("Dropdown" if item.name == "model" else "Textbox"), where
+            listed = item.name == "model" or item.suggestions
+            assert shape == ("Dropdown" if listed else "Textbox"), where
         elif shape == "Slider":
             low = item.minimum if item.above is None else item.above
             assert (drawn.minimum, drawn.maximum) == (low, item.maximum), where
@@ -141,6 +142,33 @@ def test_only_the_chosen_operations_parameters_are_shown(webui, chosen):
     assert shown() == {LocalUpscale}
     webui.panel().controls["operation"].choose(chosen.title)
     assert shown() == {chosen}
+
+
+@BOTH
+def test_parameters_of_another_mode_are_hidden(webui):
+    """They have no effect there."""
+    kind = KINDS["novita-v2"]
+    webui.panel().controls["operation"].choose(kind.title)
+    modes = {
+        "by factor": {"upscaling_resize"},
+        "to size": {"upscaling_resize_w", "upscaling_resize_h", "upscaling_crop"},
+    }
+    drawn = {item.name: control(webui, kind, item) for k, item in PARAMETERS if k is kind}
+    for mode in ("by factor", "to size", "by factor"):
+        drawn["resize_mode"].choose(mode)
+        shown = {name for name, one in drawn.items() if one.shown}
+        assert shown & set.union(*modes.values()) == modes[mode]
+        assert {"upscaler_1", "upscaler_2", "attempt"} <= shown
+
+
+def test_upscalers_of_v2_are_a_list_of_known_ones_and_the_hosts(webui):
+    kind = KINDS["novita-v2"]
+    for item in kind.params():
+        if item.name in ("upscaler_1", "upscaler_2"):
+            drawn = control(webui, kind, item)
+            assert {"", "R-ESRGAN 4x+", "4x-UltraSharp", "None", "Lanczos"} <= {*drawn.choices}
+            assert not [name for name in drawn.choices if name.startswith("Bridge: ")]
+            assert drawn.allow_custom_value is True
 
 
 def test_retired_services_say_so(webui):

@@ -98,6 +98,7 @@ class NovitaUpscaleV2(RemoteOperation):
     upscaler_1: str = param(
         "R-ESRGAN 4x+",
         "Name of the upscaler, as the WebUI spells it; Lanczos, Nearest and None are no models.",
+        suggestions=tuple(LOCAL_MODELS),
     )
     resize_mode: str = param(
         "by factor", "Enlarge by upscaling_resize, or to the width and height.", choices=MODES
@@ -108,20 +109,35 @@ class NovitaUpscaleV2(RemoteOperation):
         above=0.0,
         maximum=8.0,
         step=0.25,
+        only_for=("resize_mode", MODES[0]),
     )
     upscaling_resize_w: int = param(
-        1024, "Width in pixels, when resizing to size.", minimum=1, maximum=2048, step=8
+        1024,
+        "Width in pixels, when resizing to size.",
+        minimum=1,
+        maximum=2048,
+        step=8,
+        only_for=("resize_mode", MODES[1]),
     )
     upscaling_resize_h: int = param(
-        1024, "Height in pixels, when resizing to size.", minimum=1, maximum=2048, step=8
+        1024,
+        "Height in pixels, when resizing to size.",
+        minimum=1,
+        maximum=2048,
+        step=8,
+        only_for=("resize_mode", MODES[1]),
     )
     upscaling_crop: bool = param(
         True,
         "When resizing to size: fill width and height and crop what stands out.",
         advanced=True,
+        only_for=("resize_mode", MODES[1]),
     )
     upscaler_2: str = param(
-        "", "Name of a second upscaler that is blended in; empty for none.", advanced=True
+        "",
+        "Name of a second upscaler that is blended in; empty for none.",
+        suggestions=tuple(LOCAL_MODELS),
+        advanced=True,
     )
     extras_upscaler_2_visibility: float = param(
         0.0,
