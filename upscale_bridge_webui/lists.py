@@ -22,3 +22,11 @@ def choices(kind: type[Operation], item: Param) -> list[str] | None:
         others = [one.name for one in shared.sd_upscalers if not one.name.startswith(PREFIX)]
         return [*dict.fromkeys(["", *item.suggestions, *others])]
     return None
+
+
+def refresh(kind: type[Operation]) -> None:
+    """Ask a service for its catalogue where a key is set; raises an `UpscaleError`."""
+    if issubclass(kind, RemoteOperation) and kind.catalogue is not None:
+        client = host.service().client
+        if not client.lacks_key(kind.vendor):
+            client.offers.refresh(kind)

@@ -14,7 +14,7 @@ from upscale_bridge.errors import StoppedError
 from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.params import Operation, Param
 
-from . import extras, host, lists
+from . import ahead, extras, host, lists
 from .components import component
 from .operations import KINDS, field, made, parameters, told
 from .run import run
@@ -88,6 +88,7 @@ def draw() -> dict[str, Any]:
             _show_what_matters(kind, drawn)
             found |= drawn
             groups.append(group)
+        ahead.draw(operation, found)
     operation.change(
         partial(_visibility, list(KINDS)),
         inputs=[operation],

@@ -72,6 +72,9 @@ class Runner:
         """Draw all panels."""
         self.scripts = sorted((kind() for kind in self.kinds), key=lambda one: one.order)
         with blocks.Blocks(analytics_enabled=False) as self.page:
+            image = blocks.Field(elem_id="extras_image")
+            for callback in self.webui.callbacks["after_component"]:
+                callback(image, elem_id="extras_image")
             for script in self.scripts:
                 with blocks.Row():
                     script.controls = script.ui()
@@ -98,7 +101,10 @@ class WebUI:
 
     def __init__(self, kind, folder):
         self.kind, self.gc = kind, 0
-        self.state, self.callbacks = State(), {"before_ui": [], "ui_settings": []}
+        self.state, self.callbacks = (
+            State(),
+            {"before_ui": [], "ui_settings": [], "after_component": []},
+        )
         self.opts = Options(ESRGAN_tile=192 if kind == "forge" else 256)
         self.shared = self._module(
             "modules.shared",
@@ -130,6 +136,7 @@ class WebUI:
                 "modules.script_callbacks",
                 on_before_ui=self.callbacks["before_ui"].append,
                 on_ui_settings=self.callbacks["ui_settings"].append,
+                on_after_component=self.callbacks["after_component"].append,
             ),
             "modules.ui_components": self._module(
                 "modules.ui_components", InputAccordion=blocks.InputAccordion

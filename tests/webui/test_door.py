@@ -45,8 +45,9 @@ def postprocessors(module, webui):
 def test_script_registers_its_callbacks_and_one_panel(installed):
     module = installed.load_extension()
     assert {name: len(found) for name, found in installed.callbacks.items()} == {
-        "before_ui": 1,
+        "before_ui": 2,
         "ui_settings": 1,
+        "after_component": 1,
     }
     (panel,) = postprocessors(module, installed)
     assert panel.name == "Upscale Bridge"
@@ -59,7 +60,7 @@ def test_script_that_runs_again_keeps_one_class(installed):
     assert first.Panel is second.Panel
     kinds = installed.upscaler.Upscaler.__subclasses__()
     assert sum(one.__name__ == "BridgeUpscaler" for one in kinds) == 1
-    assert [len(found) for found in installed.callbacks.values()] == [1, 1]
+    assert [len(found) for found in installed.callbacks.values()] == [2, 1, 1]
 
 
 def test_script_can_be_run_without_being_a_module(installed):
@@ -80,7 +81,7 @@ def test_script_loads_nothing_heavy(loading):
     loaded, callbacks = loading
     assert HEAVY & set(loaded) == set()
     assert {"upscale_bridge", "upscale_bridge_webui", "PIL"} <= set(loaded)
-    assert callbacks == {"before_ui": 1, "ui_settings": 1}
+    assert callbacks == {"before_ui": 2, "ui_settings": 1, "after_component": 1}
 
 
 def test_script_loads_no_part_of_the_other_adapter(loading):
