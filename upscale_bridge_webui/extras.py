@@ -5,18 +5,19 @@ The WebUI does one run at a time, so what is known of it stands here.
 
 from __future__ import annotations
 
+import inspect
 import logging
 from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
-from modules import progress, scripts, scripts_postprocessing, shared
+from modules import progress, scripts, shared
 from PIL import Image
 
 from upscale_bridge.contract.operation import RemoteOperation
 from upscale_bridge.params import Operation
 
-from . import host
+from . import host, options
 from .names import PREFIX
 
 log = logging.getLogger("upscale_bridge")
@@ -31,12 +32,15 @@ _TWICE = (
     "enlarged twice, and paid for twice where both are services. Set Upscaler 1 and Upscaler 2 to "
     "None, or switch the panel off."
 )
+_VIDEO = "The panel Upscale Bridge enlarges images, not videos; switch it off."
 
 
 @dataclass
 class _Run:
     panel: bool = False
     """The panel will enlarge the image."""
+    video: bool = False
+    """The image is a frame of a video."""
     stopped: bool = False
     """An entry's image was stopped, and the WebUI may keep what stands in its place."""
     notes: list[tuple[str, str]] = field(default_factory=list)
@@ -46,13 +50,13 @@ class _Run:
 _run = _Run()
 
 
-def begin(*, panel: bool) -> None:
-    """Note what will happen to the next image; `panel` tells whether our panel is on.
+def begin(pp: object, *, panel: bool) -> None:
+    """Note what will happen to the next image `pp`; `panel` tells whether our panel is on.
 
     The WebUI gives back what it keeps of the same image and settings. What it keeps of a run that
     was stopped is dropped, or a task that was stopped would never be resumed.
     """
-    _run.panel, _run.notes = panel, []
+    _run.panel, _run.video, _run.notes = panel, _is_frame(pp), []
     if _run.stopped:
         _run.stopped = False
         scripts.scripts_postproc.image_changed()
@@ -64,12 +68,12 @@ def refuse_entry() -> None:
         raise host.UpscaleBridgeError(_TWICE, 422)
 
 
-def refuse_panel(info: dict[str, Any]) -> None:
-    """The same for hosts that do not announce an image (SD.Next), where an entry has been at work.
-
-    `info` is what the WebUI says of the image so far.
-    """
-    if not _announces() and any(str(value).startswith(PREFIX) for value in info.values()):
+def refuse_panel(pp: Any) -> None:
+    """Raise `UpscaleBridgeError` for what SD.Next hands to the panel too: an image on which an
+    entry has been at work, and a video."""
+    if pp.image is None:
+        raise host.UpscaleBridgeError(_VIDEO, 422)
+    if host.is_sdnext() and any(str(value).startswith(PREFIX) for value in pp.info.values()):
         kept = "What the upscaler has made is kept: alone it costs nothing in the next run."
         raise host.UpscaleBridgeError(f"{_TWICE} {kept}", 422)
 
@@ -102,16 +106,34 @@ def stop(operation: type[Operation]) -> None:
             " A task that the service has accepted goes on there: the next run of the same image "
             "and settings fetches its result and is not billed again."
         )
-    if progress.current_task is None or not _announces():
+    if progress.current_task is None or host.is_sdnext():
         raise host.UpscaleBridgeError(text, _CONFLICT) from None
     _run.stopped = shared.state.skipped = True
     log.info("Upscale Bridge: %s", text)
     gr.Info(text)
 
 
-def _announces() -> bool:
-    """Tell whether the host announces an image to all scripts before any of them works on it.
+def refuse_frames(operation: Operation) -> None:
+    """Raise `UpscaleBridgeError` where a frame would be paid for without the user's word.
 
-    Those that do leave out an image that was skipped.
+    Forge Neo hands over a video frame by frame.
     """
-    return hasattr(scripts_postprocessing.ScriptPostprocessing, "process_firstpass")
+    if not (_run.video and host.in_extras() and isinstance(operation, RemoteOperation)):
+        return
+    free = host.service().client.is_free(operation.vendor)
+    if not free and not options.value("pay_for_frames"):
+        raise host.UpscaleBridgeError(
+            f"This is a video of {shared.state.job_count} frames, and each would be a payment to "
+            f"{operation.vendor.title}. Use a model of this machine, or allow it in Settings / "
+            "Upscale Bridge (Pay for frames).",
+            422,
+        )
+
+
+def _is_frame(pp: object) -> bool:
+    if getattr(getattr(pp, "shared", None), "is_video", False):
+        return True
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name != "run_postprocessing_video":
+        frame = frame.f_back
+    return frame is not None

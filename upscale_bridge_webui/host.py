@@ -79,8 +79,7 @@ def memory() -> Any:
             self.placed: set[torch.nn.Module] = set()
 
         def device(self) -> torch.device:
-            chosen: torch.device = devices.device_esrgan
-            return chosen
+            return device()
 
         def free_bytes(self, device: torch.device) -> int | None:
             manager = _manager()
@@ -100,13 +99,37 @@ def memory() -> Any:
 
         def park(self) -> None:
             """Leave the device to the WebUI, which does not know of our models."""
-            if devices.device_esrgan.type != "cpu":
+            if device().type != "cpu":
                 for module in self.placed:
                     module.to("cpu")
                 devices.torch_gc()
             self.placed.clear()
 
     return WebUIMemory()
+
+
+def device() -> torch.device:
+    """Return where the host runs upscalers; SD.Next has one device for all."""
+    chosen: torch.device = getattr(devices, "device_esrgan", None) or devices.device
+    return chosen
+
+
+def tile_size(otherwise: int) -> int:
+    """Return the host's size of tiles, 0 for none; `otherwise` where it has no such setting."""
+    for name in ("ESRGAN_tile", "upscaler_tile_size"):
+        found = getattr(shared.opts, name, None)
+        if found is not None:
+            return int(found)
+    return otherwise
+
+
+def is_sdnext() -> bool:
+    """Tell whether this is SD.Next.
+
+    It passes names of entries and not their paths, keeps sizes as they come, does not announce an
+    image to all scripts, and saves whatever they leave.
+    """
+    return "modules.scripts_manager" in sys.modules
 
 
 def _manager() -> Any:

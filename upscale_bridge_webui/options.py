@@ -25,6 +25,7 @@ from .names import SETTING_PREFIX
 log = logging.getLogger("upscale_bridge")
 
 SECTION = ("upscale_bridge", "Upscale Bridge")
+_CATEGORY = "postprocessing"  # where newer hosts gather what enlarges images
 
 _UNAVAILABLE = next(item for item in SharedParams.params() if item.name == "when_unavailable")
 _OWN = (
@@ -36,12 +37,20 @@ _OWN = (
     ),
     _UNAVAILABLE,
 )
+_LATER = (
+    Param(
+        "pay_for_frames",
+        "bool",
+        False,
+        "Let services enlarge the frames of a video, each a payment of its own (Forge Neo).",
+    ),
+)
 _SHARED = tuple(item for item in Settings.params() if item.name != "keys_over_network")
 
 
 def value(name: str) -> Any:
     """Return what was chosen for one of our settings, its default before the section exists."""
-    item = next(item for item in (*_OWN, *_SHARED) if item.name == name)
+    item = next(item for item in (*_OWN, *_SHARED, *_LATER) if item.name == name)
     return getattr(shared.opts, SETTING_PREFIX + name, item.default)
 
 
@@ -76,15 +85,19 @@ def add() -> None:
     """Draw the section."""
     try:
         shared.opts.add_option(SETTING_PREFIX + "keys", _told(describe_keys()))
-        for item in (*_OWN, *_SHARED):
+        for item in (*_OWN, *_SHARED, *_LATER):
             shared.opts.add_option(SETTING_PREFIX + item.name, _drawn(item))
     except Exception:  # the WebUI would not start
         log.exception("Upscale Bridge cannot draw its settings.")
 
 
 def _told(text: str) -> shared.OptionInfo:
-    made = shared.OptionHTML(text)
+    if hasattr(shared, "OptionHTML"):
+        made = shared.OptionHTML(text)
+    else:  # SD.Next, which hides what has no label
+        made = shared.OptionInfo(text, "API keys", gr.HTML)
     made.section = SECTION
+    made.category_id = _CATEGORY
     return made
 
 
@@ -100,6 +113,7 @@ def _drawn(item: Param) -> shared.OptionInfo:
     elif item.kind == "float":
         component = gr.Number
     made = shared.OptionInfo(item.default, label(item), component, more, section=SECTION)
+    made.category_id = _CATEGORY
     return made.info(item.help)
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
-from modules import scripts_postprocessing, shared
+from modules import scripts_postprocessing
 from modules.ui_components import InputAccordion
 
 from upscale_bridge.errors import StoppedError
@@ -43,7 +43,7 @@ class Panel(scripts_postprocessing.ScriptPostprocessing):  # type: ignore[misc]
         self, pp: object, enable: bool | None = None, operation: str | None = None, **values: Any
     ) -> None:
         """Begin with an image; called for all scripts before any of them does something."""
-        extras.begin(panel=bool(enable) and operation in KINDS)
+        extras.begin(pp, panel=bool(enable) and operation in KINDS)
 
     def process(
         self,
@@ -56,9 +56,10 @@ class Panel(scripts_postprocessing.ScriptPostprocessing):  # type: ignore[misc]
         if not enable or operation not in KINDS:
             pp.info.update(extras.infotext(pp.image))
             return
-        extras.refuse_panel(pp.info)
+        extras.refuse_panel(pp)
         with host.translated():
             wanted = made(KINDS[operation], values)
+        extras.refuse_frames(wanted)
         try:
             pp.image, summary = run(wanted, pp.image)
         except StoppedError:
@@ -116,7 +117,7 @@ def _draw_parameters(kind: type[Operation], *, advanced: bool) -> dict[str, Any]
 
 def _draw_parameter(kind: type[Operation], item: Param) -> Any:
     if kind is LocalUpscale and item.name == "tile_size":
-        return component(item, default=int(getattr(shared.opts, "ESRGAN_tile", item.default)))
+        return component(item, default=host.tile_size(int(item.default)))
     chooser, value = item.only_for
     defaults = {one.name: one.default for one in parameters(kind)}
     return component(

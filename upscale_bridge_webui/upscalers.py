@@ -5,10 +5,11 @@ One for each local model, each remote operation, and each of an operation's mode
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import Any, ClassVar
 
-from modules import script_callbacks, shared, upscaler
+from modules import modelloader, script_callbacks, scripts, shared, upscaler
 from PIL import Image
 
 from upscale_bridge.contract.operation import RemoteOperation
@@ -43,9 +44,14 @@ class BridgeUpscaler(upscaler.Upscaler):  # type: ignore[misc]
     def upscale(self, img: Image.Image, scale: float, selected_model: str = "") -> Image.Image:
         """Return `img` enlarged, its sides rounded down to multiples of 8 as the WebUI does.
 
-        Below a scale of 1 no model runs, as in the WebUI. Raises `UpscaleBridgeError`.
+        Below a scale of 1 no model runs, as in the WebUI. SD.Next does not round, and passes the
+        name of an entry. Raises `UpscaleBridgeError`.
         """
         wanted = on_grid(img.size, scale)
+        if host.is_sdnext():
+            wanted = int(img.width * scale), int(img.height * scale)
+            paths = {one.name: one.data_path for one in shared.sd_upscalers}
+            selected_model = paths.get(selected_model, selected_model)
         if scale >= 1:
             try:
                 return _enlarged(img, scale, selected_model, wanted)
@@ -70,6 +76,7 @@ def _enlarged(img: Image.Image, scale: float, path: str, wanted: tuple[int, int]
     extras.refuse_entry()
     with host.translated():
         operation = chosen(path, img.width, img.height, scale)
+    extras.refuse_frames(operation)
     found, summary = run(operation, img, wanted)
     found = _resized(found, wanted)
     extras.note(found, told(operation), summary)
@@ -77,7 +84,7 @@ def _enlarged(img: Image.Image, scale: float, path: str, wanted: tuple[int, int]
 
 
 def _resized(img: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return img if img.size == size else img.resize(size, upscaler.LANCZOS)
+    return img if img.size == size else img.resize(size, Image.Resampling.LANCZOS)
 
 
 def _kind(path: str) -> type[Operation]:
@@ -91,7 +98,7 @@ def chosen(path: str, width: int, height: int, scale: float) -> Operation:
     kind, name = _kind(path), path.split("/", 2)[-1]
     if not issubclass(kind, RemoteOperation):
         # The WebUI's 0 means no tiles, ours means a size that fits.
-        tile = int(getattr(shared.opts, "ESRGAN_tile", 0)) or _WHOLE
+        tile = host.tile_size(0) or _WHOLE
         factor = LocalUpscale.nearest_factor(scale)
         return LocalUpscale(model=name, scale_factor=factor, tile_size=tile)
     values = {"when_unavailable": options.value("when_unavailable"), **always(kind)}
@@ -141,6 +148,31 @@ def add() -> None:
         log.exception("Upscale Bridge cannot list its upscalers.")
 
 
+def stay() -> None:
+    """Add the entries again whenever the host makes its list anew: SD.Next and Forge Neo have a
+    button for that."""
+    load = modelloader.load_upscalers
+    if hasattr(load, "__wrapped__"):
+        return
+
+    @functools.wraps(load)
+    def load_with_ours(*args: Any, **options: Any) -> Any:
+        found = load(*args, **options)
+        add()
+        return found if found is None else [one.name for one in shared.sd_upscalers]
+
+    modelloader.load_upscalers = load_with_ours
+    for data in scripts.postprocessing_scripts_data:  # they may have a name of their own for it
+        names = getattr(data.script_class.ui, "__globals__", {})
+        if names.get("load_upscalers") is load:
+            names["load_upscalers"] = load_with_ours
+
+
 def register() -> None:
     """Add the entries whenever the WebUI builds its page."""
-    script_callbacks.on_before_ui(add)
+
+    def begin() -> None:
+        add()
+        stay()
+
+    script_callbacks.on_before_ui(begin)

@@ -29,7 +29,7 @@ def loaded():
 def installed(request, monkeypatch, tmp_path, loaded):
     """A WebUI (Forge, or what the parameter says) with the extension, not started yet."""
     made = WebUI(getattr(request, "param", "forge"), tmp_path / "webui")
-    made.devices.device_esrgan = torch.device("cpu")
+    setattr(made.devices, made.device, torch.device("cpu"))
     for name, module in made.modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr("upscale_bridge.local.library.load_model", loaded)

@@ -1,6 +1,6 @@
 """Stable Diffusion WebUI as far as the adapter sees it: thin stand-ins for its `modules`.
 
-Where Forge and reForge differ, `WebUI.kind` decides. Nothing here imports torch.
+Where Forge, reForge and SD.Next differ, `WebUI.kind` decides. Nothing here imports torch.
 """
 
 import importlib.util
@@ -46,6 +46,8 @@ class Upscale(ScriptPostprocessing):
         if upscaler_1_name in (None, "None"):
             return
         first = self.enlarged(upscaler_1_name, pp.image, upscale_by)
+        if self.webui.kind == "sdnext":
+            pp.info["Postprocess upscaler"] = upscaler_1_name
         if upscaler_2_name not in (None, "None") and upscaler_2_visibility:
             from PIL import Image
 
@@ -57,8 +59,7 @@ class Upscale(ScriptPostprocessing):
         """The WebUI keeps what came of an image; its key knows no settings of ours."""
         key = image.tobytes(), name, scale
         if key not in self.kept:
-            found = self.webui.entry(name)
-            self.kept[key] = found.scaler.upscale(image, scale, found.data_path)
+            self.kept[key] = self.webui.upscaled(name, image, scale)
         return self.kept[key]
 
 
@@ -87,10 +88,12 @@ class Runner:
 
     def run(self, pp, arguments):
         for script in self.scripts:
-            values = arguments.get(script.name, {})
-            script.process_firstpass(pp, **values)
+            if self.webui.kind != "sdnext":
+                script.process_firstpass(pp, **arguments.get(script.name, {}))
         for script in self.scripts:
-            if self.webui.state.skipped:
+            if self.webui.kind == "sdnext":
+                self.webui.state.begin(script.name)
+            elif self.webui.state.skipped:
                 break
             self.webui.state.job = script.name
             script.process(pp, **arguments[script.name])
@@ -105,19 +108,27 @@ class WebUI:
             State(),
             {"before_ui": [], "ui_settings": [], "after_component": []},
         )
-        self.opts = Options(ESRGAN_tile=192 if kind == "forge" else 256)
+        tile = "upscaler_tile_size" if kind == "sdnext" else "ESRGAN_tile"
+        self.opts = Options(**{tile: 192 if kind == "forge" else 256})
         self.shared = self._module(
             "modules.shared",
             opts=self.opts,
             state=self.state,
             OptionInfo=OptionInfo,
-            OptionHTML=OptionHTML,
+            **({} if kind == "sdnext" else {"OptionHTML": OptionHTML}),
             models_path=str(folder / "models"),
             cmd_opts=SimpleNamespace(no_half=False),
             device="cpu",
         )
-        self.devices = self._module("modules.devices", device_esrgan=None, torch_gc=self._collect)
-        self.scripts = self._module("modules.scripts", scripts_postproc=Runner(self, []))
+        self.devices = self._module("modules.devices", torch_gc=self._collect)
+        self.device = "device" if kind == "sdnext" else "device_esrgan"
+        setattr(self.devices, self.device, None)
+        self.scripts = self._module(
+            "modules.scripts", scripts_postproc=Runner(self, []), postprocessing_scripts_data=[]
+        )
+        self.modelloader = self._module(
+            "modules.modelloader", load_upscalers=lambda: self.load_upscalers()
+        )
         self.progress = self._module("modules.progress", current_task=None)
         self.told = []
         page = (PostprocessedImage, ScriptPostprocessing)
@@ -128,6 +139,7 @@ class WebUI:
             "modules.devices": self.devices,
             "modules.scripts": self.scripts,
             "modules.progress": self.progress,
+            "modules.modelloader": self.modelloader,
             "modules.upscaler": self._module("modules.upscaler", **upscalers(self)),
             "modules.scripts_postprocessing": self._module(
                 "modules.scripts_postprocessing", **{one.__name__: one for one in page}
@@ -142,6 +154,8 @@ class WebUI:
                 "modules.ui_components", InputAccordion=blocks.InputAccordion
             ),
         }
+        if kind == "sdnext":
+            self.modules["modules.scripts_manager"] = self._module("modules.scripts_manager")
         for name, module in self.modules.items():
             if name.startswith("modules."):
                 setattr(self.modules["modules"], name.partition(".")[2], module)
@@ -164,7 +178,7 @@ class WebUI:
     def start(self):
         """Start, or do what "Reload UI" does."""
         self.load_extension()
-        self.load_upscalers()
+        self.modelloader.load_upscalers()
         self.before_ui()
         self.create_ui()
         return self
@@ -188,11 +202,12 @@ class WebUI:
     def load_upscalers(self):
         base, own = self.upscaler.Upscaler, ("UpscalerNone", "UpscalerLanczos")
         kinds = [getattr(self.upscaler, name) for name in own]
-        if self.kind == "forge":  # reForge has a fixed list
+        if self.kind in ("forge", "sdnext"):  # reForge has a fixed list
             kinds += [one for one in base.__subclasses__() if one not in kinds]
         else:
             vars(self.shared).pop("sd_upscalers", None)
         self.shared.sd_upscalers = [entry for kind in kinds for entry in kind(None).scalers]
+        return [one.name for one in self.shared.sd_upscalers] if self.kind == "sdnext" else None
 
     def before_ui(self):
         for callback in self.callbacks["before_ui"]:
@@ -214,8 +229,13 @@ class WebUI:
         """Run an upscaler as a generation does."""
         self.state.begin(job)
         self.progress.current_task = "task(abc)"
+        return self.upscaled(name, image, scale)
+
+    def upscaled(self, name, image, scale):
+        """Call an upscaler as the host does."""
         found = self.entry(name)
-        return found.scaler.upscale(image, scale, found.data_path)
+        path = found.name if self.kind == "sdnext" else found.data_path
+        return found.scaler.upscale(image, scale, path)
 
     def panel(self):
         """Return our panel's script."""
@@ -255,7 +275,14 @@ class WebUI:
             if self.state.interrupted:
                 break
             pp = PostprocessedImage(image)
-            self.scripts.scripts_postproc.run(pp, values)
+            try:
+                self.scripts.scripts_postproc.run(pp, values)
+            except Exception as error:
+                if self.kind != "sdnext":  # which shows it, and nothing else
+                    raise
+                self.told.append(str(error))
+                done.clear()
+                break
             if not self.state.skipped:
                 done.append(pp)
         self.state.end()

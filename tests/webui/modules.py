@@ -151,4 +151,5 @@ def upscalers(webui):
             return img.resize(tuple(int(side * self.scale) for side in img.size), LANCZOS)
 
     found = (Upscaler, UpscalerData, UpscalerNone, UpscalerLanczos)
-    return {"LANCZOS": LANCZOS, **{kind.__name__: kind for kind in found}}
+    lanczos = {} if webui.kind == "sdnext" else {"LANCZOS": LANCZOS}
+    return {**lanczos, **{kind.__name__: kind for kind in found}}
