@@ -1,43 +1,24 @@
-"""What only ComfyUI knows: folders, memory, progress, cancelling and how to say errors.
+"""What only ComfyUI knows: folders, memory, pages and how to say errors.
 
 ComfyUI's modules are imported inside the functions, so that the pack imports and tests without it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..upscale_bridge.errors import OutOfMemoryError, SettingsError, StoppedError, UpscaleError
-from ..upscale_bridge.monitor import Monitor
 from ..upscale_bridge.service import Service
 from ..upscale_bridge.storage.keys import Keys
-from ..upscale_bridge.texts import printable
 
 if TYPE_CHECKING:
     import torch
 
     from ..upscale_bridge.local.devices import Memory
-
-log = logging.getLogger("upscale_bridge")  # the pack's own name here is its folder's path
-
-T = TypeVar("T")
-
-EVENT = "upscale_bridge.status"
-"""What a node is doing: {"prompt": id of the run, "node": id with those of the subgraphs around it,
-"text", "stays": whether later lines leave it there}."""
-
-_LOOK_SECONDS = 0.1
-_PREVIEW_SECONDS = 0.5
-_PREVIEW_SIDE = 512
 
 
 @lru_cache(maxsize=1)
@@ -127,118 +108,6 @@ def to_intermediate(images: torch.Tensor) -> torch.Tensor:
     return images.to(device)
 
 
-class ComfyMonitor(Monitor):
-    """The node's progress bar, a preview of finished tiles, and the Cancel button."""
-
-    def __init__(self) -> None:
-        from comfy.utils import ProgressBar
-
-        self._bar = ProgressBar(1000)
-        self._done = 0
-        self._said = ""
-        self._shown = 0.0
-
-    def check(self) -> None:
-        import comfy.model_management as manager
-
-        manager.throw_exception_if_processing_interrupted()
-
-    def notice(self, text: str) -> None:
-        log.warning("Upscale Bridge: %s", printable(text))
-        _show_text(text, stays=True)
-
-    def status(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
-            log.debug("Upscale Bridge: %s", printable(text))
-            _show_text(text)
-
-    def progress(self, done: float, total: float) -> None:
-        self._done = round(1000 * done / total)
-        self._bar.update_absolute(self._done, 1000)
-
-    def preview(self, tile: torch.Tensor) -> None:
-        if time.monotonic() - self._shown > _PREVIEW_SECONDS:
-            self._bar.update_absolute(self._done, 1000, _preview(tile))
-            self._shown = time.monotonic()
-
-    def finish(self, summary: str, result: torch.Tensor) -> None:
-        """Show what was done, and all of `result` [height, width, channels] where a tile was last:
-        ComfyUI leaves the last preview on the node."""
-        self.status(summary)
-        if self._shown:
-            step = max(1, max(result.shape[:2]) // (2 * _PREVIEW_SIDE))
-            self._bar.update_absolute(self._done, 1000, _preview(result[::step, ::step]))
-
-
-class Mailbox(Monitor):
-    """What an operation on a thread of its own has to say, kept until the node reads it."""
-
-    def __init__(self) -> None:
-        self.stopped = threading.Event()
-        self._lock = threading.Lock()
-        self._latest: dict[str, tuple[Any, ...]] = {}
-        self._notices: list[str] = []
-
-    def check(self) -> None:
-        if self.stopped.is_set():
-            raise StoppedError
-
-    def status(self, text: str) -> None:
-        self._keep("status", text)
-
-    def notice(self, text: str) -> None:
-        with self._lock:
-            self._notices.append(text)
-
-    def progress(self, done: float, total: float) -> None:
-        self._keep("progress", done, total)
-
-    def preview(self, tile: torch.Tensor) -> None:
-        self._keep("preview", tile)
-
-    def deliver(self, monitor: Monitor) -> None:
-        """Hand over what came since the last time."""
-        with self._lock:
-            latest, self._latest = self._latest, {}
-            notices, self._notices = self._notices, []
-        for text in notices:
-            monitor.notice(text)
-        for name, arguments in latest.items():
-            getattr(monitor, name)(*arguments)
-
-    def _keep(self, name: str, *arguments: Any) -> None:
-        with self._lock:
-            self._latest[name] = arguments
-
-
-async def on_own_thread(work: Callable[[Monitor], T], shown: Monitor) -> T:
-    """Return what `work` returns; other nodes run meanwhile, and `shown` is told how far it is.
-
-    ComfyUI runs all nodes of a prompt in one event loop, which any other node may block: the work
-    must not need the loop. A stop leaves the thread at once; it ends by itself.
-    """
-    mailbox = Mailbox()
-    future: Future[T] = Future()
-
-    def carry_out() -> None:
-        try:
-            future.set_result(work(mailbox))
-        except BaseException as error:  # handed to the node
-            future.set_exception(error)
-
-    threading.Thread(target=carry_out, daemon=True).start()
-    try:
-        while not future.done():
-            shown.check()
-            mailbox.deliver(shown)
-            await asyncio.sleep(_LOOK_SECONDS)
-    finally:  # also when ComfyUI cancels the node because another one failed
-        mailbox.stopped.set()
-    mailbox.deliver(shown)
-    return future.result()
-
-
 def page_is_open() -> bool:
     """Tell whether a page is connected to ComfyUI's server."""
     from server import PromptServer
@@ -253,30 +122,6 @@ def tell_page(event: str, data: dict[str, Any], page: str | None = None) -> None
     server = getattr(PromptServer, "instance", None)
     if server is not None:
         server.send_sync(event, data, page)
-
-
-def _show_text(text: str, *, stays: bool = False) -> None:
-    """Show a line on the node that is running, in the page that asked for the run.
-
-    ComfyUI's own progress text does not appear on the nodes of its newer design (1.35).
-    """
-    from comfy_execution.utils import get_executing_context
-    from server import PromptServer
-
-    context, server = get_executing_context(), getattr(PromptServer, "instance", None)
-    if context is not None and server is not None and server.client_id:
-        told = {"prompt": context.prompt_id, "node": context.node_id, "text": text, "stays": stays}
-        tell_page(EVENT, told, server.client_id)
-
-
-def _preview(tile: torch.Tensor) -> tuple[str, Any, int]:
-    from PIL import Image
-
-    from ..upscale_bridge.images.codecs import to_uint8
-
-    array = to_uint8(tile)
-    image = Image.fromarray(array[..., :3] if array.shape[-1] >= 3 else array[..., 0])
-    return ("JPEG", image, _PREVIEW_SIDE)
 
 
 @contextmanager

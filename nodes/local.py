@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..upscale_bridge.local.operation import LocalUpscale
-from . import host, images, results
+from . import host, images, progress, results
 from .inputs import widget, widgets
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class LocalESRGANUpscale:
             operation = self.OPERATION(**values)
             pixels = images.to_images(image)
             masks = None if mask is None else images.to_masks(mask)
-            monitor = host.ComfyMonitor()
+            monitor = progress.ComfyMonitor()
             run = partial(host.service().run, monitor=monitor, descriptor=upscale_model)
             result = run(operation, pixels)
             if masks is None:
@@ -90,6 +90,6 @@ class LocalESRGANUpscale:
                 masks = images.fit_masks(masks, result.images)[..., 0]
             else:
                 masks = run(operation, images.fit_masks(masks, pixels)).images[..., 0]
-            monitor.finish(result.summary, result.images[-1])
+            monitor.finish(result.summary)
             outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
             return results.shown((*outputs, json.dumps(result.info)), result, pixels)

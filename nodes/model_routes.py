@@ -1,6 +1,7 @@
 """Downloads of known models that the page asks for.
 
-GET  /upscale_bridge/models            names of all models, and the downloads under way
+GET  /upscale_bridge/models            names of all models, those that are not on this machine with
+                                       their sizes in bytes or null, and the downloads under way
 POST /upscale_bridge/models/download   {"name": "4x-UltraSharp"}
 POST /upscale_bridge/models/cancel     {"name": "4x-UltraSharp"}
 
@@ -37,16 +38,18 @@ class Download(Monitor):
 
     def run(self) -> None:
         """Fetch the file."""
+        end = {"state": "failed", "text": "The download ended unexpectedly; the log says why."}
         try:
             host.service().library.fetch(self._spec, self)
-            self._tell(state="done", fraction=1.0)
+            end = {"state": "done", "fraction": 1.0}
         except StoppedError:
-            self._tell(state="stopped")
+            end = {"state": "stopped"}
         except UpscaleError as error:
-            self._tell(state="failed", text=str(error))
+            end = {"state": "failed", "text": str(error)}
         finally:
-            with _lock:
+            with _lock:  # whoever hears of the end may ask at once what is under way
                 _running.pop(self._spec.name, None)
+            self._tell(**end)
 
     def stop(self) -> None:
         """End it soon."""
@@ -73,10 +76,12 @@ _lock = threading.Lock()
 
 
 def describe() -> Json:
-    """Return all models and the state of each download under way."""
-    names = [entry.name for entry in host.service().library.entries()]
+    """Return all models, and the state of each download under way."""
+    entries = host.service().library.entries()
+    absent = {one.name: one.spec and one.spec.size for one in entries if one.path is None}
     with _lock:
-        return {"models": names, "downloads": [one.state for one in _running.values()]}
+        downloads = [one.state for one in _running.values()]
+    return {"models": [one.name for one in entries], "absent": absent, "downloads": downloads}
 
 
 def download(body: Json) -> Json:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..upscale_bridge.contract.operation import RemoteOperation
 from ..upscale_bridge.remote.run import ResumeTask
 from ..upscale_bridge.vendors import OPERATIONS
-from . import host, images, results
+from . import host, images, progress, results
 from .inputs import widget, widgets
 
 if TYPE_CHECKING:
@@ -61,14 +61,14 @@ class RemoteUpscale:
             operation = self.OPERATION(**values)
             pixels = images.to_images(image)
             masks = None if mask is None else images.to_masks(mask)
-            monitor = host.ComfyMonitor()
+            monitor = progress.ComfyMonitor()
             run = partial(host.service().run, operation, pixels)
-            result = await host.on_own_thread(run, monitor)
+            result = await progress.on_own_thread(run, monitor)
             if masks is None:
                 masks = images.split_alpha(result.images)
             else:
                 masks = images.fit_masks(masks, result.images, _fitter(operation, pixels))[..., 0]
-            monitor.finish(result.summary, result.images[-1])
+            monitor.finish(result.summary)
             outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
             told = *outputs, json.dumps(result.info)
             return await asyncio.to_thread(results.shown, told, result, pixels)
@@ -135,9 +135,9 @@ class ResumeUpscaleTask:
         """Fetch the result; ComfyUI awaits this with the widgets' values."""
         with host.translated():
             operation = self.OPERATION(**values)
-            monitor = host.ComfyMonitor()
+            monitor = progress.ComfyMonitor()
             resume = partial(host.service().resume, operation)
-            result = await host.on_own_thread(resume, monitor)
-            monitor.finish(result.summary, result.images[-1])
+            result = await progress.on_own_thread(resume, monitor)
+            monitor.finish(result.summary)
             told = host.to_intermediate(result.images), json.dumps(result.info)
             return results.shown(told, result)

@@ -13,7 +13,7 @@ from ..upscale_bridge.errors import InvalidInputError
 from ..upscale_bridge.images.videos import read_header
 from ..upscale_bridge.result import Result
 from ..upscale_bridge.vendors import VIDEOS
-from . import host, results, video_io
+from . import host, progress, results, video_io
 from .remote import all_widgets
 from .video_files import borrow, file_of
 
@@ -64,10 +64,10 @@ class RemoteUpscaleVideo:
 
         with host.translated():
             operation = self.OPERATION(**values)
-            monitor = host.ComfyMonitor()
-            made = await host.on_own_thread(partial(_run, operation, video), monitor)
+            monitor = progress.ComfyMonitor()
+            made = await progress.on_own_thread(partial(_run, operation, video), monitor)
             target, result, before = made
-            monitor.status(result.summary)
+            monitor.finish(result.summary)
             outputs = InputImpl.VideoFromFile(str(target)), json.dumps(result.info)
             return await asyncio.to_thread(results.shown, outputs, result, before)
 

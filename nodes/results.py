@@ -1,8 +1,10 @@
 """What a node's panel shows after a run: how it was made, and the first image before and after.
 
-It is `upscale_bridge` in the node's `ui` output: {"how", "size", "seconds", "before", "after"}.
-`how` lists what became of the tasks (new, joined, resumed, reused) and "local" when this machine
-stood in for a service; the last two are files for ComfyUI's /view, absent without an image.
+It is `upscale_bridge` in the node's `ui` output: {"how", "from", "size", "count", "frames",
+"seconds", "cost", "before", "after"}. `how` lists what became of the tasks (new, joined, resumed,
+reused) and "local" when this machine stood in for a service; `from` and `size` are (width, height)
+of input and result; `count` is that of the images, `frames` that of a video's; `cost` is what the
+run was said to cost. The last two are files for ComfyUI's /view. What is not known is absent.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import logging
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from ..upscale_bridge.contract.pricing import money
 from ..upscale_bridge.errors import UpscaleError
 from . import host
 
@@ -32,14 +35,21 @@ def shown(outputs: tuple[Any, ...], result: Result, before: Tensor | None = None
     if not host.page_is_open():
         return outputs
     info = result.info
-    ways = {task["how"] for task in info.get("tasks", ())}
+    tasks = info.get("tasks", ())
+    ways = {task["how"] for task in tasks}
     if "local" in info:
         ways.add("local")
     told: dict[str, Any] = {
         "how": sorted(ways),
+        "from": list(info["input_size"]),
         "size": list(info["size"]),
+        "count": len(result.images),
         "seconds": info["seconds"],
     }
+    if "frames" in info:
+        told["frames"] = info["frames"]
+    if cost := sum(task.get("cost", 0.0) for task in tasks if task["how"] == "new"):
+        told["cost"] = money(cost)
     if before is not None:
         try:
             told |= {"before": _keep(before[0]), "after": _keep(result.images[0])}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..upscale_bridge.local.operation import LocalUpscaleVideo
 from ..upscale_bridge.monitor import Monitor
-from . import host, results, video_io, video_rewrite
+from . import host, progress, results, video_io, video_rewrite
 from .local import CONNECTED_MODEL, model_widgets
 from .video_files import file_of, new_file
 
@@ -57,7 +57,7 @@ class LocalESRGANUpscaleVideo:
 
         with host.translated(), file_of(video) as source:
             operation = self.OPERATION(**values)
-            monitor = host.ComfyMonitor()
+            monitor = progress.ComfyMonitor()
             found = video_io.look(source)
             if found.bits > 8:
                 monitor.notice(f"The video has {found.bits} bits per channel; the result has 8.")
@@ -71,7 +71,7 @@ class LocalESRGANUpscaleVideo:
             if written.damaged:
                 monitor.notice(f"{written.damaged} damaged parts of the video were left out.")
             result, before = frames.shown(written)
-            monitor.finish(result.summary, result.images[0])
+            monitor.finish(result.summary)
             outputs = InputImpl.VideoFromFile(str(target)), json.dumps(result.info)
             return results.shown(outputs, result, before)
 
@@ -124,7 +124,8 @@ class _PartMonitor(Monitor):
         self._whole.check()
 
     def status(self, text: str) -> None:
-        self._whole.status(text)
+        if not self._index:  # of others the line about frames tells more
+            self._whole.status(text)
 
     def notice(self, text: str) -> None:
         self._whole.notice(text)

@@ -179,7 +179,7 @@ def test_an_image_beyond_the_limits_is_told(service, monkeypatch):
     monkeypatch.setenv("NOVITA_BASE_URL", "http://127.0.0.1:8190")
     assert notes(service, NovitaUpscale(), (2048, 100)) == []
     assert notes(service, NovitaUpscale(), (4096, 200)) == [("missing", "", "")]
-    assert "2048 x 100 px" in said(service, NovitaUpscale(), (4096, 200))
+    assert "2048 × 100 px" in said(service, NovitaUpscale(), (4096, 200))  # noqa: RUF001
     fitting = NovitaUpscale(when_too_large="fit")
     assert notes(service, fitting, (4096, 200)) == [("warning", "", "")]
     assert notes(service, NovitaUpscale(), None) == []
@@ -206,8 +206,8 @@ def test_a_price_is_told(service, monkeypatch):
     found = advise(service, WaveSpeedUpscale(target_resolution="2k"), (640, 480))
     assert found.size == (2048, 1536)
     (note,) = found.notes
-    assert (note.level, note.way) == ("info", "price")
-    assert str(note.text) == "$0.01 per image (WaveSpeed's list price of 2026)."
+    assert (note.level, note.way, note.topic) == ("info", "price", "price")
+    assert str(note.text) == "$0.01 per image (WaveSpeed's list price of 2026)"
     monkeypatch.delenv("WAVESPEED_API_KEY")
     assert ("info", "", "") in notes(service, WaveSpeedUpscale()), "without a key nobody can ask"
 

@@ -28,3 +28,18 @@ class Monitor:
 
     def preview(self, tile: Tensor) -> None:
         """Show a finished tile: float32 [height, width, channels], range 0..1."""
+
+
+class Part(Monitor):
+    """Says of each line which part of the whole it is about; hands on everything else."""
+
+    def __init__(self, whole: Monitor, head: str) -> None:
+        """`head` stands before each line of status."""
+        self.check = whole.check  # type: ignore[method-assign]
+        self.notice = whole.notice  # type: ignore[method-assign]
+        self.progress = whole.progress  # type: ignore[method-assign]
+        self.preview = whole.preview  # type: ignore[method-assign]
+        self._whole, self._head = whole, head
+
+    def status(self, text: str) -> None:
+        self._whole.status(self._head + text)

@@ -34,6 +34,8 @@ class Note:
     """What the user may do at once: set the key of vendor `name`, download model `name`, ask for
     the price of a run; price now: the host asks by itself."""
     name: str = ""
+    topic: Literal["", "price"] = ""
+    """What it is about, for hosts that show prices apart."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,9 @@ def _price_notes(service: Service, operation: RemoteOperation) -> list[Note]:
     by_itself = asked and client.settings().show_prices
     if told is None and (not asked or (client.is_free(vendor) and not by_itself)):
         return []
-    text = Text("{price}.", {"price": told}) if told else Text("The service tells its price.")
-    if not asked:
-        return [Note("info", text)]
-    return [Note("info", text, "price now" if by_itself else "price")]
+    text = Text("{price}", {"price": told}) if told else Text("The service tells its price.")
+    way: Literal["", "price", "price now"] = "price now" if by_itself else "price"
+    return [Note("info", text, way if asked else "", topic="price")]
 
 
 def ask_price(service: Service, operation: RemoteOperation) -> tuple[Text, ...]:
@@ -203,14 +204,14 @@ def _size_notes(operation: RemoteOperation, size: Size | None) -> list[Note]:
     values = {"width": size[0], "height": size[1], "wide": allowed[0], "high": allowed[1]}
     if operation.when_too_large == "fit":
         fitted = Text(
-            "The image is too large for this service ({width} x {height} px); it will be shrunk to "
-            "{wide} x {high} px before sending.",
+            "The image is too large for this service ({width} × {height} px); it will be shrunk to "  # noqa: RUF001
+            "{wide} × {high} px before sending.",  # noqa: RUF001
             values,
         )
         return [Note("warning", fitted)]
     refused = Text(
-        "The image is too large for this service ({width} x {height} px); make it smaller, or set "
-        "when_too_large to fit, which shrinks it to {wide} x {high} px.",
+        "The image is too large for this service ({width} × {height} px); make it smaller, or set "  # noqa: RUF001
+        "when_too_large to fit, which shrinks it to {wide} × {high} px.",  # noqa: RUF001
         values,
     )
     return [Note("missing", refused)]

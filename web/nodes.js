@@ -11,18 +11,19 @@ import { after, later } from "./lib/dom.js";
 import { addForm } from "./lib/form.js";
 import { had, shownBy } from "./lib/history.js";
 import { nodeOf, originOf, sizeOf, source, values } from "./lib/inputs.js";
+import { addLabels, note } from "./lib/models.js";
 import { Panel } from "./lib/panel.js";
+import { place } from "./lib/place.js";
 import { follow, isHere, onRun, wasAskedBefore } from "./lib/runs.js";
 import { ask, history, listen } from "./lib/server.js";
 
 const FOLDER = folderOf(import.meta.url);
 const ours = new Set(); // names of the pack's nodes
+const repeated = new Set(); // those of them whose results ComfyUI tells again when they are cached
 const advised = new Set(); // those of them that can be asked before a run
 const RUNS = 20; // of ComfyUI's history that are searched for a cached result
 const DECIMALS = 3; // of numbers whose step ComfyUI would round
-const LEAST_HEIGHT = 24;
 const SETTLING = 5000; // milliseconds
-const MARGIN = 10; // what ComfyUI leaves above and below an element
 
 /** @type {Map<any, {panel: Panel, check: () => void, form: (() => void) | null,
  *   since: number}>} */
@@ -30,6 +31,12 @@ const shown = new Map();
 const watched = new WeakSet(); // widgets of nodes before ours
 
 const openKeys = () => app.extensionManager.command.execute("UpscaleBridge.Keys");
+
+/** The workflow's own graph, also while one of its subgraphs is shown. */
+const root = () => app.rootGraph ?? app.graph;
+
+/** Ask which models are not here; without an answer lists show bare names. */
+const readModels = () => ask("models").then(({ absent }) => note(absent), () => {});
 
 /** A name of the workflow that is shown; older pages have none. @returns {string | undefined} */
 const current = () => app.extensionManager?.workflow?.activeWorkflow?.key;
@@ -39,7 +46,7 @@ const current = () => app.extensionManager?.workflow?.activeWorkflow?.key;
  * @param {string} run @param {string} id
  */
 function panelOf(run, id) {
-  const found = isHere(run) ? shown.get(nodeOf(app.graph, id)) : null;
+  const found = isHere(run) ? shown.get(nodeOf(root(), id)) : null;
   if (!found) return null;
   // ComfyUI shows the nodes of another workflow a while before it says which one it is.
   const settled = performance.now() - found.since > SETTLING;
@@ -48,12 +55,13 @@ function panelOf(run, id) {
 
 /** @param {any} node @param {Panel} panel */
 async function check(node, panel) {
-  if (!node.graph || !advised.has(node.comfyClass)) return; // taken away, or moved to a subgraph
-  const origin = originOf(node);
-  watch(origin);
+  if (!node.graph || !advised.has(node.comfyClass)) return; // taken away meanwhile
   try {
+    const origin = originOf(node);
+    watch(origin);
     const size = await sizeOf(source(origin, (path) => api.apiURL(path)), origin?.comfyClass);
-    panel.advise(await ask("advice", { node: node.comfyClass, values: values(node), size }));
+    const asked = { node: node.comfyClass, values: values(node), size };
+    panel.advise(await ask("advice", asked), size, JSON.stringify(asked));
   } catch (error) {
     panel.refuse(/** @type {Error} */ (error).message);
   }
@@ -70,7 +78,9 @@ function watch(origin) {
 
 /** Show what cached nodes made before this page was opened. @param {string} run */
 async function recall(run) {
-  const empty = [...shown].filter(([node, { panel }]) => node.graph === app.graph && !panel.finished);
+  const empty = [...shown].filter(
+    ([node, { panel }]) => node.graph === root() && !panel.finished && !repeated.has(node.comfyClass),
+  );
   if (!empty.length) return;
   const runs = await history(RUNS);
   for (const [node, { panel }] of empty) {
@@ -87,24 +97,19 @@ function attach(node) {
     price: () => ask("price", asked()),
     locally: (choice) => runWith(node, "when_unavailable", choice),
   });
+  const redraw = () => app.graph?.setDirtyCanvas(true, true);
   const form = addForm(
     node,
     panel.element,
     (model) => ask("model", { node: node.comfyClass, model }),
-    () => app.graph?.setDirtyCanvas(true, true),
+    redraw,
   );
-  let height = LEAST_HEIGHT;
-  const widget = node.addDOMWidget("upscale_bridge", "upscale_bridge", panel.element, {
-    serialize: false,
-    hideOnZoom: true,
-    margin: MARGIN,
-    getMinHeight: () => height,
-    getMaxHeight: () => height,
-  });
-  widget.serialize = false; // neither in the workflow file
+  addLabels(node);
+  const widget = place(node, panel.element, redraw);
   const askAgain = later(() => check(node, panel));
   shown.set(node, { panel, check: askAgain, form, since: performance.now() });
   for (const other of node.widgets) {
+    if (other === widget) continue;
     const { precision, step2: step } = other.options ?? {};
     // ComfyUI shows, and keeps, as many decimals as a step of 1, 0.1 or 0.01 has.
     if (step && Number(step.toFixed(precision)) !== step) other.options.precision = DECIMALS;
@@ -113,21 +118,7 @@ function attach(node) {
   after(node, "onConnectionsChange", askAgain);
   after(node, "onConfigure", askAgain);
   if (form) after(node, "onConfigure", form);
-  const observer = new ResizeObserver(() => {
-    if (!node.graph) return; // a panel that is taken away has no height
-    const wanted = Math.max(LEAST_HEIGHT, inner(panel.element));
-    if (Math.abs(wanted - height) < 2) return;
-    const tight = node.size[1] - node.computeSize()[1] < 2; // else the user made it larger
-    height = wanted;
-    const least = node.computeSize()[1];
-    node.setSize([node.size[0], tight ? least : Math.max(node.size[1], least)]);
-    app.graph?.setDirtyCanvas(true, true);
-  });
-  for (const part of panel.element.children) observer.observe(part);
-  after(node, "onRemoved", () => {
-    observer.disconnect();
-    shown.delete(node);
-  });
+  after(node, "onRemoved", () => shown.delete(node));
   askAgain();
 }
 
@@ -143,23 +134,18 @@ async function runWith(node, name, value) {
   }
 }
 
-/** Return how high the contents of a panel are, pixels. @param {HTMLElement} element */
-function inner(element) {
-  const parts = [...element.children].map((part) => /** @type {HTMLElement} */ (part).offsetHeight);
-  const gaps = parts.filter(Boolean).length * 6;
-  return parts.reduce((sum, part) => sum + part, gaps + 2 * MARGIN);
-}
-
 app.registerExtension({
   name: "UpscaleBridge.Nodes",
   setup() {
+    readModels();
     listen("download", (download) => {
       shown.forEach(({ panel }) => panel.follow(download));
-      if (download.state !== "running") app.refreshComboInNodes?.();
+      if (download.state !== "running") readModels().then(() => app.refreshComboInNodes?.());
       if (download.state === "done") shown.forEach(({ check: again }) => again());
     });
     follow(api, current);
     listen("status", (status) => panelOf(status.prompt, status.node)?.report(status));
+    listen("preview", ({ prompt, node, image }) => panelOf(prompt, node)?.picture.show(image));
     onRun("execution_start", () => shown.forEach(({ panel }) => panel.begin()));
     onRun("execution_interrupted", () => shown.forEach(({ panel }) => panel.stop()));
     onRun("execution_error", ({ prompt_id, node_id, exception_message }) => {
@@ -179,6 +165,7 @@ app.registerExtension({
     if (!comesFrom(definition, FOLDER)) return;
     ours.add(definition.name);
     if (takesPixels(definition)) advised.add(definition.name);
+    if (definition.has_intermediate_output) repeated.add(definition.name);
   },
   /** @param {any} node */
   nodeCreated(node) {

@@ -1,5 +1,7 @@
 """What the nodes tell ComfyUI, and what they ask of it."""
 
+import base64
+import io
 import logging
 import sys
 from types import SimpleNamespace
@@ -17,6 +19,11 @@ def host(part, comfy):
 
 
 @pytest.fixture
+def progress(part, comfy):
+    return part("nodes.progress")
+
+
+@pytest.fixture
 def errors(part):
     return part("upscale_bridge.errors")
 
@@ -29,57 +36,60 @@ def test_progress_rises_to_the_end(upscale, images, comfy):
     assert values[-1] == comfy.bars[0].total == 1000
 
 
-def test_previews_are_small_jpegs(upscale, images, comfy, host, monkeypatch):
-    monkeypatch.setattr(host, "_PREVIEW_SECONDS", -1)
+@pytest.fixture
+def previews(comfy):
+    """The tiles that the page was shown, as pictures."""
+    comfy.context = SimpleNamespace(node_id="17", prompt_id="p", list_index=None)
+
+    def read():
+        told = [data for event, data in comfy.events if event == "upscale_bridge.preview"]
+        assert {(data["prompt"], data["node"]) for data in told} <= {("p", "17")}
+        heads, files = zip(*(data["image"].split(",") for data in told), strict=True)
+        assert set(heads) == {"data:image/jpeg;base64"}
+        return [Image.open(io.BytesIO(base64.b64decode(file))) for file in files]
+
+    return read
+
+
+def test_previews_are_small_jpegs(upscale, images, previews, progress, monkeypatch):
+    monkeypatch.setattr(progress, "_PREVIEW_SECONDS", -1)
     upscale(images(1, 4), alpha="lanczos")
-    previews = [preview for _, _, preview in comfy.bars[0].updates if preview]
-    assert previews, "even a single tile is shown"
-    for kind, image, side in previews:
-        assert kind == "JPEG"
-        assert isinstance(image, Image.Image)
+    shown = previews()
+    assert shown, "even a single tile is shown"
+    for image in shown:
         assert (image.mode, image.width) == ("RGB", 16)
         assert image.height <= 12
-        assert side == 512
-    assert previews[-1][1].height == 12, "in the end all of it is shown"
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "L"), (3, "RGB"), (4, "RGB")])
-def test_preview_of_any_channels_is_a_picture(host, channels, mode):
-    _, image, _ = host._preview(torch.full((5, 7, channels), 0.5))
+def test_preview_of_any_channels_is_a_picture(progress, previews, channels, mode):
+    progress.ComfyMonitor().preview(torch.full((5, 7, channels), 0.5))
+    (image,) = previews()
     assert (image.mode, image.size) == (mode, (7, 5))
     assert image.getextrema() in ((128, 128), ((128, 128),) * 3)
 
 
-def test_the_last_preview_is_the_result(upscale, comfy):
-    """ComfyUI leaves it on the node."""
+def test_preview_of_a_large_tile_is_small(progress, previews):
+    progress.ComfyMonitor().preview(torch.zeros(5000, 2000, 3))
+    (image,) = previews()
+    assert image.size == (200, 500)
+
+
+def test_comfyui_keeps_no_preview_that_would_stay_on_the_node(upscale, comfy, previews):
     upscale(torch.rand(2, 60, 90, 3), tile_size=32)
-    *tiles, whole = [preview[1].size for _, _, preview in comfy.bars[0].updates if preview]
-    assert whole == (180, 120)
-    assert tiles
-    assert (180, 120) not in tiles
+    assert previews()
+    assert not [preview for _, _, preview in comfy.bars[0].updates if preview]
 
 
-def test_the_last_preview_of_a_large_result_is_small(host, comfy):
-    monitor = host.ComfyMonitor()
-    monitor.preview(torch.zeros(4, 4, 3))
-    monitor.finish("done", torch.zeros(5000, 2000, 3))
-    assert max(comfy.bars[0].updates[-1][2][1].size) == 1250
-
-
-def test_no_preview_comes_without_tiles(host, comfy):
-    host.ComfyMonitor().finish("done", torch.zeros(4, 4, 3))
-    assert not comfy.bars[0].updates
-
-
-def test_previews_are_rare(host, comfy, monkeypatch):
+def test_previews_are_rare(progress, previews, monkeypatch):
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(host.time, "monotonic", lambda: clock.now)
-    monitor = host.ComfyMonitor()
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock.now)
+    monitor = progress.ComfyMonitor()
     for step in range(10):
         clock.now = 100 + step * 0.2
         monitor.progress(step, 10)
         monitor.preview(torch.zeros(4, 4, 3))
-    assert sum(preview is not None for _, _, preview in comfy.bars[0].updates) == 4
+    assert len(previews()) == 4
 
 
 def test_cancel_ends_the_run(upscale, images, comfy):
@@ -116,11 +126,12 @@ def test_bug_stays_what_it_is(host):
 def test_status_is_logged_and_shown_on_the_node(upscale, images, comfy, caplog):
     caplog.set_level(logging.DEBUG, "upscale_bridge")
     comfy.context = SimpleNamespace(node_id="17", prompt_id="p", list_index=None)
-    upscale(images())
-    text, node_id = comfy.texts[-1]
-    assert node_id == "17"
-    assert text.startswith("8 x 6 -> 16 x 12 with UpscaleBridge-x4")
-    assert f"Upscale Bridge: {text}" in caplog.messages
+    upscale(images(2))
+    texts = [text for text, node_id in comfy.texts if node_id == "17"]
+    assert texts[0] == "loading UpscaleBridge-x4"
+    assert texts[-1] == "image 2 of 2, 100 %", "not loading for the whole run"
+    assert f"Upscale Bridge: {texts[-1]}" in caplog.messages
+    assert "8 x 6 -> 16 x 12 with UpscaleBridge-x4" in caplog.messages[-1]
 
 
 def test_status_without_a_running_node_is_only_logged(upscale, images, comfy):
@@ -128,9 +139,9 @@ def test_status_without_a_running_node_is_only_logged(upscale, images, comfy):
     assert comfy.texts == []
 
 
-def test_what_should_be_read_stays_on_the_node(host, comfy):
+def test_what_should_be_read_stays_on_the_node(progress, comfy):
     comfy.context = SimpleNamespace(node_id="17", prompt_id="p")
-    monitor = host.ComfyMonitor()
+    monitor = progress.ComfyMonitor()
     monitor.notice("shrunk")
     monitor.status("busy")
     assert [(data["text"], data["stays"]) for _, data in comfy.events] == [

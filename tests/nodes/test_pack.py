@@ -89,7 +89,9 @@ def test_script_of_the_page_cannot_leak(path):
 def test_the_page_listens_to_the_events_that_are_sent():
     heard = {name for path in SCRIPTS for name in re.findall(r'listen\("(\w+)"', path.read_text())}
     sources = [path.read_text("utf-8") for path in (ROOT / "nodes").glob("*.py")]
-    sent = {name for text in sources for name in re.findall(r'\nEVENT = "(.+)"', text)}
+    sent = {
+        name for text in sources for name in re.findall(r'\n[A-Z]+ = "(upscale_bridge\..+)"', text)
+    }
     assert sent == {f"upscale_bridge.{name}" for name in heard}
 
 

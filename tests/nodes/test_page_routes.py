@@ -278,7 +278,7 @@ def test_a_download_that_stalls_has_told_how_far_it_came(part, comfy, monkeypatc
 
 # --- results
 
-INFO = {"size": (8, 8), "seconds": 1.5}
+INFO = {"input_size": (4, 4), "size": (8, 8), "seconds": 1.5}
 
 
 @pytest.fixture
@@ -294,6 +294,8 @@ def test_a_result_is_shown_beside_its_original(shown, comfy):
     assert found["result"] == ("outputs",)
     (data,) = found["ui"]["upscale_bridge"]
     assert (data["size"], data["seconds"], data["how"]) == ([8, 8], 1.5, [])
+    assert (data["from"], data["count"]) == ([4, 4], 2)
+    assert not {"cost", "frames"} & set(data)
     sizes = []
     for name in ("before", "after"):
         assert data[name]["type"] == "temp"
@@ -313,8 +315,16 @@ def test_without_a_page_nothing_is_written(shown, comfy):
 
 def test_what_was_reused_is_told(shown):
     tasks = [{"how": "reused"}, {"how": "new"}, {"how": "new"}]
-    found = shown((), SimpleNamespace(info={**INFO, "tasks": tasks, "local": {}}))
-    assert found["ui"]["upscale_bridge"][0]["how"] == ["local", "new", "reused"]
+    info = {**INFO, "tasks": tasks, "local": {}}
+    (told,) = shown((), SimpleNamespace(info=info, images=[None]))["ui"]["upscale_bridge"]
+    assert told["how"] == ["local", "new", "reused"]
+
+
+def test_what_was_paid_by_this_run_is_told(shown):
+    costs = [("new", 0.01), ("new", 0.02), ("reused", 4.0), ("joined", 8.0)]
+    info = {**INFO, "tasks": [{"how": how, "cost": cost} for how, cost in costs], "frames": 7}
+    (told,) = shown((), SimpleNamespace(info=info, images=[]))["ui"]["upscale_bridge"]
+    assert (told["cost"], told["frames"]) == ("$0.03", 7)
 
 
 def test_a_full_disk_costs_the_picture_only(shown, comfy):

@@ -205,14 +205,14 @@ def test_node_that_blocks_the_loop_does_not_stop_the_work(vendors, call, images)
 @pytest.fixture
 def mailboxes(part, monkeypatch):
     """All mailboxes that nodes have made."""
-    host, made = part("nodes.host"), []
+    progress, made = part("nodes.progress"), []
 
-    class Recorded(host.Mailbox):
+    class Recorded(progress.Mailbox):
         def __init__(self):
             super().__init__()
             made.append(self)
 
-    monkeypatch.setattr(host, "Mailbox", Recorded)
+    monkeypatch.setattr(progress, "Mailbox", Recorded)
     return made
 
 
@@ -364,7 +364,7 @@ def test_progress_and_status_reach_the_node(vendors, run, images, comfy, caplog)
     texts = [text for text, _ in comfy.texts]
     assert any(text.startswith("queued") for text in texts)
     assert any(text.startswith("running") and text.endswith(" %") for text in texts)
-    assert texts[-1].startswith("8 x 6 -> 16 x 12 by Novita Upscale (new, task ")
+    assert "8 x 6 -> 16 x 12 by Novita Upscale (new, task " in caplog.messages[-1]
     assert KEY not in "\n".join([*texts, *caplog.messages])
 
 

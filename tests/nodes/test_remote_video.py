@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import threading
 import time
@@ -172,13 +173,15 @@ def test_a_size_that_the_head_does_not_tell_is_looked_up(vendors, run, video, pa
     assert json.loads(run(NAME, video=video)[1])["size"] == [64, 48]
 
 
-def test_what_it_does_is_shown_on_the_node(vendors, run, comfy, video):
+def test_what_it_does_is_shown_on_the_node(vendors, run, comfy, video, caplog):
+    caplog.set_level(logging.INFO, "upscale_bridge")
     comfy.context = SimpleNamespace(node_id="7", prompt_id="p")
     vendors(seconds=0.3)
     run(NAME, video=video)
     texts = [text for text, node in comfy.texts if node == "7"]
     assert any(text.startswith("running") for text in texts)
-    assert texts[-1].startswith("64 x 48 -> 64 x 48 by WaveSpeed Upscale Video (new, task ")
+    said = "64 x 48 -> 64 x 48 by WaveSpeed Upscale Video (new, task "
+    assert [text for text in caplog.messages if said in text]
     assert comfy.bars[0].updates[-1][0] == 1000
 
 

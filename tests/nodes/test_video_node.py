@@ -86,14 +86,18 @@ def test_progress_is_that_of_the_whole_video(video_node, comfy, source):
     assert {250, 500, 750, 1000} <= set(done)
     texts = [text for text, node_id in comfy.texts if node_id == "7"]
     assert any(text.startswith("Frame 1 of about 4, ") for text in texts)
-    assert texts[-1].startswith("4 frames, 64 x 48 -> 128 x 96 with UpscaleBridge-x4")
+    assert texts[-1].startswith("Frame 4 of about 4, ")
+    first = next(place for place, text in enumerate(texts) if text.startswith("Frame "))
+    assert all(text.startswith("Frame ") for text in texts[first:]), "one line a frame"
 
 
 def test_a_stop_leaves_nothing_behind(video_node, comfy, source, part, monkeypatch):
     def stop(monitor, text):
         comfy.interrupted = True
 
-    monkeypatch.setattr(part("nodes.host").ComfyMonitor, "status", stop)  # after the first frame
+    monkeypatch.setattr(
+        part("nodes.progress").ComfyMonitor, "status", stop
+    )  # after the first frame
     with pytest.raises(InterruptProcessingException):
         video_node.upscale(video=VideoFromFile(str(source)), **VALUES)
     assert not left(comfy)

@@ -26,7 +26,7 @@ from ..errors import OutOfMemoryError
 from ..images.channels import alpha_channel, fill_transparent, layers
 from ..images.resample import allocate, clean, resize
 from ..images.sizes import Size
-from ..monitor import Monitor
+from ..monitor import Monitor, Part
 from .devices import PRECISIONS, Memory, is_out_of_memory
 from .loader import Model
 from .operation import LocalUpscale
@@ -119,7 +119,9 @@ class Engine:
         try:
             setting = self._prepare(model, operation, largest=max(sizes[:-1]))
             progress = _Progress(monitor, count * sum(w * h for w, h in sizes[:-1]))
-            for image, place in zip(images, result, strict=True):
+            for index, (image, place) in enumerate(zip(images, result, strict=True)):
+                if count > 1:
+                    progress.shown = Part(monitor, f"image {index + 1} of {count}, ")
                 try:
                     _upscale_image(setting, image.cpu(), place, sizes, operation, progress)
                 finally:
@@ -223,6 +225,8 @@ class _Progress:
 
     def __init__(self, monitor: Monitor, total: int) -> None:
         self.monitor = monitor
+        self.shown = monitor
+        """What is told of the image that is at work."""
         self._total = total
         self._done = 0.0
 
@@ -269,7 +273,7 @@ def _run_pass(
     runs = layers(image.shape[-1], setting.model.channels, with_alpha=by_model)
     rolled = setting.model.replica(setting.device, setting.dtype).rolled
     for layer in runs:
-        rest = layer, image, result, progress.monitor, progress.share(len(runs))
+        rest = layer, image, result, progress.shown, progress.share(len(runs))
         if rolled is not None:
             WholeRun(setting, rolled, *rest).run()
         else:

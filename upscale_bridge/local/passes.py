@@ -125,6 +125,7 @@ class LayerRun:
         # A device works on a tile while the one before it is stored.
         ahead = workers if workers > 1 else self._transfers.ahead
         running: dict[Future[_Outcome], tuple[TilePlan, Tile]] = {}
+        done = 0
         try:
             while waiting or running:
                 self.monitor.check()
@@ -140,6 +141,9 @@ class LayerRun:
                 while finished:
                     plan, tile = running.pop(future := finished.pop())
                     if (error := self._conclude(future, plan, tile)) is None:
+                        done += 1
+                        count = done + len(waiting) + len(running) + len(finished)
+                        self.monitor.status(f"tile {done} of {count}")
                         continue
                     if not is_out_of_memory(error):
                         raise error

@@ -57,12 +57,13 @@ class WholeRun:
     def run(self) -> None:
         """Run the image, or its tiles one after the other."""
         setting, plan = self.setting, self._plan
-        waiting = deque([plan.whole()])
+        waiting, done = deque([plan.whole()]), 0
         while waiting:
             tile, *others = plan.cut(waiting.popleft(), setting.tile_side)
             waiting.extendleft(reversed(others))
+            count = done + 1 + len(waiting)
             try:
-                self._tile(tile)
+                self._tile(tile, f"tile {done + 1} of {count}, " if count > 1 else "")
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -70,10 +71,11 @@ class WholeRun:
                 self._shrink(tile)
                 waiting.appendleft(tile)
             else:
+                done += 1
                 setting.tally.tiles += 1
 
     @torch.inference_mode()
-    def _tile(self, tile: Tile) -> None:
+    def _tile(self, tile: Tile, head: str) -> None:
         window = self._plan.window(tile) if tile != self._plan.whole() else tile
         pixels = self.image[window.y.start : window.y.stop, window.x.start : window.x.stop]
         pixels = self.layer.gather(pixels.float()).nan_to_num(nan=0.0).clamp(0.0, 1.0)
@@ -83,9 +85,14 @@ class WholeRun:
             at = window.x.start, window.y.start
             self._store(_moved(core, *at), _moved(seen, *at), output)
 
+        done = 0.0
+
         def poll() -> None:
+            nonlocal done
             self.monitor.check()
             if (share := team.take_progress()) > 0:
+                done += share
+                self.monitor.status(f"{head}{100 * min(done, 1.0):.0f} %")
                 self.advance(share * tile.area)
             for area in self._take_stored():
                 self.monitor.preview(area)

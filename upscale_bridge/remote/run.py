@@ -196,6 +196,8 @@ def describe_task(outcome: Outcome) -> dict[str, Any]:
     for name in ("submitted", "finished"):
         moment = datetime.fromtimestamp(getattr(task, name), timezone.utc)
         fields[name] = moment.isoformat(timespec="seconds")
+    if task.cost:
+        fields["cost"] = task.cost
     if outcome.flagged:
         fields["flagged"] = True
     return fields

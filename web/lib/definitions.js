@@ -1,7 +1,10 @@
 // @ts-check
 // Which nodes are ours and what they take, read from the definitions that ComfyUI sends.
 
-/** @typedef {{name: string, python_module?: string, input?: Record<string, Record<string, any>>}} Definition */
+/**
+ * @typedef {{name: string, python_module?: string, input?: Record<string, Record<string, any>>,
+ *   has_intermediate_output?: boolean}} Definition
+ */
 
 /** What a node must take to be asked for advice before it runs. */
 const PIXELS = new Set(["IMAGE", "VIDEO"]);

@@ -1,17 +1,74 @@
 // @ts-check
 // What a node will get when it runs, as far as the page knows.
 
-/** Return the values of a node's own widgets; those that another node feeds are left out. @param {any} node */
+/** @typedef {{node: any, slot: number}} Place one of the outputs of a node */
+
+const INSIDE = -10; // what stands in a subgraph for that which gives its inputs
+
+/** Return a link of a graph; older pages keep them in an object. @param {any} graph @param {any} id */
+const linkOf = (graph, id) =>
+  id == null ? null : (graph.links?.get?.(id) ?? graph.links?.[id] ?? graph.getLink?.(id) ?? null);
+
+/** Return the node of a subgraph in the graph around it. @param {any} graph @returns {any} */
+function around(graph) {
+  const root = graph.rootGraph ?? graph;
+  for (const one of [root, ...(root.subgraphs?.values?.() ?? [])]) {
+    const found = one.nodes?.find((/** @type {any} */ node) => node.subgraph === graph);
+    if (found) return found;
+  }
+  return null;
+}
+
+/**
+ * Return what feeds an input of a node, through subgraphs and reroutes; for an input of a
+ * subgraph's node that nothing feeds, this node and input.
+ * @param {any} node @param {number} slot
+ * @returns {Place | null}
+ */
+function feeding(node, slot) {
+  const input = node.inputs?.[slot];
+  const link = node.graph ? linkOf(node.graph, input?.link) : null;
+  if (!link) return node.subgraph && input ? { node, slot } : null;
+  if (Number(link.origin_id) === INSIDE) {
+    const outer = around(node.graph);
+    return outer && feeding(outer, link.origin_slot);
+  }
+  return giving(node.graph, link);
+}
+
+/** @param {any} graph @param {any} link @returns {Place | null} */
+function giving(graph, link) {
+  const node = graph.getNodeById(link.origin_id);
+  if (node?.type === "Reroute") return feeding(node, 0);
+  const inner = node?.subgraph;
+  if (!inner) return node ? { node, slot: link.origin_slot } : null;
+  const last = linkOf(inner, inner.outputs?.[link.origin_slot]?.linkIds?.[0]);
+  return last && giving(inner, last);
+}
+
+/**
+ * Return the values of a node's own widgets, and those that stand on a subgraph's node for them;
+ * what another node feeds is left out.
+ * @param {any} node
+ */
 export function values(node) {
-  const fed = new Set(
-    (node.inputs ?? [])
-      .filter((/** @type {any} */ input) => input.widget && input.link != null)
-      .map((/** @type {any} */ input) => input.widget.name),
-  );
+  /** @type {Map<string, any>} */
+  const fed = new Map();
+  (node.inputs ?? []).forEach((/** @type {any} */ input, /** @type {number} */ slot) => {
+    if (input.widget && input.link != null) fed.set(input.widget.name, feeding(node, slot));
+  });
   /** @type {Record<string, any>} */
   const found = {};
   for (const widget of node.widgets ?? []) {
-    if (!fed.has(widget.name) && widget.serialize !== false) found[widget.name] = widget.value;
+    if (widget.serialize === false) continue;
+    if (!fed.has(widget.name)) found[widget.name] = widget.value;
+    else {
+      const place = fed.get(widget.name);
+      const outer = place?.node.subgraph && place.node.inputs[place.slot];
+      const named = outer?.widget?.name ?? outer?.name;
+      const shown = place?.node.widgets?.find((/** @type {any} */ one) => one.name === named);
+      if (outer && shown) found[widget.name] = shown.value;
+    }
   }
   return found;
 }
@@ -30,7 +87,8 @@ export function nodeOf(graph, id) {
 /** Return the node that gives a node its image or video, null without one. @param {any} node */
 export function originOf(node) {
   const slot = node.inputs?.findIndex((/** @type {any} */ { name }) => /^(image|video)$/.test(name));
-  return slot >= 0 ? node.getInputNode(slot) : null;
+  const place = slot >= 0 ? feeding(node, slot) : null;
+  return place && !place.node.subgraph ? place.node : null;
 }
 
 /** @type {Record<string, string>} Nodes that read a file, and the widgets that name it. */

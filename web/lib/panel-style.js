@@ -5,21 +5,32 @@ import { addStyle, BOX, FOCUS } from "./dom.js";
 
 const STYLE = `
 .upscale-bridge-panel {
-  display: flex; flex-direction: column; gap: 0.35rem; box-sizing: border-box; padding: 0.25rem;
-  color: var(--input-text, #ddd); font: 12px/1.4 system-ui, sans-serif; overflow: hidden;
-  & > :empty { display: none; }
-  & p { margin: 0; padding-left: 0.5rem; border-left: 3px solid #888; overflow-wrap: anywhere; }
+  display: flex; flex-direction: column; gap: 0.4rem; box-sizing: border-box; padding: 0.25rem;
+  color: var(--input-text, #ddd); font-family: inherit; font-size: 12px; line-height: 1.4;
+  overflow: hidden;
+  & > :empty, & [hidden] { display: none !important; }
+  & > div[role="status"], & > div:not(.picture, .upscale-bridge-form) {
+    display: flex; flex-direction: column; gap: 0.4rem; }
+  & p { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+  & p[data-level="missing"], & p[data-level="warning"] { padding-left: 0.5rem;
+    border-left: 3px solid #e2a336; }
   & p[data-level="missing"] { border-color: #e5484d; }
-  & p[data-level="warning"] { border-color: #e2a336; }
-  & p[data-level="done"] { border-color: #30a46c; }
-  & button { ${BOX} font-size: 12px; padding: 0.15rem 0.6rem; margin: 0.2rem 0.4rem 0 0;
-    cursor: pointer; }
-  & button:hover { border-color: currentcolor; }
+  & button.way { ${BOX} font-size: 12px; line-height: 1.4; padding: 0.05rem 0.5rem;
+    margin: 0.1rem 0 0.1rem 0.5rem; cursor: pointer; }
+  & button.way:hover { border-color: currentcolor; }
   & button:focus-visible { ${FOCUS} }
   & progress { width: 100%; accent-color: #4c9ffe; }
-  & .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 2px; padding: 0;
-    margin: 0.3rem 0 0; border: none; background: none; width: 100%; }
-  & .pair img { width: 100%; height: 110px; object-fit: contain; display: block; }
+  & .picture { position: relative; width: 100%; max-height: 180px; min-height: 60px;
+    border-radius: 0.4rem; overflow: hidden; background: var(--comfy-input-bg, #222); }
+  & .picture:not([style]) { aspect-ratio: 16 / 10; }
+  & .picture :is(button, img, .pair) { position: absolute; inset: 0; width: 100%; height: 100%; }
+  & .picture img { object-fit: contain; pointer-events: none; }
+  & .picture button { padding: 0; border: none; background: none; cursor: ew-resize;
+    touch-action: pan-y; }
+  & .picture button:focus-visible { outline-offset: -2px; }
+  & .picture .after { clip-path: inset(0 0 0 var(--at)); }
+  & .picture i { position: absolute; top: 0; bottom: 0; left: calc(var(--at) - 1px); width: 2px;
+    background: #fff; box-shadow: 0 0 3px #000; pointer-events: none; }
 }`;
 
 /** Add it to the page. */

@@ -1,20 +1,20 @@
 // @ts-check
-// What a node of ours says below its widgets: notes before a run, the result after it.
+// What a node of ours says below its widgets: one line before a run, one line and a picture after.
 
-import { compare } from "./compare.js";
 import { make } from "./dom.js";
 import { read } from "./failure.js";
+import { about, sizes } from "./lines.js";
 import { addPanelStyle } from "./panel-style.js";
+import { Picture } from "./picture.js";
 import { ask, view } from "./server.js";
 import { say, t } from "./texts.js";
 
 /**
  * @typedef {import("./texts.js").Text} Text
- * @typedef {{level: string, text: Text, way: string, name: string}} Note
+ * @typedef {{level: string, text: Text, way: string, name: string, topic: string}} Note
  * @typedef {{size: [number, number] | null, notes: Note[]}} Advice
  * @typedef {{texts: Text[]}} Price
- * @typedef {{filename: string, subfolder: string, type: string}} File
- * @typedef {{how: string[], size: number[], seconds: number, before?: File, after?: File}} Result
+ * @typedef {import("./lines.js").Result} Result
  * @typedef {{name: string, state: "running" | "done" | "stopped" | "failed", fraction: number,
  *   text?: string}} Download
  */
@@ -31,27 +31,40 @@ export class Panel {
     this.openKeys = openKeys;
     this.ways = ways;
     this.models = new Set(); // those that this node's notes offer to download
-    this.advice = make("div", { role: "status" });
+    this.plan = make("p", { className: "line" });
+    this.advice = make("div", { role: "status" }, this.plan);
     this.download = make("div", {});
     this.notices = make("div", {});
     this.status = make("div", {});
     this.outcome = make("div", {});
+    this.picture = new Picture(() => this.fail(t("The pictures of this run are gone.")));
     this.fresh = true; // whether the next report belongs to a new run
     this.busy = false; // whether a run has reported and not finished
     this.finished = false; // whether it shows a result
+    /** @type {string | undefined} */
+    this.asked = undefined; // what the plan is about
+    /** @type {string | undefined} */
+    this.done = undefined; // what the result was made of; the plan would say it once more
     this.element = make("div", { className: "upscale-bridge-panel" });
-    this.element.append(...[this.advice, this.download, this.notices, this.outcome, this.status]);
+    this.element.append(this.advice, this.download, this.notices, this.outcome, this.status);
+    this.element.append(this.picture.element);
   }
 
-  /** Show what is known before a run. @param {Advice} advice */
-  advise({ size, notes }) {
-    const lines = notes.map((note) => this.line(note));
-    if (size) {
-      const text = t("The result has {width} × {height} px.", { width: size[0], height: size[1] });
-      lines.unshift(make("p", { "data-level": "info" }, text));
-    }
+  /**
+   * Show what is known before a run.
+   * @param {Advice} advice @param {[number, number] | null} from size of the input
+   * @param {string} asked what it is about
+   */
+  advise({ size, notes }, from, asked) {
     this.models = new Set(notes.filter((note) => note.way === "download").map(({ name }) => name));
-    this.advice.replaceChildren(...lines);
+    const prices = notes.filter((note) => note.topic === "price");
+    this.plan.replaceChildren(...(size ? [sizes(from, size)] : []));
+    for (const note of prices) this.plan.append(...(this.plan.firstChild ? [" · "] : []), this.cost(note));
+    const rest = notes.filter((note) => note.topic !== "price");
+    this.advice.replaceChildren(this.plan, ...rest.map((note) => this.line(note)));
+    this.asked = asked;
+    if (this.finished) this.done ??= asked;
+    this.plan.hidden = !this.plan.firstChild || (this.finished && this.done === asked);
   }
 
   /** Show why nothing is known. @param {string} text */
@@ -66,18 +79,25 @@ export class Panel {
     if (note.way === "download") {
       line.append(this.button(t("Download"), () => this.obtain(note.name)));
     }
-    if (note.way === "price") line.append(this.button(t("Ask for the price"), () => this.price(line)));
-    if (note.way === "price now") this.price(line);
     return line;
   }
 
-  /** Put what the service asks for in the place of a line. @param {HTMLElement} line */
-  async price(line) {
+  /** Return a price, or the way to it. @param {Note} note */
+  cost(note) {
+    const place = make("span", {});
+    if (note.text.english === "{price}") place.append(say(note.text));
+    if (note.way === "price now") this.price(place);
+    if (note.way === "price") place.append(this.button(t("Ask for the price"), () => this.price(place)));
+    return place;
+  }
+
+  /** Put what the service asks for in the place of a text. @param {HTMLElement} place */
+  async price(place) {
     try {
       const { texts } = await this.ways.price();
-      line.replaceChildren(texts.map(say).join(" ") || t("The service tells no price."));
+      place.replaceChildren(texts.map(say).join(" ") || t("The service tells no price."));
     } catch (error) {
-      line.replaceChildren(/** @type {Error} */ (error).message);
+      place.replaceChildren(/** @type {Error} */ (error).message);
     }
   }
 
@@ -94,15 +114,14 @@ export class Panel {
       this.download.replaceChildren(make("p", { "data-level": level }, told));
       return;
     }
-    const told = `${name}: ${Math.round(100 * fraction)} %`;
     let bar = this.download.querySelector("progress");
     if (!bar) {
       bar = make("progress", { max: 1, "aria-label": t("Download of {name}", { name }) });
       const cancel = this.button(t("Cancel"), () => this.change("models/cancel", name));
-      this.download.replaceChildren(make("p", { "data-level": "info" }), bar, cancel);
+      this.download.replaceChildren(make("p", {}), bar, cancel);
     }
     bar.value = fraction;
-    this.download.querySelector("p").textContent = told;
+    this.download.querySelector("p").textContent = `${name}: ${Math.round(100 * fraction)} %`;
   }
 
   /** Take the next report for that of a new run. Cached nodes make none and keep what they show. */
@@ -114,7 +133,7 @@ export class Panel {
   report({ text, stays }) {
     if (this.fresh) this.notices.replaceChildren();
     this.fresh = false;
-    const line = make("p", { "data-level": stays ? "warning" : "info" }, text);
+    const line = make("p", stays ? { "data-level": "warning" } : {}, text);
     if (stays) this.notices.append(line);
     else this.status.replaceChildren(line);
     this.busy = true;
@@ -134,35 +153,18 @@ export class Panel {
   /** Take back what a run was doing that ended before its result. */
   stop() {
     if (this.busy) this.status.replaceChildren();
+    this.picture.end();
     this.busy = false;
   }
 
   /** Show what a run has made. @param {Result} result */
-  finish({ size, seconds, how, before, after }) {
-    const words = {
-      ...{ joined: t("joined"), resumed: t("resumed"), reused: t("reused") },
-      local: t("made on this machine"),
-    };
-    const ways = how.map((word) => words[/** @type {keyof words} */ (word)]);
-    const time = t("{seconds} s", { seconds: seconds.toFixed(1) });
-    const text = [`${size[0]} × ${size[1]} px`, time, ...ways].filter(Boolean).join(", ");
-    const parts = [make("p", { "data-level": "done" }, text)];
-    if (before && after) {
-      const [small, large] = [view(before), view(after)];
-      const pair = make(
-        "button",
-        { type: "button", className: "pair", "aria-label": t("Compare before and after") },
-        make("img", { src: small, alt: t("Before"), loading: "lazy" }),
-        make("img", { src: large, alt: t("After"), loading: "lazy" }),
-      );
-      pair.addEventListener("click", () =>
-        compare(small, large).catch(() => this.fail(t("The pictures of this run are gone."))),
-      );
-      parts.push(pair);
-    }
-    this.outcome.replaceChildren(...parts);
-    this.busy = false;
-    this.finished = true;
+  finish(result) {
+    const { before, after, size } = result;
+    this.outcome.replaceChildren(make("p", { className: "line", "data-level": "done" }, about(result)));
+    this.status.replaceChildren();
+    if (before && after) this.picture.compare(view(before), view(after), size);
+    else this.picture.clear();
+    [this.busy, this.finished, this.done, this.plan.hidden] = [false, true, this.asked, true];
   }
 
   /** @param {string} text */
@@ -185,7 +187,7 @@ export class Panel {
 
   /** @param {string} text @param {() => void} work */
   button(text, work) {
-    const made = make("button", { type: "button" }, text);
+    const made = make("button", { type: "button", className: "way" }, text);
     made.addEventListener("click", work);
     return made;
   }
