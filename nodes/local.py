@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..upscale_bridge.local.operation import LocalUpscale
 from . import host, images, progress, results
 from .inputs import widget, widgets
+from .shared import PackNode
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,14 +32,16 @@ def model_widgets(operation: type[LocalUpscale]) -> dict[str, Any]:
     return drawn
 
 
-class LocalESRGANUpscale:
+class LocalESRGANUpscale(PackNode):
     """Upscales on this machine with any model that spandrel loads."""
 
     OPERATION = LocalUpscale
-    CATEGORY = "Upscale Bridge"
-    FUNCTION = "upscale"
+    DISPLAY_NAME: ClassVar = "Upscale"  # the first that a search for "upscale" finds
     DESCRIPTION = LocalUpscale.__doc__
-    SEARCH_ALIASES: ClassVar = ["upscale with model", "esrgan", "super resolution", "enlarge"]
+    SEARCH_ALIASES: ClassVar = [
+        LocalUpscale.title,
+        *("upscale with model", "esrgan", "super resolution", "enlarge", "upscaler"),
+    ]
     RETURN_TYPES = ("IMAGE", "MASK", "STRING")
     RETURN_NAMES = ("image", "mask", "info")
     OUTPUT_TOOLTIPS = (

@@ -13,6 +13,7 @@ from ..upscale_bridge.remote.run import ResumeTask
 from ..upscale_bridge.vendors import OPERATIONS
 from . import host, images, progress, results
 from .inputs import widget, widgets
+from .shared import PackNode
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,15 +21,13 @@ if TYPE_CHECKING:
     from ..upscale_bridge.images.sizes import Size
 
 
-class RemoteUpscale:
+class RemoteUpscale(PackNode):
     """What the nodes of all remote operations share."""
 
     OPERATION: ClassVar[type[RemoteOperation]]
     DESCRIPTION: ClassVar[str | None]
     DEPRECATED: ClassVar[bool]
     SEARCH_ALIASES: ClassVar[list[str]]
-    CATEGORY = "Upscale Bridge"
-    FUNCTION = "upscale"
     RETURN_TYPES = ("IMAGE", "MASK", "STRING")
     RETURN_NAMES = ("image", "mask", "info")
     OUTPUT_TOOLTIPS = (
@@ -39,6 +38,7 @@ class RemoteUpscale:
 
     def __init_subclass__(cls) -> None:
         cls.DESCRIPTION = cls.OPERATION.__doc__
+        cls.DISPLAY_NAME = with_own_key(cls.OPERATION)
         cls.DEPRECATED = bool(cls.OPERATION.retirement)
         cls.SEARCH_ALIASES = ["upscale api", "remote upscale", cls.OPERATION.vendor.name]
 
@@ -72,6 +72,11 @@ class RemoteUpscale:
             outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
             told = *outputs, json.dumps(result.info)
             return await asyncio.to_thread(results.shown, told, result, pixels)
+
+
+def with_own_key(operation: type[RemoteOperation]) -> str:
+    """Return a name unlike that of ComfyUI's own node for the service, which Comfy bills."""
+    return f"{operation.title} (own key)"
 
 
 def _any_model(cls: type, model: Any = None) -> bool:
@@ -111,12 +116,12 @@ def node_of(operation: type[RemoteOperation]) -> type[RemoteUpscale]:
 NODES = tuple(map(node_of, OPERATIONS))
 
 
-class ResumeUpscaleTask:
+class ResumeUpscaleTask(PackNode):
     """Resume Upscale Task."""
 
     OPERATION = ResumeTask
-    CATEGORY = "Upscale Bridge"
-    FUNCTION = "resume"
+    FUNCTION: ClassVar = "resume"
+    DISPLAY_NAME: ClassVar = ResumeTask.title
     DESCRIPTION = ResumeTask.__doc__
     SEARCH_ALIASES: ClassVar = ["fetch upscale result", "recover paid upscale"]
     RETURN_TYPES = ("IMAGE", "STRING")

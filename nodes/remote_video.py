@@ -14,7 +14,8 @@ from ..upscale_bridge.images.videos import read_header
 from ..upscale_bridge.result import Result
 from ..upscale_bridge.vendors import VIDEOS
 from . import host, progress, results, video_io
-from .remote import all_widgets
+from .remote import all_widgets, with_own_key
+from .shared import PackNode
 from .video_files import borrow, file_of
 
 if TYPE_CHECKING:
@@ -23,14 +24,12 @@ if TYPE_CHECKING:
     from ..upscale_bridge.monitor import Monitor
 
 
-class RemoteUpscaleVideo:
+class RemoteUpscaleVideo(PackNode):
     """What the nodes of all remote operations on videos share."""
 
     OPERATION: ClassVar[type[RemoteOperation]]
     DESCRIPTION: ClassVar[str | None]
     SEARCH_ALIASES: ClassVar[list[str]]
-    CATEGORY = "Upscale Bridge"
-    FUNCTION = "upscale"
     RETURN_TYPES = ("VIDEO", "STRING")
     RETURN_NAMES = ("video", "info")
     OUTPUT_TOOLTIPS = (
@@ -40,6 +39,7 @@ class RemoteUpscaleVideo:
 
     def __init_subclass__(cls) -> None:
         cls.DESCRIPTION = cls.OPERATION.__doc__
+        cls.DISPLAY_NAME = with_own_key(cls.OPERATION)
         vendor = cls.OPERATION.vendor.name
         cls.SEARCH_ALIASES = ["upscale video api", "remote video upscale", vendor]
 

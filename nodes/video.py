@@ -12,6 +12,7 @@ from ..upscale_bridge.local.operation import LocalUpscaleVideo
 from ..upscale_bridge.monitor import Monitor
 from . import host, progress, results, video_io, video_rewrite
 from .local import CONNECTED_MODEL, model_widgets
+from .shared import PackNode
 from .video_files import file_of, new_file
 
 if TYPE_CHECKING:
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
     from ..upscale_bridge.result import Result
 
 
-class LocalESRGANUpscaleVideo:
+class LocalESRGANUpscaleVideo(PackNode):
     """Upscales a video on this machine with any model that spandrel loads."""
 
     OPERATION = LocalUpscaleVideo
-    CATEGORY = "Upscale Bridge"
-    FUNCTION = "upscale"
+    DISPLAY_NAME: ClassVar = "Upscale Video"
     DESCRIPTION = LocalUpscaleVideo.__doc__
-    SEARCH_ALIASES: ClassVar = ["upscale video", "video super resolution", "enlarge video"]
+    SEARCH_ALIASES: ClassVar = [
+        LocalUpscaleVideo.title,
+        *("upscale video", "video super resolution", "enlarge video"),
+    ]
     RETURN_TYPES = ("VIDEO", "STRING")
     RETURN_NAMES = ("video", "info")
     OUTPUT_TOOLTIPS = (

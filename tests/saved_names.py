@@ -44,8 +44,7 @@ def _nodes(folder):
     spec.loader.exec_module(pack)
     return {
         name: {
-            "title": pack.NODE_DISPLAY_NAME_MAPPINGS[name],
-            "category": node.CATEGORY,
+            "title": node.OPERATION.title,
             "outputs": list(zip(node.RETURN_NAMES, node.RETURN_TYPES, strict=True)),
             **{
                 group: [_input(input, *drawn) for input, drawn in inputs.items()]

@@ -95,6 +95,23 @@ def test_the_page_listens_to_the_events_that_are_sent():
     assert sent == {f"upscale_bridge.{name}" for name in heard}
 
 
+def test_names_stand_out_beside_comfyuis_own(pack):
+    """Which has a "WaveSpeed Image Upscale", and six nodes that begin with "Upscale"."""
+    names = pack.NODE_DISPLAY_NAME_MAPPINGS
+    assert (names["LocalESRGANUpscale"], names["LocalESRGANUpscaleVideo"]) == (
+        "Upscale",
+        "Upscale Video",
+    )
+    assert names["WaveSpeedUpscale"] == "WaveSpeed Upscale (own key)"
+    assert names["WaveSpeedUpscaleVideo"] == "WaveSpeed Upscale Video (own key)"
+    assert len(set(names.values())) == len(names) == len(TITLES)
+    for name, node in pack.NODE_CLASS_MAPPINGS.items():
+        assert node.CATEGORY == "image/upscaling"
+        assert node.HAS_INTERMEDIATE_OUTPUT
+        if name.startswith("Local"):
+            assert TITLES[name] in node.SEARCH_ALIASES, "by the name that documents use"
+
+
 @pytest.mark.parametrize("name", TITLES)
 def test_every_node_explains_itself(pack, comfy, name):
     node = pack.NODE_CLASS_MAPPINGS[name]
