@@ -88,6 +88,7 @@ def _memory() -> Memory:
                 # lives as long as the module: the manager takes a lost patcher for a leak.
                 if not hasattr(module, "upscale_bridge_patcher"):
                     offload = manager.unet_offload_device()
+                    _forget_notes(module, ModelPatcher)
                     module.upscale_bridge_patcher = ModelPatcher(module, device, offload)
                 manager.load_models_gpu([module.upscale_bridge_patcher])
             bring(module, device)  # newer managers leave foreign modules where they are
@@ -96,6 +97,24 @@ def _memory() -> Memory:
             manager.soft_empty_cache()
 
     return ComfyMemory()
+
+
+def _forget_notes(module: torch.nn.Module, patcher: Any) -> None:
+    """Take from a copy what ComfyUI's manager noted on the original, and would believe of it.
+
+    Newer loaders wrap a model themselves; what is noted (how much of it is loaded, and where) came
+    along with the copy.
+    """
+    import torch
+
+    blank = torch.nn.Module()
+    own = set(vars(blank))
+    patcher(blank, torch.device("cpu"), torch.device("cpu"))
+    for name in set(vars(blank)) - own:
+        vars(module).pop(name, None)
+    for part in module.modules():
+        for name in [name for name in vars(part) if name.startswith("comfy_")]:
+            delattr(part, name)
 
 
 def to_intermediate(images: torch.Tensor) -> torch.Tensor:

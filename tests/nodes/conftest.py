@@ -61,6 +61,11 @@ class ModelPatcher:
     def __init__(self, model, load_device, offload_device):
         self.model = model
         self.devices = (load_device, offload_device)
+        if not hasattr(model, "model_loaded_weight_memory"):
+            model.model_loaded_weight_memory = 0
+
+    def loaded_size(self):
+        return self.model.model_loaded_weight_memory
 
 
 class VideoFromFile:

@@ -1,6 +1,7 @@
 """What the nodes tell ComfyUI, and what they ask of it."""
 
 import base64
+import copy
 import io
 import logging
 import sys
@@ -196,6 +197,20 @@ def test_model_on_a_device_is_known_to_the_memory_manager(memory, comfy):
     assert [patcher.model for patcher in patchers] == [first, first, second]
     assert patchers[0] is patchers[1], "a second patcher would count the model twice"
     assert patchers[0].devices == (device, torch.device("cpu"))
+
+
+def test_a_copy_is_not_taken_for_its_original(memory, comfy):
+    """Measured in ComfyUI 0.33: a copy in fp16 was believed to have loaded twice its own size."""
+    original = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    original.model_loaded_weight_memory = 590848
+    original[0].comfy_patched_weights = True
+    copied = copy.deepcopy(original)
+    memory.place(copied, torch.device("meta"))
+    ((_, (patcher,)),) = [asked for asked in comfy.asked if asked[0] == "load_models_gpu"]
+    assert patcher.loaded_size() == 0
+    assert not hasattr(copied[0], "comfy_patched_weights")
+    assert original.model_loaded_weight_memory == 590848
+    assert original[0].comfy_patched_weights
 
 
 def test_model_on_the_cpu_is_left_to_the_process(memory, comfy):
