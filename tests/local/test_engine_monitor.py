@@ -42,6 +42,29 @@ def test_previews_are_the_tiles_of_the_result(stub, nearest, upscale, recorder, 
     assert tiles[0].dtype == torch.float32
 
 
+class Lines(Monitor):
+    """Keeps what is said."""
+
+    def __init__(self):
+        self.said = []
+
+    def status(self, text):
+        self.said.append(text)
+
+
+def test_each_tile_is_told(stub, nearest, upscale, picture):
+    lines = Lines()
+    upscale(stub(nearest), picture(64, 96), lines, scale_factor=2, tile_size=32)
+    assert lines.said == [f"tile {index} of 6" for index in range(1, 7)]
+
+
+def test_of_several_images_it_is_told_which_one(stub, nearest, upscale, picture):
+    lines = Lines()
+    upscale(stub(nearest), picture(64, 32, batch=3), lines, scale_factor=2, tile_size=32)
+    tiles = [f"tile {index} of 2" for index in (1, 2)]
+    assert lines.said == [f"image {n} of 3, {tile}" for n in (1, 2, 3) for tile in tiles]
+
+
 @pytest.mark.parametrize("stop_after", [0, 1, 3])
 def test_stop_ends_the_run_and_leaves_the_engine_usable(
     stub, nearest, upscale, recorder, picture, stop_after

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,11 @@ class ModelSpec:
     tags: tuple[str, ...]
     sources: tuple[str, ...]
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """All that it is called, in lower case."""
+        return frozenset(one.casefold() for one in (self.name, self.file_name, *self.aliases))
+
     @property
     def terms(self) -> Text:
         """One sentence on licence and size, to be shown before a download."""
@@ -68,6 +73,6 @@ def find_spec(name: str) -> ModelSpec | None:
     """Return the entry called `name`: its name, its file's name or an alias, in any case."""
     wanted = name.casefold()
     for spec in catalogue():
-        if wanted in {n.casefold() for n in (spec.name, spec.file_name, *spec.aliases)}:
+        if wanted in spec.names:
             return spec
     return None

@@ -7,7 +7,7 @@ lead out of them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,6 +20,7 @@ from ..storage.settings import home, make_folder
 from .catalogue import ModelSpec, catalogue, find_spec
 from .loader import EXTENSIONS, Model, load_model
 from .operation import SHIPPED_MODEL
+from .scan import Scan, scan_folder, stem_of, walk
 
 SHIPPED_FOLDER = Path(__file__).with_name("weights")
 
@@ -31,7 +32,6 @@ _FOREIGN = (
 """Formats in which models are passed on, and that are not read."""
 
 _OTHERWISE = f"choose {SHIPPED_MODEL}, which is always there"
-_MOST_FOLDERS = 20_000
 
 _Identity = tuple[int, int, int, int, int]
 
@@ -70,6 +70,7 @@ class Library:
         self._folders = folders or (lambda: [own_model_folder()])
         self._keep = keep
         self._idle_seconds = idle_seconds
+        self._scans: dict[Path, Scan] = {}
         self._loaded: dict[Path, tuple[_Identity, Model]] = {}
         self._timer: threading.Timer | None = None
         self._lock = threading.RLock()
@@ -94,11 +95,11 @@ class Library:
     def find(self, name: str) -> Path | None:
         """Return the file of a model, by its name with or without extension, or by an alias."""
         name = name.replace("\\", "/")
-        for folder, path in self._walk():
-            if path.relative_to(folder).as_posix().casefold() == name.casefold():
+        for below, path in self._walk():
+            if below.casefold() == name.casefold():
                 return path
         files = self._files()
-        wanted = _stem(name)
+        wanted = stem_of(name)
         spec = find_spec(name) or find_spec(wanted)
         stems = [wanted, *([Path(spec.file_name).stem] if spec else [])]
         for stem in stems:
@@ -110,9 +111,9 @@ class Library:
     def _linked(self, name: str) -> Path | None:
         """Return the file that a name means which leads through a link to a listed folder."""
         for folder in map(Path, self._folders()):
-            for path in _walk(folder, once=False):
+            for path in walk(folder, once=False):
                 below = path.relative_to(folder).as_posix()
-                if name.casefold() in (below.casefold(), _stem(below).casefold()):
+                if name.casefold() in (below.casefold(), stem_of(below).casefold()):
                     return path
         return None
 
@@ -164,7 +165,7 @@ class Library:
         Raises `ModelNotFoundError`, which ends with `otherwise`, what else the user may do, or
         `UnsupportedModelError` for a file of that name in a format that is not read.
         """
-        spec = find_spec(name) or find_spec(_stem(name))
+        spec = find_spec(name) or find_spec(stem_of(name))
         if spec is None:
             self._refuse_unreadable(name)
             close = get_close_matches(name, [entry.name for entry in self.entries()], n=3)
@@ -179,7 +180,7 @@ class Library:
         """Raise `UnsupportedModelError` if a model of that name has a format of another program."""
         wanted = name.replace("\\", "/").casefold()
         for folder in map(Path, self._folders()):
-            for path in _walk(folder, _FOREIGN):
+            for path in walk(folder, _FOREIGN):
                 for below in (path.relative_to(folder).as_posix(), path.name):
                     if wanted in (below.casefold(), below[: -len(path.suffix)].casefold()):
                         raise UnsupportedModelError(
@@ -206,15 +207,17 @@ class Library:
 
     def _files(self) -> dict[str, Path]:
         listed: dict[str, Path] = {}
-        for folder, path in self._walk():
-            listed.setdefault(_stem(path.relative_to(folder).as_posix()), path)
+        for below, path in self._walk():
+            listed.setdefault(stem_of(below), path)
         return listed
 
-    def _walk(self) -> Iterator[tuple[Path, Path]]:
-        """Yield (folder, file below it), the file that is to be preferred first."""
+    def _walk(self) -> Iterator[tuple[str, Path]]:
+        """Yield files and their paths below a folder, the file that is to be preferred first."""
         for folder in [SHIPPED_FOLDER, *map(Path, self._folders())]:
-            for path in sorted(_walk(folder), key=_order):
-                yield folder, path
+            scan = self._scans.get(folder)
+            if scan is None or not scan.holds():
+                scan = self._scans[folder] = scan_folder(folder)
+            yield from scan.files.items()
 
     def _release_later(self) -> None:
         if self._timer is not None:
@@ -222,49 +225,6 @@ class Library:
         self._timer = threading.Timer(self._idle_seconds, self.release)
         self._timer.daemon = True
         self._timer.start()
-
-
-def _walk(
-    folder: Path, extensions: Sequence[str] = EXTENSIONS, *, once: bool = True
-) -> Iterable[Path]:
-    """Yield the files of these kinds below `folder`; links are followed, as hosts do.
-
-    Each folder is entered once, without a link if there is such a way; or under all its names,
-    but for those that go in circles.
-    """
-    seen: set[object] = set()
-    linked: list[tuple[Path, tuple[object, ...]]] = [(folder, ())]
-    while linked:
-        near = [linked.pop(0)]
-        while near and len(seen) < _MOST_FOLDERS:
-            path, above = near.pop()
-            place = _place(path)
-            if place in above or (once and place in seen):
-                continue
-            seen.add(place if once else path)
-            folders, files = _listed(path)
-            yield from (file for file in files if file.name.lower().endswith(tuple(extensions)))
-            for below in reversed(folders):
-                (linked if below.is_symlink() else near).append((below, (*above, place)))
-
-
-def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the folders and the files in a folder; none when it cannot be looked into."""
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError:
-        return [], []
-    folders = [path for path in paths if path.is_dir()]
-    return folders, [path for path in paths if not path.is_dir()]
-
-
-def _place(folder: Path) -> object:
-    """Return what all names of a folder share; its path when it cannot be looked at."""
-    try:
-        found = folder.stat()
-    except OSError:
-        return folder
-    return found.st_dev, found.st_ino
 
 
 def _identity(path: Path) -> _Identity:
@@ -276,16 +236,3 @@ def _identity(path: Path) -> _Identity:
             f"{path.name} cannot be read ({error.strerror}); it has been moved or removed just now."
         ) from error
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def _order(path: Path) -> tuple[str, int]:
-    """Sort by name; where a name has several files the best kind comes first."""
-    return _stem(path.as_posix()), EXTENSIONS.index(path.suffix.lower())
-
-
-def _stem(name: str) -> str:
-    """Return `name` without the extension of a weights file."""
-    for extension in EXTENSIONS:
-        if name.lower().endswith(extension):
-            return name[: -len(extension)]
-    return name

@@ -142,7 +142,7 @@ class LayerRun:
                     plan, tile = running.pop(future := finished.pop())
                     if (error := self._conclude(future, plan, tile)) is None:
                         done += 1
-                        count = done + len(waiting) + len(running) + len(finished)
+                        count = done + len(waiting) + len(running)
                         self.monitor.status(f"tile {done} of {count}")
                         continue
                     if not is_out_of_memory(error):
