@@ -134,7 +134,7 @@ def test_an_unknown_model_leaves_any_other(service, changes):
 def test_a_download_in_place_of_the_service_is_told_with_its_licence(service):
     operation = NovitaUpscale(model_name="4x-UltraSharp", **DOWNLOAD)
     assert notes(service, operation)[1:] == [("info", "download", "4x-UltraSharp")]
-    assert "4x-UltraSharp is downloaded and runs here." in said(service, operation)
+    assert "4x-UltraSharp is downloaded and runs here: 67 MB" in said(service, operation)
     assert "non-commercial" in said(service, operation)
 
 

@@ -153,11 +153,11 @@ def _model_notes(service: Service, name: str, may_download: bool) -> list[Note]:
             {"name": name, "shipped": SHIPPED_MODEL},
         )
         return [Note("missing", unknown)]
-    terms = {"terms": spec.terms}
+    terms = {"terms": spec.brief}
     if may_download:
-        first = Text("It will be downloaded first. {terms}.", terms)
+        first = Text("It will be downloaded first: {terms}.", terms)
         return [Note("info", first, "download", spec.name)]
-    absent = Text("Not on this machine yet. {terms}.", terms)
+    absent = Text("Not on this machine yet: {terms}.", terms)
     return [Note("missing", absent, "download", spec.name)]
 
 
@@ -246,9 +246,9 @@ def _stand_in_notes(service: Service, name: str, when: str) -> list[Note]:
         return [Note("warning", absent)]
     if when == DOWNLOAD:
         first = Text(
-            "When the service is unavailable, {model} is downloaded and runs here. {terms}.",
-            {**values, "terms": spec.terms},
+            "When the service is unavailable, {model} is downloaded and runs here: {terms}.",
+            {**values, "terms": spec.brief},
         )
         return [Note("info", first, "download", spec.name)]
-    both = Text("{absent} {terms}.", {"absent": absent, "terms": spec.terms})
+    both = Text("{absent} It is {terms}.", {"absent": absent, "terms": spec.brief})
     return [Note("warning", both, "download", spec.name)]

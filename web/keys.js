@@ -15,7 +15,7 @@ const STYLE = `
   width: min(36rem, calc(100vw - 2rem)); max-height: calc(100vh - 4rem); margin: auto; padding: 0;
   color: var(--fg-color, #ddd); background: var(--comfy-menu-bg, #353535);
   border: 1px solid var(--border-color, #4e4e4e); border-radius: 0.75rem;
-  box-shadow: 0 1rem 3rem rgb(0 0 0 / 40%); font: 0.9rem/1.5 system-ui, sans-serif;
+  box-shadow: 0 1rem 3rem rgb(0 0 0 / 40%); font-family: inherit; font-size: 0.9rem; line-height: 1.5;
   &::backdrop { background: rgb(0 0 0 / 50%); }
   & > * { margin: 1.25rem 1.5rem; }
   & section { border-top: 1px solid var(--border-color, #4e4e4e); padding-top: 1rem; }

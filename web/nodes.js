@@ -10,7 +10,7 @@ import { comesFrom, folderOf, takesPixels } from "./lib/definitions.js";
 import { after, later } from "./lib/dom.js";
 import { addForm } from "./lib/form.js";
 import { had, shownBy } from "./lib/history.js";
-import { nodeOf, originOf, sizeOf, source, values } from "./lib/inputs.js";
+import { isKnown, nodeOf, originOf, sizeOf, source, values } from "./lib/inputs.js";
 import { addLabels, note } from "./lib/models.js";
 import { Panel } from "./lib/panel.js";
 import { place } from "./lib/place.js";
@@ -59,8 +59,10 @@ async function check(node, panel) {
   try {
     const origin = originOf(node);
     watch(origin);
-    const size = await sizeOf(source(origin, (path) => api.apiURL(path)), origin?.comfyClass);
-    const asked = { node: node.comfyClass, values: values(node), size };
+    const known = values(node);
+    const picture = isKnown(node, known) ? source(origin, (path) => api.apiURL(path)) : null;
+    const size = await sizeOf(picture, origin?.comfyClass); // not told where it may be another one
+    const asked = { node: node.comfyClass, values: known, size };
     panel.advise(await ask("advice", asked), size, JSON.stringify(asked));
   } catch (error) {
     panel.refuse(/** @type {Error} */ (error).message);

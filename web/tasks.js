@@ -13,7 +13,7 @@ const STYLE = `
 .upscale-bridge-tasks {
   display: flex; flex-direction: column; gap: 0.5rem; height: 100%; box-sizing: border-box;
   padding: 0.75rem; overflow-y: auto; color: var(--input-text, #ddd);
-  font: 13px/1.4 system-ui, sans-serif;
+  font-family: inherit; font-size: 13px; line-height: 1.4;
   & header { display: flex; align-items: center; gap: 0.5rem; }
   & h2 { font-size: 15px; margin: 0; flex: 1; }
   & article { display: grid; grid-template-columns: 72px 1fr; gap: 0.25rem 0.75rem;

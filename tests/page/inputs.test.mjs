@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { age } from "../../web/lib/age.js";
-import { nodeOf, originOf, source, values } from "../../web/lib/inputs.js";
+import { isKnown, nodeOf, originOf, source, values } from "../../web/lib/inputs.js";
 
 const address = (path) => "/api" + path;
 
@@ -107,6 +107,8 @@ test("a value may stand on the subgraph's node", () => {
   assert.deepEqual(values(nodeInside(null)), { model: "outer", scale_factor: 3 });
   const fed = { inputs: [{ name: "picture", link: null }, { name: "model", link: 1 }] };
   assert.deepEqual(values(nodeInside({}, fed)), { scale_factor: 3 });
+  assert.ok(isKnown(nodeInside(null), values(nodeInside(null))));
+  assert.ok(!isKnown(nodeInside({}, fed), values(nodeInside({}, fed))));
 });
 
 test("an image may come out of a subgraph, or through a reroute", () => {

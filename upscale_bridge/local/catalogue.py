@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..texts import Text, Values
 
@@ -48,14 +49,24 @@ class ModelSpec:
     @property
     def terms(self) -> Text:
         """One sentence on licence and size, to be shown before a download."""
+        values = {"name": self.name, "address": self.url}
+        return Text("{name}: {licence}; {size}; from {address}", {**self._parts, **values})
+
+    @property
+    def brief(self) -> Text:
+        """The same where the name was said, with the host in place of the whole address."""
+        values = {"host": urlsplit(self.url).netloc}
+        return Text("{size} from {host}, {licence}", {**self._parts, **values})
+
+    @property
+    def _parts(self) -> Values:
         size = Text("size unknown")
         if self.size is not None:
             size = Text("{megabytes} MB", {"megabytes": round(self.size / 1e6)})
         licence = Text("licence {licence}", {"licence": self.licence})
         if not self.commercial_use:
             licence = Text("licence {licence}, non-commercial use only", licence.values)
-        values: Values = {"name": self.name, "licence": licence, "size": size, "address": self.url}
-        return Text("{name}: {licence}; {size}; from {address}", values)
+        return {"licence": licence, "size": size}
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ import { t } from "./texts.js";
 const STYLE = `
 .upscale-bridge-compare {
   width: 100vw; height: 100vh; max-width: none; max-height: none; margin: 0; padding: 0;
-  border: none; overflow: hidden; color: #eee; background: #111; font: 0.9rem system-ui, sans-serif;
+  border: none; overflow: hidden; color: #eee; background: #111; font-family: inherit; font-size: 0.9rem;
   & .stage { position: absolute; inset: 0; overflow: hidden; touch-action: none; cursor: grab; }
   & .stage img { position: absolute; left: 0; top: 0; transform-origin: 0 0; max-width: none; }
   & .line {

@@ -74,6 +74,15 @@ export function values(node) {
 }
 
 /**
+ * Tell whether all values of a node are known; another node may give one when it runs.
+ * @param {any} node @param {Record<string, any>} known
+ */
+export const isKnown = (node, known) =>
+  (node.widgets ?? []).every(
+    (/** @type {any} */ { name, serialize }) => serialize === false || name in known,
+  );
+
+/**
  * Return a node by the id that a run has for it, with those of the subgraphs around it: "5:2".
  * @param {any} graph @param {string} id
  */

@@ -20,8 +20,9 @@ const STYLE = `
   & button.way:hover { border-color: currentcolor; }
   & button:focus-visible { ${FOCUS} }
   & progress { width: 100%; accent-color: #4c9ffe; }
-  & .picture { position: relative; width: 100%; max-height: 180px; min-height: 60px;
-    border-radius: 0.4rem; overflow: hidden; background: var(--comfy-input-bg, #222); }
+  & > * { flex: none; }
+  & .picture { position: relative; width: 100%; max-height: 200px; min-height: 60px;
+    border-radius: 0.4rem; overflow: hidden; }
   & .picture:not([style]) { aspect-ratio: 16 / 10; }
   & .picture :is(button, img, .pair) { position: absolute; inset: 0; width: 100%; height: 100%; }
   & .picture img { object-fit: contain; pointer-events: none; }
