@@ -25,7 +25,7 @@ EXAMPLES = ROOT / "example_workflows"
 CHANGED = (
     *("upscale_bridge/vendors/__init__.py", "README.md", "docs/NODES.md", "docs/SERVICES.md"),
 )
-PICTURE = "photio_upscale.jpg"  # a thumbnail until there is one of its own
+PICTURE = "Photio Upscale.jpg"  # a thumbnail until there is one of its own
 
 Json = dict[str, Any]
 
@@ -115,7 +115,7 @@ def draw_workflows(name: str) -> list[Path]:
     (entry,) = [entry for entry in entries if entry.vendor.name == name]
     written = []
     for operation in entry.operations:
-        ui = EXAMPLES / (operation.title.lower().replace(" ", "_") + ".json")
+        ui = EXAMPLES / f"{operation.title}.json"
         api, picture = EXAMPLES / "api" / ui.name, ui.with_suffix(".jpg")
         ui.write_text(as_ui(operation), "utf-8")
         api.write_text(as_api(operation), "utf-8")

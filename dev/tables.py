@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "docs/NODES.md", "docs/SERVICES.md", "docs/MODELS.md")
@@ -34,6 +34,7 @@ NODES: dict[str, type[Operation]] = {
     **{operation.__name__: operation for operation in REMOTE},
     "ResumeUpscaleTask": ResumeTask,
 }
+EXAMPLES = {LocalUpscale: "1 Upscale an image", LocalUpscaleVideo: "2 Upscale a video"}
 
 
 def parameters() -> str:
@@ -55,7 +56,7 @@ def _about(name: str, operation: type[Operation]) -> str:
     places = [
         f"`{name}`",
         *_elsewhere(operation),
-        f"[example](../example_workflows/{workflow(operation)})",
+        f"[example](../example_workflows/{quote(workflow(operation))})",
         f"[help](../web/docs/{name}/en.md)",
     ]
     parts = [f"**{retirement}.**" if retirement else "", " · ".join(places), _shared(operation)]
@@ -157,9 +158,14 @@ def services() -> str:
 
 
 def workflow(operation: type[Operation]) -> str:
-    """Return the name of an operation's example."""
-    name = operation.title.lower().replace(" ", "_").replace("local_esrgan", "local")
-    return f"{name}.json"
+    """Return the name of an operation's example, which ComfyUI shows as its title.
+
+    What a service has ended is for other hosts that speak its API.
+    """
+    if operation in EXAMPLES:
+        return f"{EXAMPLES[operation]}.json"
+    place = "With your own server - " if getattr(operation, "retirement", "") else ""
+    return f"{place}{operation.title}.json"
 
 
 def _duration(seconds: float) -> str:

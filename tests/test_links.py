@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -20,7 +21,7 @@ def prose(path):
 def targets(text):
     """Return what the links and pictures of a page name, websites left out."""
     found = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href)="([^"]+)"', text)
-    return [one for one in found if not re.match(r"https?://|mailto:", one)]
+    return [unquote(one) for one in found if not re.match(r"https?://|mailto:", one)]
 
 
 def anchors(text):

@@ -114,9 +114,9 @@ def test_what_it_makes_is_all_of_the_vendor(made):
     new = {name for name in after if name not in before}
     assert {name for name in new if "/vendors/acme" not in name} == {
         "web/docs/AcmeUpscale/en.md",
-        "example_workflows/acme_upscale.json",
-        "example_workflows/acme_upscale.jpg",
-        "example_workflows/api/acme_upscale.json",
+        "example_workflows/Acme Upscale.json",
+        "example_workflows/Acme Upscale.jpg",
+        "example_workflows/api/Acme Upscale.json",
     }
     places = {name for name in new if "/vendors/acme" in name and "/samples/" not in name}
     assert places == {

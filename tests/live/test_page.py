@@ -42,8 +42,8 @@ VALUES = "app.graph.serialize().nodes.map(({ widgets_values }) => widgets_values
 @pytest.mark.parametrize(("vue", "theme"), LOOKS, ids=lambda value: str(value))
 def test_a_node_tells_what_it_will_do(page, vue, theme):
     look(page, vue, theme)
-    load(page, "local_upscale")
-    playwright.expect(panel(page)).to_contain_text(re.compile(r"The result has \d+ . \d+ px"))
+    load(page, "1 Upscale an image")
+    playwright.expect(panel(page)).to_contain_text(re.compile(r"\d+ . \d+ → \d+ . \d+ px"))
     set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
     playwright.expect(panel(page)).to_contain_text("non-commercial use only")
     playwright.expect(panel(page).get_by_role("button", name="Download")).to_have_count(1)
@@ -51,21 +51,21 @@ def test_a_node_tells_what_it_will_do(page, vue, theme):
 
 
 def test_another_image_is_seen_at_once(page):
-    load(page, "local_upscale")
-    playwright.expect(panel(page)).not_to_contain_text("The result has 80 × 48 px")  # noqa: RUF001
+    load(page, "1 Upscale an image")
+    playwright.expect(panel(page)).not_to_contain_text("→ 80 × 48 px")  # noqa: RUF001
     set_widget(page, "LoadImage", "image", "small.png")
-    playwright.expect(panel(page)).to_contain_text("The result has 80 × 48 px")  # noqa: RUF001
+    playwright.expect(panel(page)).to_contain_text("→ 80 × 48 px")  # noqa: RUF001
 
 
 def test_a_missing_model_can_be_asked_for_on_the_node(page):
-    load(page, "local_upscale")
+    load(page, "1 Upscale an image")
     set_widget(page, "LocalESRGANUpscale", "model", "mine-alone")
     playwright.expect(panel(page)).to_contain_text("There is no model 'mine-alone' here.")
 
 
 def test_the_panel_is_neither_saved_nor_sent(page):
-    load(page, "wavespeed_upscale")
-    saved = json.loads((WORKFLOWS / "wavespeed_upscale.json").read_text("utf-8"))
+    load(page, "WaveSpeed Upscale")
+    saved = json.loads((WORKFLOWS / "WaveSpeed Upscale.json").read_text("utf-8"))
     wanted = {node["id"]: node.get("widgets_values") for node in saved["nodes"]}
     prompt, workflow = page.evaluate(
         "app.graphToPrompt().then(({ output, workflow }) => [output, workflow])"
@@ -76,7 +76,7 @@ def test_the_panel_is_neither_saved_nor_sent(page):
 
 @pytest.mark.parametrize("value", [1.25, 1.333])
 def test_a_factor_is_taken_as_it_is_typed(page, value):
-    load(page, "local_upscale")
+    load(page, "1 Upscale an image")
     set_widget(page, "LocalESRGANUpscale", "scale_factor", value)
     prompt = page.evaluate("app.graphToPrompt().then(({ output }) => output)")
     (found,) = [node["inputs"] for node in prompt.values() if "scale_factor" in node["inputs"]]
@@ -84,7 +84,7 @@ def test_a_factor_is_taken_as_it_is_typed(page, value):
 
 
 def test_a_run_adds_nothing_to_what_is_saved(page, comfyui):
-    load(page, "local_upscale")
+    load(page, "1 Upscale an image")
     set_widget(page, "LoadImage", "image", "small.png")
     before = page.evaluate(VALUES)
     finish(comfyui, page)
@@ -94,7 +94,7 @@ def test_a_run_adds_nothing_to_what_is_saved(page, comfyui):
 
 
 def test_the_result_is_compared_with_its_original(page):
-    load(page, "local_upscale")
+    load(page, "1 Upscale an image")
     set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.5)
     start(page)
     view = comparison(page)
@@ -132,7 +132,7 @@ def test_keys_are_set_tested_and_removed(page, comfyui):
 
 
 def test_tasks_are_listed_and_forgotten(page):
-    load(page, "wavespeed_upscale")
+    load(page, "WaveSpeed Upscale")
     tab = tasks_tab(page)
     playwright.expect(tab).to_contain_text("No remote task yet")
     start(page)
@@ -149,20 +149,20 @@ def test_tasks_are_listed_and_forgotten(page):
 
 def resume(page, ticket):
     """Fetch a result with the node that takes a task's id."""
-    load(page, "resume_upscale_task")
+    load(page, "Resume Upscale Task")
     set_widget(page, "ResumeUpscaleTask", "task_id", ticket)
     start(page)
 
 
 def test_a_finished_task_is_fetched_by_its_id(page, comfyui):
-    load(page, "wavespeed_upscale")
+    load(page, "WaveSpeed Upscale")
     set_widget(page, "WaveSpeedUpscale", "attempt", 31)
     finish(comfyui, page)
     paid = len(comfyui.service.tasks)
     task = comfyui.service.tasks[-1]
     resume(page, task.id)
     size = " × ".join(map(str, task.target))  # noqa: RUF001
-    playwright.expect(panel(page)).to_contain_text(re.compile(f"{size} px,.* reused"), timeout=LONG)
+    playwright.expect(panel(page)).to_contain_text(re.compile(f"{size} px.* reused"), timeout=LONG)
     assert len(comfyui.service.tasks) == paid
 
 
@@ -171,7 +171,7 @@ def working(page, comfyui, attempt):
     """A run whose task is accepted and goes on for long; it is stopped at the end."""
     service = comfyui.service
     polls = service.count("poll")
-    load(page, "wavespeed_upscale")
+    load(page, "WaveSpeed Upscale")
     set_widget(page, "WaveSpeedUpscale", "attempt", attempt)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(service.clock, "seconds", 600.0)
@@ -207,12 +207,12 @@ def test_every_example_has_its_panels(page):
 
 
 def test_a_page_that_is_opened_later_compares_cached_results_too(page, comfyui, browser):
-    load(page, "local_upscale")
+    load(page, "1 Upscale an image")
     set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.75)
     start(page)
     comparison(page)
     with showing(comfyui, browser) as later:
-        load(later, "local_upscale")
+        load(later, "1 Upscale an image")
         set_widget(later, "LocalESRGANUpscale", "scale_factor", 1.75)
         start(later)
         view = comparison(later)
@@ -222,11 +222,11 @@ def test_a_page_that_is_opened_later_compares_cached_results_too(page, comfyui, 
 def test_a_node_that_takes_no_image_is_not_asked_before_a_run(page):
     asked = []
     page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
-    load(page, "local_upscale")
-    playwright.expect(panel(page)).to_contain_text("The result has")
+    load(page, "1 Upscale an image")
+    playwright.expect(panel(page)).to_contain_text("→")
     assert "advice" in asked
     asked.clear()
-    load(page, "resume_upscale_task")
+    load(page, "Resume Upscale Task")
     set_widget(page, "ResumeUpscaleTask", "task_id", "0123456789ab")
     page.wait_for_timeout(1500)  # advice waits for a pause in the typing
     assert "advice" not in asked

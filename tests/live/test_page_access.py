@@ -84,7 +84,7 @@ def comfyui(tmp_path_factory):
 
 
 def prompt(attempt):
-    made = json.loads((EXAMPLES / "wavespeed_upscale.json").read_text("utf-8"))
+    made = json.loads((EXAMPLES / "WaveSpeed Upscale.json").read_text("utf-8"))
     for item in made.values():
         if "attempt" in item["inputs"]:
             item["inputs"]["attempt"] = attempt
@@ -104,7 +104,7 @@ def refused(page):
 
 def run(page, comfyui, attempt):
     """Run a small image through a service; the tab of tasks is open then."""
-    load(page, "wavespeed_upscale")
+    load(page, "WaveSpeed Upscale")
     set_widget(page, "LoadImage", "image", "small.png")
     set_widget(page, "WaveSpeedUpscale", "attempt", attempt)
     tab = tasks_tab(page)

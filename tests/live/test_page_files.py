@@ -49,7 +49,12 @@ ENDED = "Name another host in NOVITA_BASE_URL, or set when_unavailable to run lo
 ABSENT = f"{ENDED}, download if needed."
 FOREIGN = [  # a node's class and values, the button it offers, what it says
     ("LocalESRGANUpscale", {"model": "theirs"}, "", ["There is no model 'theirs' here. Put its"]),
-    ("LocalESRGANUpscale", {"model": "4x-UltraSharp"}, "Download", ["Not on this machine yet."]),
+    (
+        "LocalESRGANUpscale",
+        {"model": "4x-UltraSharp"},
+        "Download",
+        ["Not on this machine yet: 67 MB from huggingface.co,"],
+    ),
     ("NovitaUpscale", {}, "", ["Novita ended its Upscale API", ABSENT]),
     ("NovitaUpscaleToResolution", {}, "", ["Novita ended its Image Upscaling API", f"{ENDED}."]),
     ("NovitaUpscaleV2", {}, "Set the key", ["deprecated", "There is no key for Novita.", ABSENT]),
@@ -126,8 +131,8 @@ def saved(comfyui, entry):
 
 
 CHANGED = {
-    "LocalESRGANUpscale": ("local_upscale", "scale_factor", 1.5),
-    "WaveSpeedUpscale": ("wavespeed_upscale", "attempt", 2),
+    "LocalESRGANUpscale": ("1 Upscale an image", "scale_factor", 1.5),
+    "WaveSpeedUpscale": ("WaveSpeed Upscale", "attempt", 2),
 }
 
 
@@ -148,7 +153,7 @@ def test_a_picture_brings_its_workflow_back(page, picture):
     page.evaluate("app.graph.clear()")
     playwright.expect(page.locator(PANELS)).to_have_count(0)
     drop(page, path.name, "image/png", path.read_bytes())
-    playwright.expect(panel(page)).to_contain_text("The result has")
+    playwright.expect(panel(page)).to_contain_text("→")
     assert page.evaluate(PROMPT) == sent
 
 
@@ -178,9 +183,9 @@ def test_each_node_of_a_foreign_workflow_says_what_is_missing(there, outside):
 
 def test_without_a_network_a_node_says_what_to_do(there, elsewhere, outside):
     ask(elsewhere, "/upscale_bridge/keys", {"name": "wavespeed", "key": KEYS["file"]})
-    load(there, "wavespeed_upscale")
+    load(there, "WaveSpeed Upscale")
     set_widget(there, "WaveSpeedUpscale", "target_resolution", "2k")
-    playwright.expect(panel(there)).to_contain_text("The result has 2048 × 2048 px")  # noqa: RUF001
+    playwright.expect(panel(there)).to_contain_text("→ 2048 × 2048 px")  # noqa: RUF001
     playwright.expect(panel(there)).not_to_contain_text("no key")
     start(there)
     error = there.get_by_role("dialog").filter(has_text="Cannot reach api.wavespeed.ai")
@@ -204,7 +209,7 @@ def test_without_a_network_a_node_says_what_to_do(there, elsewhere, outside):
 def test_a_refusal_is_told_without_the_key(comfyui, page, kind, attempt, sentence):
     key = KEYS["environment"]
     comfyui.service.faults["submit"].append(faults.refused(kind, f"Bearer {key} is not enough"))
-    load(page, "wavespeed_upscale")
+    load(page, "WaveSpeed Upscale")
     set_widget(page, "LoadImage", "image", "small.png")
     set_widget(page, "WaveSpeedUpscale", "attempt", attempt)
     start(page)

@@ -58,7 +58,7 @@ def sold(comfyui):
 
 def test_without_the_live_catalogue_the_form_is_that_of_what_ships(comfyui, page):
     comfyui.service.catalogue = None
-    load(page, "wavespeed_upscale_any")
+    load(page, "WaveSpeed Upscale Any")
     playwright.expect(field(page, "target_resolution")).to_have_value("4k")
     set_widget(page, NODE, "model", "recraft-ai/recraft-crisp-upscale")
     playwright.expect(field(page, "target_resolution")).to_have_count(0)
@@ -72,12 +72,12 @@ def test_without_the_live_catalogue_the_form_is_that_of_what_ships(comfyui, page
 @pytest.mark.parametrize(("vue", "theme"), LOOKS, ids=lambda value: str(value))
 def test_the_form_writes_the_options(sold, page, vue, theme):
     look(page, vue, theme)
-    load(page, "wavespeed_upscale_any")
+    load(page, "WaveSpeed Upscale Any")
     set_widget(page, NODE, "options", '{"kept": [1], "target_resolution": "2k"}')
     playwright.expect(field(page, "target_resolution")).to_have_value("2k")
     field(page, "target_resolution").select_option("8k")
     assert json.loads(widget(page, "options")) == {"kept": [1], "target_resolution": "8k"}
-    playwright.expect(panel(page)).to_contain_text("The result has 8192 × 8192 px")  # noqa: RUF001
+    playwright.expect(panel(page)).to_contain_text("→ 8192 × 8192 px")  # noqa: RUF001
     field(page, "target_resolution").select_option("")
     assert json.loads(widget(page, "options")) == {"kept": [1]}
     set_widget(page, NODE, "model", PRO)
@@ -89,7 +89,7 @@ def test_the_form_writes_the_options(sold, page, vue, theme):
 
 
 def test_what_is_wrong_is_said_before_a_run(sold, page):
-    load(page, "wavespeed_upscale_any")
+    load(page, "WaveSpeed Upscale Any")
     set_widget(page, NODE, "options", '{"target_resolution": "16k"}')
     playwright.expect(panel(page)).to_contain_text("must be one of 2k, 4k, 8k; got 16k.")
     playwright.expect(field(page, "target_resolution")).to_have_value("16k")
@@ -99,7 +99,7 @@ def test_what_is_wrong_is_said_before_a_run(sold, page):
 
 
 def test_new_models_reach_the_list(sold, page):
-    load(page, "wavespeed_upscale_any")
+    load(page, "WaveSpeed Upscale Any")
     page.wait_for_function(
         """() => app.graph.nodes.find((node) => node.comfyClass === "WaveSpeedUpscaleAny")
             .widgets.find((widget) => widget.name === "model")
@@ -110,7 +110,7 @@ def test_new_models_reach_the_list(sold, page):
 def test_the_price_is_shown_and_limits_what_runs(sold, page):
     sold.configure(show_prices=True, max_cost_run=0.2)
     try:
-        load(page, "wavespeed_upscale_any")
+        load(page, "WaveSpeed Upscale Any")
         set_widget(page, NODE, "model", PRO)
         set_widget(page, NODE, "options", '{"target_megapixels": 16}')
         playwright.expect(panel(page)).to_contain_text("$0.48 per image. $12.50 are left.")
@@ -123,7 +123,7 @@ def test_the_price_is_shown_and_limits_what_runs(sold, page):
 
 
 def test_a_model_of_the_live_catalogue_runs(sold, page):
-    load(page, "wavespeed_upscale_any")
+    load(page, "WaveSpeed Upscale Any")
     set_widget(page, NODE, "model", "nextgen/upscale-9000")
     set_widget(page, NODE, "options", '{"seed": 3, "output_format": "png"}')
     entry = finish(sold, page)

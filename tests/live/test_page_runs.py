@@ -39,7 +39,7 @@ def quick(comfyui):
 @pytest.mark.parametrize("vue", [False, True])
 def test_a_failed_run_says_why_and_offers_the_way_on(comfyui, page, vue):
     look(page, vue, "dark")
-    load(page, "wavespeed_upscale")
+    load(page, "WaveSpeed Upscale")
     comfyui.service.faults["submit"].append(faults.refused("balance"))
     comfyui.service.tasks.clear()
     page.evaluate(f"{NODE}.widgets.find((one) => one.name === 'attempt').value = {7 + vue}")
@@ -57,15 +57,15 @@ def test_a_failed_run_says_why_and_offers_the_way_on(comfyui, page, vue):
 
 
 def test_a_run_of_another_workflow_is_not_shown(comfyui, page):
-    load(page, "wavespeed_upscale")
+    load(page, "WaveSpeed Upscale")
     page.evaluate(f"{NODE}.widgets.find((one) => one.name === 'attempt').value = 21")
     comfyui.service.clock.seconds = 4.0
     tasks = len(comfyui.service.tasks)
     start(page)
     wait_until(lambda: len(comfyui.service.tasks) > tasks)
-    load(page, "wavespeed_upscale")
+    load(page, "WaveSpeed Upscale")
     mine = f"{NODE}.widgets.find((one) => one.name === 'upscale_bridge').element"
-    page.wait_for_function(f"{mine}.innerText.includes('The result has')")
+    page.wait_for_function(f"{mine}.innerText.includes('→')")
     page.wait_for_timeout(8000)
     assert page.evaluate(f"{mine}.innerText.trim()").endswith("px.")
     assert page.evaluate(f"{mine}.querySelectorAll('img').length") == 0
@@ -73,12 +73,12 @@ def test_a_run_of_another_workflow_is_not_shown(comfyui, page):
 
 def test_a_node_that_is_gone_changes_no_other(page):
     look(page, True, "dark")
-    load(page, "local_upscale")
+    load(page, "1 Upscale an image")
     page.wait_for_timeout(500)
-    load(page, "upscale_folder")
+    load(page, "3 Upscale a folder")
     page.wait_for_timeout(1500)
     sizes = "app.graph.nodes.map((node) => [...node.size])"
     before = page.evaluate(sizes)
-    load(page, "upscale_folder")
+    load(page, "3 Upscale a folder")
     page.wait_for_timeout(1500)
     assert page.evaluate(sizes) == before

@@ -45,9 +45,10 @@ def english_again(page):
 def test_panel_and_dialog_speak_the_language_that_comfyui_is_set_to(page, language):
     known = texts(language)
     speak(page, language)
-    load(page, "wavespeed_upscale")
-    size = known["The result has {width} × {height} px."]  # noqa: RUF001
-    expect(panel(page)).to_contain_text(size.split("{")[0])
+    load(page, "WaveSpeed Upscale")
+    expect(panel(page)).to_contain_text(
+        known["There is no key for {title}."].format(title="WaveSpeed")
+    )
     command(page, "UpscaleBridge.Keys")
     label = known["API key for {title}"].format(title="Photio")
     page.get_by_label(label, exact=True).wait_for()
@@ -60,7 +61,7 @@ def test_panel_and_dialog_speak_the_language_that_comfyui_is_set_to(page, langua
 def test_notes_are_translated_with_what_stands_in_them(page):
     known = texts("fr")
     speak(page, "fr")
-    load(page, "local_upscale")
+    load(page, "1 Upscale an image")
     set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
     wanted = known["licence {licence}, non-commercial use only"]
     expect(panel(page)).to_contain_text(wanted.format(licence="CC-BY-NC-SA-4.0"))
@@ -90,17 +91,18 @@ def test_a_node_that_a_language_lacks_is_english(page):
     page.route("**/i18n", withhold)
     page.reload(wait_until="domcontentloaded")
     page.wait_for_function("window.app?.extensionManager?.command && app.graph?.nodes.length")
-    load(page, "wavespeed_upscale")
+    load(page, "WaveSpeed Upscale")
     title, _, widget = page.evaluate(SHOWN)
-    assert (title, widget) == ("WaveSpeed Upscale", "model")
-    expect(panel(page)).not_to_contain_text("The result has")
-    expect(panel(page)).to_contain_text(texts("fr")["The result has {width} × {height} px."][:8])  # noqa: RUF001
+    assert (title, widget) == ("WaveSpeed Upscale (own key)", "model")
+    expect(panel(page)).to_contain_text(
+        texts("fr")["There is no key for {title}."].format(title="WaveSpeed")
+    )
 
 
 def test_english_needs_no_file_for_nodes(page):
     speak(page, "en")
-    load(page, "wavespeed_upscale")
+    load(page, "WaveSpeed Upscale")
     title, description, widget = page.evaluate(SHOWN)
-    assert (title, widget) == ("WaveSpeed Upscale", "model")
+    assert (title, widget) == ("WaveSpeed Upscale (own key)", "model")
     assert description.startswith("Enlarge images to 2k, 4k or 8k")
-    expect(panel(page)).to_contain_text("The result has")
+    expect(panel(page)).to_contain_text("→")

@@ -34,7 +34,7 @@ def source(comfyui):
 
 
 def test_a_video_is_run_compared_listed_and_opened(comfyui, page, source):
-    load(page, "wavespeed_upscale_video")
+    load(page, "WaveSpeed Upscale Video")
     assert page.evaluate(
         """app.graph.nodes.find((node) => node.comfyClass === "WaveSpeedUpscaleVideo")
             .widgets.filter((one) => one.serialize !== false).map((one) => one.name)"""

@@ -42,6 +42,7 @@ NEWER = {  # demanded by ComfyUI after 0.8.0, which neither knows nor minds them
     "latent_retain_index_list",
     "causal_window_fix",
     "format.codec",
+    "bit_depth",
 }
 DEFAULTS = {
     "model_name": "RealESRGAN_x4plus_anime_6B",
@@ -362,7 +363,7 @@ def test_cancel_is_answered_at_once_and_costs_nothing(server, service, class_typ
     service.clock.seconds = 3.0
     prompt = chain(attempt=40)
     if class_type == "PhotioUpscale":
-        prompt = json.loads((EXAMPLES / "photio_upscale.json").read_text("utf-8"))
+        prompt = json.loads((EXAMPLES / "Photio Upscale.json").read_text("utf-8"))
         (name,) = [key for key, item in prompt.items() if item["class_type"] == class_type]
         prompt[name]["inputs"]["attempt"] = 40
         prompt["show"] = node("PreviewAny", source=[name, 2])

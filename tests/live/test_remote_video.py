@@ -32,7 +32,7 @@ from tests.nodes import films
 
 __all__ = ["pytestmark", "quick", "server", "service"]  # fixtures and marks of the neighbour
 
-PROMPT = json.loads((EXAMPLES / "wavespeed_upscale_video.json").read_text("utf-8"))
+PROMPT = json.loads((EXAMPLES / "WaveSpeed Upscale Video.json").read_text("utf-8"))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -101,15 +101,19 @@ def upscaled(comfyui, name, **inputs):
 @pytest.mark.parametrize(
     ("remote", "choice", "model"),
     [
-        ("novita_upscale", {"model_name": NOVITA_MODEL}, NOVITA_MODEL),
-        ("novita_upscale_v2", {"upscaler_1": "UpscaleBridge-x4"}, "UpscaleBridge-x4"),
+        ("With your own server - Novita Upscale", {"model_name": NOVITA_MODEL}, NOVITA_MODEL),
+        (
+            "With your own server - Novita Upscale V2",
+            {"upscaler_1": "UpscaleBridge-x4"},
+            "UpscaleBridge-x4",
+        ),
     ],
 )
 def test_remote_node_gives_what_the_local_one_gives(comfyui, remote, choice, model, source):
     before = comfyui.service.running.counts()["done"]
     far = upscaled(comfyui, remote, image=source, **choice)
     assert comfyui.service.running.counts()["done"] == before + 1
-    near = upscaled(comfyui, "local_upscale", image=source, model=model)
+    near = upscaled(comfyui, "1 Upscale an image", image=source, model=model)
     far, near = (in_8_bits(image) for image in (far, near))
     assert far.std() > 10
     assert np.array_equal(far, near)
@@ -121,5 +125,7 @@ def in_8_bits(image):
 
 
 def test_novita_example_is_unchanged():
-    prompt, _ = example("novita_upscale", model_name=NOVITA_MODEL)
-    assert prompt == json.loads((EXAMPLES / "novita_upscale.json").read_text("utf-8"))
+    prompt, _ = example("With your own server - Novita Upscale", model_name=NOVITA_MODEL)
+    assert prompt == json.loads(
+        (EXAMPLES / "With your own server - Novita Upscale.json").read_text("utf-8")
+    )

@@ -30,17 +30,22 @@ PROMPTS = {
     path.stem: json.loads(path.read_text("utf-8"))
     for path in sorted((WORKFLOWS / "api").glob("*.json"))
 }
-LOCAL = [  # others need a service or a video; test_remote_nodes.py and test_video.py have them
+LOCAL = [  # others need a service or a video (they have tests of their own), or SeedVR2's weights
     name
     for name, prompt in PROMPTS.items()
     if any(item["class_type"] == "SaveImage" for item in prompt.values())
     and all(
-        item["class_type"] != "ResumeUpscaleTask"
+        item["class_type"] not in ("ResumeUpscaleTask", "SeedVR2Preprocess")
         and item["inputs"].get("when_unavailable") != "error"
         for item in prompt.values()
     )
 ]
-EXPLAINED = ("compare_all", "remote_or_local", "tiled_refine", "upscale_folder")
+EXPLAINED = (
+    "8 Compare local and remote",
+    "4 Remote with local fallback",
+    "5 Upscale and add detail (SD 1.5)",
+    "3 Upscale a folder",
+)
 SIZES = {"first.png": (40, 24), "second.jpg": (30, 50), "third.webp": (64, 64)}
 REFINED = {  # picture -> its size, its frames, size of the result: twice that, in multiples of 8
     "wide.webp": ((651, 27), 2, (1296, 48)),
@@ -99,7 +104,7 @@ def fill(folder):
 
 def changes(name, picture):
     """Return what lets a CPU run a template soon: {node class: {input: value}}."""
-    if name != "tiled_refine":
+    if name != "5 Upscale and add detail (SD 1.5)":
         return {}
     return {"LoadImage": {"image": picture}, "KSampler": {"steps": STEPS}}
 
@@ -116,15 +121,15 @@ def check(comfyui, name, entry):
     sizes = [image.size for image in images]
     with Image.open(comfyui.base / "input" / "example.png") as example:
         width, height = example.size
-    if name == "upscale_folder":
+    if name == "3 Upscale a folder":
         assert sorted(sizes) == sorted((2 * wide, 2 * high) for wide, high in SIZES.values())
-    elif name == "compare_all":
+    elif name == "8 Compare local and remote":
         ((wide, high),) = sizes
         assert high == 4 * height
-        assert abs(wide - 4 * 4 * width - 3 * 16) <= 3  # gaps; others' sizes are rounded
-    elif name == "remote_or_local":
+        assert abs(wide - 3 * 4 * width - 2 * 16) <= 2  # gaps; others' sizes are rounded
+    elif name == "4 Remote with local fallback":
         assert [max(size) for size in sizes] == [2048]
-    elif name == "tiled_refine":
+    elif name == "5 Upscale and add detail (SD 1.5)":
         check_refined(comfyui, entry, images)
     else:
         assert len(sizes) == 1
@@ -152,7 +157,7 @@ def overlapping(page):
 
 
 def test_some_templates_run_without_a_service():
-    assert {"local_upscale", *EXPLAINED} <= set(LOCAL)
+    assert {"1 Upscale an image", *EXPLAINED} <= set(LOCAL)
 
 
 @pytest.mark.parametrize("name", LOCAL)

@@ -19,7 +19,7 @@ from tests.nodes import films
 
 __all__ = ["browser", "comfyui", "page", "pytestmark"]  # fixtures and marks of the neighbour
 
-PROMPT = json.loads((WORKFLOWS / "api" / "local_upscale_video.json").read_text("utf-8"))
+PROMPT = json.loads((WORKFLOWS / "api" / "2 Upscale a video.json").read_text("utf-8"))
 SIZE = (320, 240)
 # The middles of the four corners' quarters of the second frame, as a browser shows them.
 CORNERS = """(address) => new Promise((resolve, reject) => {
@@ -100,8 +100,8 @@ def test_a_file_that_is_no_video_is_told(comfyui):
 
 def test_the_page_knows_the_size_before_and_compares_after(comfyui, page):
     films.make(comfyui.base / "input" / "video.mp4")
-    load(page, "local_upscale_video")
-    expect(panel(page)).to_contain_text("The result has 128 × 96 px")  # noqa: RUF001
+    load(page, "2 Upscale a video")
+    expect(panel(page)).to_contain_text("→ 128 × 96 px")  # noqa: RUF001
     start(page)
     pair = panel(page).get_by_role("button", name="Compare before and after")
     pair.wait_for(state="attached", timeout=60_000)
