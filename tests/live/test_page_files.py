@@ -6,6 +6,7 @@ names the browser.
 
 import base64
 import json
+import re
 import socketserver
 import threading
 import urllib.request
@@ -188,10 +189,11 @@ def test_without_a_network_a_node_says_what_to_do(there, elsewhere, outside):
     playwright.expect(panel(there)).to_contain_text("→ 2048 × 2048 px")  # noqa: RUF001
     playwright.expect(panel(there)).not_to_contain_text("no key")
     start(there)
-    error = there.get_by_role("dialog").filter(has_text="Cannot reach api.wavespeed.ai")
+    error = panel(there).get_by_role("alert")
+    playwright.expect(error).to_contain_text("Cannot reach api.wavespeed.ai", timeout=LONG)
     playwright.expect(error).to_contain_text("nothing is billed; check the connection")
     assert outside.calls
-    there.keyboard.press("Escape")
+    there.keyboard.press("Escape")  # ComfyUI before 0.20 opens a dialog as well
     set_widget(there, "WaveSpeedUpscale", "when_unavailable", "run locally")
     playwright.expect(panel(there)).to_contain_text("UpscaleBridge-x4 runs here.")
     path = saved(elsewhere, finish(elsewhere, there))
@@ -202,8 +204,8 @@ def test_without_a_network_a_node_says_what_to_do(there, elsewhere, outside):
 @pytest.mark.parametrize(
     ("kind", "attempt", "sentence"),
     [
-        ("balance", 11, "QuotaError: WaveSpeed answered HTTP 402"),
-        ("key", 12, "AuthError: WaveSpeed answered HTTP 401"),
+        ("balance", 11, "WaveSpeed answered HTTP 402"),
+        ("key", 12, "WaveSpeed answered HTTP 401"),
     ],
 )
 def test_a_refusal_is_told_without_the_key(comfyui, page, kind, attempt, sentence):
@@ -213,11 +215,12 @@ def test_a_refusal_is_told_without_the_key(comfyui, page, kind, attempt, sentenc
     set_widget(page, "LoadImage", "image", "small.png")
     set_widget(page, "WaveSpeedUpscale", "attempt", attempt)
     start(page)
-    error = page.get_by_role("dialog").filter(has_text=sentence)
-    playwright.expect(error).to_contain_text("Bearer *** is not enough", timeout=LONG)
+    error = panel(page).get_by_role("alert")
+    playwright.expect(error).to_contain_text(sentence, timeout=LONG)
+    playwright.expect(error).to_contain_text("Bearer *** is not enough")
     playwright.expect(error).to_contain_text("at https://wavespeed.ai/accesskey.")
-    error.get_by_role("button", name="Show Report").click()
-    playwright.expect(error).to_contain_text("# ComfyUI Error Report")
+    page.get_by_role("button", name=re.compile("Show Report|View details")).first.click()
+    page.wait_for_timeout(1000)
     seen = page.content() + page.evaluate("JSON.stringify([localStorage, sessionStorage])")
-    assert sentence in seen
+    assert seen.count(sentence) > 1, "ComfyUI says it as well"
     assert not [text for text in KEYS.values() if text in seen]

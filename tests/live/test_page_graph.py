@@ -1,0 +1,162 @@
+"""Our nodes among ComfyUI's own: found, in subgraphs, as blueprints, and no larger than need be.
+
+Set COMFYUI_PATH and COMFYUI_PYTHON as for the other live tests; `pip install playwright`; CHROMIUM
+names the browser.
+"""
+
+import json
+
+import pytest
+from PIL import Image
+
+from tests.live.pages import (
+    LONG,
+    browser,
+    comfyui,
+    finish,
+    load,
+    look,
+    page,
+    panel,
+    playwright,
+    pytestmark,
+    set_widget,
+)
+from tests.live.test_comfyui import ask
+from tests.live.test_page_offers import keep
+from tests.live.test_remote_nodes import ROOT
+
+__all__ = ["browser", "comfyui", "page", "pytestmark"]  # fixtures and marks
+
+BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
+NODE = "(app.rootGraph ?? app.graph).nodes.find((node) => node.comfyClass === '{}')"
+LOCAL = NODE.format("LocalESRGANUpscale")
+INSIDE = """(() => {
+    const { subgraph } = (app.rootGraph ?? app.graph).nodes.find((node) => node.subgraph);
+    return subgraph.nodes.find((node) => /Upscale/.test(node.comfyClass));
+})()"""
+TOLD = ".widgets.find((widget) => widget.name === 'upscale_bridge').element.innerText"
+WRAP = "(app.rootGraph ?? app.graph).convertToSubgraph(new Set([{}]))"
+AROUND = """([blueprint, values]) => {
+    app.loadGraphData(blueprint);
+    const graph = app.rootGraph ?? app.graph, [host] = graph.nodes;
+    const add = (type, x) => {
+        const node = LiteGraph.createNode(type);
+        graph.add(node);
+        node.pos = [x, 0];
+        return node;
+    };
+    const [first, last] = [add("LoadImage", -400), add("SaveImage", 500)];
+    first.widgets.find(({ name }) => name === "image").value = "small.png";
+    for (const widget of host.widgets) widget.value = values[widget.name] ?? widget.value;
+    first.connect(0, host, 0);
+    host.connect(0, last, 0);
+}"""
+
+
+def test_a_search_for_upscale_finds_the_local_node_first(page):
+    page.mouse.dblclick(750, 850)
+    page.wait_for_timeout(1000)
+    page.keyboard.type("upscale", delay=40)
+    first = page.locator("[role=option], .p-autocomplete-option, [data-testid*=result]").first
+    playwright.expect(first).to_contain_text("Upscale")
+    keep(page, "search")
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"{LOCAL} !== undefined")
+
+
+@pytest.mark.parametrize("vue", [False, True], ids=["classic", "Nodes 2.0"])
+def test_a_run_is_told_once_and_leaves_the_node_small(comfyui, page, vue):
+    look(page, vue, "dark")
+    load(page, "1 Upscale an image")
+    set_widget(page, "LoadImage", "image", "small.png")
+    playwright.expect(panel(page)).to_contain_text("→ 80 × 48 px")  # noqa: RUF001
+    before = page.evaluate(f"{LOCAL}.size[1]")
+    set_widget(page, "LocalESRGANUpscale", "scale_factor", 3.5 + vue)
+    finish(comfyui, page)
+    picture = panel(page).locator(".picture")
+    playwright.expect(picture.locator(".after")).to_have_count(1, timeout=LONG)
+    page.wait_for_timeout(1500)
+    told = page.evaluate(LOCAL + TOLD)
+    assert told.count(" px") == 1, told
+    assert told.count(" s") == 1, told
+    assert page.evaluate(f"{LOCAL}.size[1]") <= before + 250
+    assert page.evaluate("Object.keys(app.nodePreviewImages ?? {}).length") == 0
+    assert page.evaluate(f"{LOCAL}.imgs?.length ?? 0") == 0
+    set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.5)
+    playwright.expect(panel(page)).to_contain_text("→ 60 × 36 px")  # noqa: RUF001
+    keep(page, f"once_{vue}")
+
+
+def test_the_line_follows_the_pointer_and_a_click_opens_all_of_it(comfyui, page):
+    look(page, True, "dark")
+    load(page, "1 Upscale an image")
+    set_widget(page, "LoadImage", "image", "small.png")
+    finish(comfyui, page)
+    pair = panel(page).get_by_role("button", name="Compare before and after")
+    pair.wait_for(timeout=LONG)
+    line = "(button) => parseFloat(button.style.getPropertyValue('--at'))"
+    box = pair.bounding_box()
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 20)
+    assert abs(pair.evaluate(line) - 25) < 2
+    pair.focus()
+    page.keyboard.press("ArrowRight")
+    assert abs(pair.evaluate(line) - 30) < 2
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 20)
+    page.mouse.up()
+    assert abs(pair.evaluate(line) - 75) < 2
+    assert page.locator("dialog.upscale-bridge-compare").count() == 0
+    pair.click()
+    page.locator("dialog.upscale-bridge-compare").wait_for()
+
+
+def test_models_that_are_not_here_are_marked_and_saved_by_name(page):
+    load(page, "1 Upscale an image")
+    widget = f"{LOCAL}.widgets.find(({{ name }}) => name === 'model')"
+    page.wait_for_function(f"/↓ 67 MB/.test({widget}.options.getOptionLabel('4x-UltraSharp'))")
+    assert (
+        page.evaluate(f"{widget}.options.getOptionLabel('UpscaleBridge-x4')") == "UpscaleBridge-x4"
+    )
+    set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
+    sent = page.evaluate("app.graphToPrompt().then(({ output }) => output)")
+    assert "4x-UltraSharp" in [node["inputs"].get("model") for node in sent.values()]
+
+
+@pytest.mark.parametrize("vue", [False, True], ids=["classic", "Nodes 2.0"])
+def test_a_node_in_a_subgraph_is_advised(page, vue):
+    look(page, vue, "dark")
+    load(page, "1 Upscale an image")
+    set_widget(page, "LoadImage", "image", "small.png")
+    playwright.expect(panel(page)).to_contain_text("→ 80 × 48 px")  # noqa: RUF001
+    page.evaluate(WRAP.format(LOCAL))
+    page.wait_for_function(f"{INSIDE}{TOLD}.includes('40 × 24 → 80 × 48 px')")  # noqa: RUF001
+    set_widget(page, "LoadImage", "image", "example.png")
+    page.wait_for_function(f"!{INSIDE}{TOLD}.includes('40 × 24')")  # noqa: RUF001
+
+
+def test_blueprints_are_offered(comfyui):
+    entries = ask(comfyui, "/global_subgraphs").values()
+    ours = {one["name"] for one in entries if "upscale-bridge" in one["info"]["node_pack"]}
+    assert ours == {path.stem for path in BLUEPRINTS}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "size"),
+    [
+        ("Upscale image to 4K", {}, (640, 384)),
+        ("Remote with local fallback", {"target_resolution": "2k"}, (2048, 1229)),
+    ],
+)
+def test_a_blueprint_runs(comfyui, page, name, values, size):
+    """The factor to 4K is at most 16; without a key this machine does a service's work."""
+    blueprint = json.loads((ROOT / "subgraphs" / f"{name}.json").read_text("utf-8"))
+    page.evaluate(AROUND, [blueprint, values])
+    page.wait_for_timeout(1000)
+    entry = finish(comfyui, page)
+    assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
+    (saved,) = [one["images"] for one in entry["outputs"].values() if "images" in one]
+    folder = comfyui.base / saved[0]["type"] / saved[0]["subfolder"]
+    with Image.open(folder / saved[0]["filename"]) as image:
+        assert image.size == size
+    keep(page, f"blueprint_{name[:6]}")
