@@ -95,6 +95,7 @@ def test_a_run_adds_nothing_to_what_is_saved(page, comfyui):
 
 def test_the_result_is_compared_with_its_original(page):
     load(page, "1 Upscale an image")
+    set_widget(page, "LoadImage", "image", "small.png")
     set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.5)
     start(page)
     view = comparison(page)
@@ -208,11 +209,13 @@ def test_every_example_has_its_panels(page):
 
 def test_a_page_that_is_opened_later_compares_cached_results_too(page, comfyui, browser):
     load(page, "1 Upscale an image")
+    set_widget(page, "LoadImage", "image", "small.png")
     set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.75)
     start(page)
     comparison(page)
     with showing(comfyui, browser) as later:
         load(later, "1 Upscale an image")
+        set_widget(later, "LoadImage", "image", "small.png")
         set_widget(later, "LocalESRGANUpscale", "scale_factor", 1.75)
         start(later)
         view = comparison(later)

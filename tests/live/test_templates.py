@@ -46,6 +46,7 @@ EXPLAINED = (
     "5 Upscale and add detail (SD 1.5)",
     "3 Upscale a folder",
 )
+NOTED = [name for name in PROMPTS if "SeedVR2" in name or "your own server" in name]
 SIZES = {"first.png": (40, 24), "second.jpg": (30, 50), "third.webp": (64, 64)}
 REFINED = {  # picture -> its size, its frames, size of the result: twice that, in multiples of 8
     "wide.webp": ((651, 27), 2, (1296, 48)),
@@ -193,7 +194,7 @@ def test_template_runs_in_the_page_and_covers_nothing(comfyui, page, name):
     assert not overlapping(page)
 
 
-@pytest.mark.parametrize("name", EXPLAINED)
+@pytest.mark.parametrize("name", [*EXPLAINED, *NOTED])
 def test_template_explains_itself(name):
     workflow = json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))
     (note,) = [node for node in workflow["nodes"] if node["type"] == NOTE]
