@@ -61,7 +61,7 @@ class Panel(scripts_postprocessing.ScriptPostprocessing):  # type: ignore[misc]
             wanted = made(KINDS[operation], values)
         extras.refuse_frames(wanted)
         try:
-            pp.image, summary = run(wanted, pp.image)
+            pp.image, summary = run(wanted, pp.image, lambda _: wanted)
         except StoppedError:
             extras.stop(type(wanted))
             return

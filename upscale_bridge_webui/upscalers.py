@@ -77,7 +77,13 @@ def _enlarged(img: Image.Image, scale: float, path: str, wanted: tuple[int, int]
     with host.translated():
         operation = chosen(path, img.width, img.height, scale)
     extras.refuse_frames(operation)
-    found, summary = run(operation, img, wanted)
+    found, summary = run(
+        operation,
+        img,
+        # Another size may mean another scale, of which only the host knows.
+        lambda other: operation if other.size == img.size else None,
+        wanted,
+    )
     found = _resized(found, wanted)
     extras.note(found, told(operation), summary)
     return found

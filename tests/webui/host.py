@@ -140,6 +140,7 @@ class WebUI:
             "modules.scripts": self.scripts,
             "modules.progress": self.progress,
             "modules.modelloader": self.modelloader,
+            "modules.images": self._module("modules.images", read=read),
             "modules.upscaler": self._module("modules.upscaler", **upscalers(self)),
             "modules.scripts_postprocessing": self._module(
                 "modules.scripts_postprocessing", **{one.__name__: one for one in page}
@@ -267,23 +268,53 @@ class WebUI:
         return self._run(images, values)
 
     def _run(self, images, values):
-        self.state.begin("extras")
-        self.state.job_count, done = len(images), []
-        for image in images:
-            self.state.nextjob()
-            self.state.skipped = False
-            if self.state.interrupted:
-                break
-            pp = PostprocessedImage(image)
-            try:
-                self.scripts.scripts_postproc.run(pp, values)
-            except Exception as error:
-                if self.kind != "sdnext":  # which shows it, and nothing else
-                    raise
-                self.told.append(str(error))
-                done.clear()
-                break
-            if not self.state.skipped:
-                done.append(pp)
-        self.state.end()
-        return done
+        run = process_images if self.kind == "sdnext" else run_postprocessing
+        return run(self, images, values)
+
+
+def read(path):
+    """Return an image as the host reads a file."""
+    from PIL import Image
+
+    return Image.open(path)
+
+
+def run_postprocessing(webui, images, values):
+    """Go through images, or paths of them, as the function of this name does in A1111 and Forge."""
+    webui.state.begin("extras")
+    data_to_process, done = [(one, None) for one in images], []
+    webui.state.job_count = len(data_to_process)
+    for image_placeholder, _ in data_to_process:
+        webui.state.nextjob()
+        webui.state.skipped = False
+        if webui.state.interrupted:
+            break
+        image = image_placeholder
+        if isinstance(image, str):
+            image = webui.modules["modules.images"].read(image)
+        if not isinstance(image, str) and getattr(image, "mode", "RGB") not in ("RGB", "RGBA"):
+            image = image.convert("RGB")
+        pp = PostprocessedImage(image)
+        webui.scripts.scripts_postproc.run(pp, values)
+        if not webui.state.skipped:
+            done.append(pp)
+    webui.state.end()
+    return done
+
+
+def process_images(webui, image_data, values):
+    """The same in SD.Next, which tells an error and shows nothing else."""
+    webui.state.begin("Process")
+    done = []
+    for image in image_data:
+        if webui.state.interrupted:
+            break
+        pp = PostprocessedImage(image.convert("RGB"))
+        try:
+            webui.scripts.scripts_postproc.run(pp, values)
+        except Exception as error:
+            webui.told.append(str(error))
+            return []
+        done.append(pp)
+    webui.state.end()
+    return done

@@ -72,14 +72,15 @@ def lanczos(image, scale):
 
 
 class Vendor:
-    """The stand-in of the vendors; the WebUI's own client speaks to it in time that flies."""
+    """The stand-in of the vendors; the WebUI's own client speaks to it in time that flies, or by
+    `clock`."""
 
-    def __init__(self, monkeypatch, **options):
+    def __init__(self, monkeypatch, clock=None, **options):
         self.fake = FakeService(key=KEY, **options)
         for name, value in environment(self.fake.base_url, KEY).items():
             monkeypatch.setenv(name, value)
         settings = part("options").chosen_settings
-        part("host").service()._client = Client(settings=settings, clock=FakeClock())
+        part("host").service()._client = Client(settings=settings, clock=clock or FakeClock())
 
     def submits(self):
         return self.fake.count("submit")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.fakes import faults
 from tests.remote.host import states
 from tests.webui.started import (
     KINDS,
@@ -14,6 +15,7 @@ from tests.webui.started import (
     title,
 )
 from upscale_bridge.errors import StoppedError
+from upscale_bridge.remote.clock import Clock
 
 AT_ONCE = 10.0
 """Seconds, on a machine that is busy with other things; a stalled request hangs for ever."""
@@ -170,15 +172,24 @@ def test_stop_passes_the_translation(webui):
 
 
 def test_interruption_ends_a_batch_of_the_tab(vendor, webui):
-    service = vendor(states=states("novita", running=1000))
-    service.press(webui, "interrupted", "poll")
-    done = webui.extras(*(photo(seed=seed) for seed in range(3)), panel=chosen("novita"))
+    service = vendor(clock=Clock(), seconds=1.0)
+
+    def interrupt(x):
+        webui.state.interrupted = True
+        x.send(x.behave())
+
+    service.fake.faults["poll"].append(faults.Fault("interrupt", interrupt))
+    many = [photo(seed=seed) for seed in range(5)]
+    done = webui.extras(*many, panel=chosen("novita"))
     assert done == []
-    assert service.submits() == 1
+    assert service.submits() == 3, "those that were sent before their turn, and no more"
+    done = webui.extras(*many, panel=chosen("novita"))
+    assert (len(done), service.submits()) == (5, 5)
 
 
 def test_skip_goes_on_with_the_next_image(vendor, webui):
     service = vendor()
+    webui.opts.set("upscale_bridge_concurrency", 1)
     service.press(webui, "skipped", "poll")
     done = webui.extras(*(photo(seed=seed) for seed in range(2)), panel=chosen("novita"))
     assert [one.image.size for one in done] == [(48, 32)]
