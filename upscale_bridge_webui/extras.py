@@ -107,6 +107,7 @@ def stop(operation: type[Operation]) -> None:
             "and settings fetches its result and is not billed again."
         )
     if progress.current_task is None or host.is_sdnext():
+        shared.state.end()  # the API leaves it at an error's place
         raise host.UpscaleBridgeError(text, _CONFLICT) from None
     _run.stopped = shared.state.skipped = True
     log.info("Upscale Bridge: %s", text)

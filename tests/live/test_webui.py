@@ -23,7 +23,7 @@ from upscale_bridge_webui.names import PREFIX, SETTING_PREFIX
 URL = os.environ.get("WEBUI_URL", "").rstrip("/")
 SECONDS = 300
 LOCAL = f"{PREFIX}UpscaleBridge-x4"
-REMOTE = [PREFIX + kind.title for kind in OPERATIONS]
+REMOTE = [PREFIX + kind.title for kind in OPERATIONS if kind.size_parameter]
 NOVITA = f"{PREFIX}Novita Upscale"
 ADDRESSES = [f"{SETTING_PREFIX}{provider.name}_base_url" for provider in VENDORS]
 CACHE = "upscaling_max_images_in_cache"
