@@ -18,7 +18,7 @@ from . import host
 from .operations import KINDS, made
 from .wording import reworded
 
-_MARKS = {"missing": "&#10060; ", "warning": "&#9888;&#65039; ", "info": ""}
+_MARKS = {"missing": "<b>This would fail:</b> ", "warning": "<b>Note:</b> ", "info": ""}
 
 
 def advice(title: str, values: dict[str, Any], size: tuple[int, int] | None) -> str:
@@ -50,7 +50,7 @@ def price(title: str, values: dict[str, Any]) -> str:
 
 def problem(error: UpscaleError) -> str:
     """Return HTML about an error."""
-    return _shown([_MARKS["missing"] + _escaped(error)])
+    return _shown([f"<b>{_escaped(error)}</b>"])
 
 
 def _price(operation: Operation) -> list[str]:

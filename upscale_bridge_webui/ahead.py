@@ -35,8 +35,8 @@ def draw(operation: Any, found: dict[str, Any]) -> None:
     """Draw it below the components `found`, of all operations, of which `operation` names one."""
     first = operation.value
     with gr.Row():
-        refresh = gr.Button("Refresh models")
-        price = gr.Button("Ask for the price", visible=_is_priced(first))
+        refresh = gr.Button("Refresh models", size="sm")
+        price = gr.Button("Ask for the price", size="sm", visible=_is_priced(first))
     width, height = gr.Number(value=0, visible=False), gr.Number(value=0, visible=False)
     notes = gr.HTML(value=advice.advice(first, {}, None))
     inputs = [width, height, operation, *found.values()]

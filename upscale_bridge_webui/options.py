@@ -21,6 +21,7 @@ from upscale_bridge.vendors import VENDORS
 
 from .components import label
 from .names import SETTING_PREFIX
+from .wording import labelled
 
 log = logging.getLogger("upscale_bridge")
 
@@ -114,7 +115,7 @@ def _drawn(item: Param) -> shared.OptionInfo:
         component = gr.Number
     made = shared.OptionInfo(item.default, label(item), component, more, section=SECTION)
     made.category_id = _CATEGORY
-    return made.info(item.help)
+    return made.info(labelled(item.help))
 
 
 def register() -> None:

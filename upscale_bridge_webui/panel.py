@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from . import ahead, extras, host, lists
 from .components import component
 from .operations import KINDS, field, made, parameters, told
 from .run import run
+from .wording import labelled
 
 log = logging.getLogger("upscale_bridge")
 
@@ -121,7 +123,7 @@ def _draw_parameter(kind: type[Operation], item: Param) -> Any:
     chooser, value = item.only_for
     defaults = {one.name: one.default for one in parameters(kind)}
     return component(
-        item,
+        replace(item, help=labelled(item.help)),
         choices=lists.choices(kind, item),
         open_list=kind is not LocalUpscale and not item.choices,
         visible=not chooser or defaults[chooser] == value,

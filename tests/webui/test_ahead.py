@@ -76,7 +76,7 @@ def test_image_that_is_too_large_is_told(vendor, webui):
 
 def test_wrong_value_is_told(webui):
     webui.panel().controls["LocalUpscale_scale_factor"].choose(99.0)
-    assert "scale_factor must be" in notes(webui)
+    assert "Scale factor&#x27; must be" in notes(webui)
 
 
 @pytest.mark.parametrize("command", SENDING)
@@ -152,7 +152,6 @@ def test_failure_to_refresh_is_told(vendor, webui, monkeypatch):
     choose(webui, KINDS["wavespeed-any"].title)
     monkeypatch.setenv("WAVESPEED_BASE_URL", "http://127.0.0.1:1")
     button(webui, "Refresh models").happen()
-    assert "&#10060; " in notes(webui)
     assert "Cannot reach 127.0.0.1" in notes(webui)
 
 

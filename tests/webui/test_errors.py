@@ -106,13 +106,13 @@ def test_damaged_model_is_a_bad_request(installed, tmp_path):
 def test_bad_value_of_the_panel_is_a_bad_request(webui):
     values = {"LocalUpscale_scale_factor": 99.0}
     error = refusal(webui, "panel", "Local ESRGAN Upscale", panel=values)
-    assert (error.status_code, str(error)[:13]) == (422, "scale_factor ")
+    assert (error.status_code, str(error)[:13]) == (422, "'Scale factor")
 
 
 def test_wrong_setting_is_told_by_an_upscaler(webui):
     """The API stores any text as a setting."""
     webui.opts.set("upscale_bridge_when_unavailable", "never")
-    assert "when_unavailable must be one of" in str(refusal(webui, "tab", title("photio")))
+    assert "'When unavailable' must be one of" in str(refusal(webui, "tab", title("photio")))
 
 
 @pytest.mark.parametrize("job", JOBS)

@@ -174,7 +174,7 @@ def test_settings_can_be_read_before_the_section_exists(installed):
     [
         ("concurrency", 0, "concurrency must be a whole number from 1 to 64; got 0."),
         ("concurrency", None, "concurrency must be a whole number"),
-        ("task_seconds", "soon", "task_seconds must be a whole number"),
+        ("task_seconds", "soon", "'Task seconds' must be a whole number"),
         ("photio_base_url", "http://example.com", "PHOTIO_BASE_URL"),
         ("photio_base_url", "nonsense", "PHOTIO_BASE_URL"),
     ],

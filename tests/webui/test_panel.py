@@ -65,13 +65,18 @@ LABELS = {
 }
 
 
+def labelled(name):
+    return LABELS.get(name, name.replace("_", " ").capitalize())
+
+
 @BOTH
 def test_parameter_is_drawn_as_what_it_is(webui):
     for kind, item in PARAMETERS:
         drawn, where = control(webui, kind, item), f"{kind.__name__}.{item.name}"
         shape = type(drawn).__name__
-        assert drawn.info == item.help, where
-        assert drawn.label == LABELS.get(item.name, item.name.replace("_", " ").capitalize())
+        words = re.compile(r"\b[a-z]+(_[a-z0-9]+)+\b")
+        assert drawn.info == words.sub(lambda name: f"'{labelled(name[0])}'", item.help), where
+        assert drawn.label == labelled(item.name)
         assert item.name == "tile_size" or drawn.value == item.default, where
         if item.choices:
             assert (shape, drawn.choices) == ("Dropdown", list(item.choices)), where
