@@ -85,7 +85,8 @@ def showing(comfyui, browser, script=""):
 
 
 def note_foreign(url, own, found):
-    if not url.startswith((own, "data:", "blob:")):
+    # ComfyUI itself asks its registry about a node that has failed.
+    if not url.startswith((own, "data:", "blob:", "https://api.comfy.org/")):
         found.append(url)
 
 

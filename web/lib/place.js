@@ -32,6 +32,7 @@ export function place(node, element, redraw) {
     if (!node.graph) return; // a panel that is taken away has no height
     const wanted = Math.max(LEAST_HEIGHT, inner(element));
     if (Math.abs(wanted - height) < 2) return;
+    if (/** @type {any} */ (window).LiteGraph?.vueNodesMode) return; // those nodes grow by themselves
     const tight = node.size[1] - node.computeSize()[1] < 2; // else the user made it larger
     height = wanted;
     const least = node.computeSize()[1];
