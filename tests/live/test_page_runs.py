@@ -18,6 +18,7 @@ from tests.live.pages import (
     panel,
     playwright,
     pytestmark,
+    set_widget,
     start,
 )
 from tests.live.test_page_offers import keep
@@ -42,6 +43,8 @@ def test_a_failed_run_says_why_and_offers_the_way_on(comfyui, page, vue):
     load(page, "WaveSpeed Upscale")
     comfyui.service.faults["submit"].append(faults.refused("balance"))
     comfyui.service.tasks.clear()
+    set_widget(page, "LoadImage", "image", "small.png")
+    set_widget(page, "WaveSpeedUpscale", "target_resolution", "2k")
     page.evaluate(f"{NODE}.widgets.find((one) => one.name === 'attempt').value = {7 + vue}")
     finish(comfyui, page)
     alert = panel(page).get_by_role("alert")
@@ -67,7 +70,7 @@ def test_a_run_of_another_workflow_is_not_shown(comfyui, page):
     mine = f"{NODE}.widgets.find((one) => one.name === 'upscale_bridge').element"
     page.wait_for_function(f"{mine}.innerText.includes('→')")
     page.wait_for_timeout(8000)
-    assert page.evaluate(f"{mine}.innerText.trim()").endswith("px.")
+    assert page.evaluate(f"{mine}.innerText.trim()").endswith("px")
     assert page.evaluate(f"{mine}.querySelectorAll('img').length") == 0
 
 
