@@ -36,10 +36,9 @@ class LocalESRGANUpscale(PackNode):
     """Upscales on this machine with any model that spandrel loads."""
 
     OPERATION = LocalUpscale
-    DISPLAY_NAME: ClassVar = "Upscale"  # the first that a search for "upscale" finds
     DESCRIPTION = LocalUpscale.__doc__
     SEARCH_ALIASES: ClassVar = [
-        LocalUpscale.title,
+        "upscale",  # a search for which finds it among the first
         *("upscale with model", "esrgan", "super resolution", "enlarge", "upscaler"),
     ]
     RETURN_TYPES = ("IMAGE", "MASK", "STRING")

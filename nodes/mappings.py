@@ -19,6 +19,6 @@ NODES: tuple[Any, ...] = (
 )
 
 NODE_CLASS_MAPPINGS = {node.__name__: node for node in NODES}
-NODE_DISPLAY_NAME_MAPPINGS = {node.__name__: node.DISPLAY_NAME for node in NODES}
+NODE_DISPLAY_NAME_MAPPINGS = {node.__name__: node.OPERATION.title for node in NODES}
 
 routes.register()

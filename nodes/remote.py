@@ -38,7 +38,6 @@ class RemoteUpscale(PackNode):
 
     def __init_subclass__(cls) -> None:
         cls.DESCRIPTION = cls.OPERATION.__doc__
-        cls.DISPLAY_NAME = with_own_key(cls.OPERATION)
         cls.DEPRECATED = bool(cls.OPERATION.retirement)
         cls.SEARCH_ALIASES = ["upscale api", "remote upscale", cls.OPERATION.vendor.name]
 
@@ -72,11 +71,6 @@ class RemoteUpscale(PackNode):
             outputs = host.to_intermediate(result.images), host.to_intermediate(masks)
             told = *outputs, json.dumps(result.info)
             return await asyncio.to_thread(results.shown, told, result, pixels)
-
-
-def with_own_key(operation: type[RemoteOperation]) -> str:
-    """Return a name unlike that of ComfyUI's own node for the service, which Comfy bills."""
-    return f"{operation.title} (own key)"
 
 
 def _any_model(cls: type, model: Any = None) -> bool:
@@ -121,7 +115,6 @@ class ResumeUpscaleTask(PackNode):
 
     OPERATION = ResumeTask
     FUNCTION: ClassVar = "resume"
-    DISPLAY_NAME: ClassVar = ResumeTask.title
     DESCRIPTION = ResumeTask.__doc__
     SEARCH_ALIASES: ClassVar = ["fetch upscale result", "recover paid upscale"]
     RETURN_TYPES = ("IMAGE", "STRING")

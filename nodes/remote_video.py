@@ -14,7 +14,7 @@ from ..upscale_bridge.images.videos import read_header
 from ..upscale_bridge.result import Result
 from ..upscale_bridge.vendors import VIDEOS
 from . import host, progress, results, video_io
-from .remote import all_widgets, with_own_key
+from .remote import all_widgets
 from .shared import PackNode
 from .video_files import borrow, file_of
 
@@ -39,7 +39,6 @@ class RemoteUpscaleVideo(PackNode):
 
     def __init_subclass__(cls) -> None:
         cls.DESCRIPTION = cls.OPERATION.__doc__
-        cls.DISPLAY_NAME = with_own_key(cls.OPERATION)
         vendor = cls.OPERATION.vendor.name
         cls.SEARCH_ALIASES = ["upscale video api", "remote video upscale", vendor]
 

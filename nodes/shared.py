@@ -11,5 +11,3 @@ class PackNode:
     CATEGORY: ClassVar = "image/upscaling"  # beside ComfyUI's own
     FUNCTION: ClassVar = "upscale"
     HAS_INTERMEDIATE_OUTPUT: ClassVar = True  # its panel is told again when a run finds it cached
-    DISPLAY_NAME: ClassVar[str]
-    """What ComfyUI's page calls it; other hosts and documents use the operation's title."""

@@ -25,12 +25,8 @@ class LocalESRGANUpscaleVideo(PackNode):
     """Upscales a video on this machine with any model that spandrel loads."""
 
     OPERATION = LocalUpscaleVideo
-    DISPLAY_NAME: ClassVar = "Upscale Video"
     DESCRIPTION = LocalUpscaleVideo.__doc__
-    SEARCH_ALIASES: ClassVar = [
-        LocalUpscaleVideo.title,
-        *("upscale video", "video super resolution", "enlarge video"),
-    ]
+    SEARCH_ALIASES: ClassVar = ["upscale video", "video super resolution", "enlarge video"]
     RETURN_TYPES = ("VIDEO", "STRING")
     RETURN_NAMES = ("video", "info")
     OUTPUT_TOOLTIPS = (

@@ -112,9 +112,9 @@ def test_operation_has_a_node_with_english_texts(kind, drawn):
     pack, texts = drawn
     node = pack.NODE_CLASS_MAPPINGS[kind.__name__]
     assert node.OPERATION.__name__ == kind.__name__
-    assert pack.NODE_DISPLAY_NAME_MAPPINGS[kind.__name__] == f"{kind.title} (own key)"
+    assert pack.NODE_DISPLAY_NAME_MAPPINGS[kind.__name__] == kind.title
     told = texts[kind.__name__]
-    assert told["display_name"] == f"{kind.title} (own key)"
+    assert told["display_name"] == kind.title
     assert told["description"] == kind.__doc__
     assert list(told["inputs"]) == ["image", *(item.name for item in kind.params()), "mask"]
     assert all(text["tooltip"].strip() for text in told["inputs"].values())

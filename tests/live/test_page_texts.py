@@ -98,7 +98,7 @@ def test_a_node_that_a_language_lacks_is_english(page):
     page.wait_for_function("window.app?.extensionManager?.command && app.graph?.nodes.length")
     load(page, "WaveSpeed Upscale")
     title, _, widget = page.evaluate(SHOWN)
-    assert (title, widget) == ("WaveSpeed Upscale (own key)", "model")
+    assert (title, widget) == ("WaveSpeed Upscale", "model")
     expect_absent(page, texts("fr"))
 
 
@@ -106,6 +106,6 @@ def test_english_needs_no_file_for_nodes(page):
     speak(page, "en")
     load(page, "WaveSpeed Upscale")
     title, description, widget = page.evaluate(SHOWN)
-    assert (title, widget) == ("WaveSpeed Upscale (own key)", "model")
+    assert (title, widget) == ("WaveSpeed Upscale", "model")
     assert description.startswith("Enlarge images to 2k, 4k or 8k")
     expect(panel(page)).to_contain_text("→")

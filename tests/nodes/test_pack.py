@@ -95,21 +95,13 @@ def test_the_page_listens_to_the_events_that_are_sent():
     assert sent == {f"upscale_bridge.{name}" for name in heard}
 
 
-def test_names_stand_out_beside_comfyuis_own(pack):
-    """Which has a "WaveSpeed Image Upscale", and six nodes that begin with "Upscale"."""
+def test_nodes_stand_beside_comfyuis_own_under_their_own_names(pack):
     names = pack.NODE_DISPLAY_NAME_MAPPINGS
-    assert (names["LocalESRGANUpscale"], names["LocalESRGANUpscaleVideo"]) == (
-        "Upscale",
-        "Upscale Video",
-    )
-    assert names["WaveSpeedUpscale"] == "WaveSpeed Upscale (own key)"
-    assert names["WaveSpeedUpscaleVideo"] == "WaveSpeed Upscale Video (own key)"
     assert len(set(names.values())) == len(names) == len(TITLES)
     for name, node in pack.NODE_CLASS_MAPPINGS.items():
         assert node.CATEGORY == "image/upscaling"
         assert node.HAS_INTERMEDIATE_OUTPUT
-        if name.startswith("Local"):
-            assert TITLES[name] in node.SEARCH_ALIASES, "by the name that documents use"
+        assert names[name] == TITLES[name]
 
 
 @pytest.mark.parametrize("name", TITLES)

@@ -106,7 +106,7 @@ def test_entries_are_still_there_after_the_hosts_refresh(webui):
 def test_script_with_a_name_of_its_own_for_the_refresh_gets_ours_too(installed):
     """Forge Neo's `from modules.modelloader import load_upscalers`."""
     names = {"load_upscalers": installed.modelloader.load_upscalers}
-    exec("class Script:\n    def ui(self):\n        return load_upscalers()", names)
+    exec("class Script:\n    def ui(self):\n        return load_upscalers()", names)  # noqa: S102 (ours, two lines above)
     installed.scripts.postprocessing_scripts_data.append(
         SimpleNamespace(script_class=names["Script"])
     )
