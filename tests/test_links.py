@@ -40,7 +40,7 @@ def test_links_lead_somewhere(name):
     page = ROOT / name
     for target in targets(prose(page)):
         file, _, anchor = target.partition("#")
-        place = page.parent / file if file else page
+        place = page.parent / unquote(file) if file else page
         assert place.exists(), target
         assert place.resolve().is_relative_to(ROOT.resolve()), target
         if anchor:
@@ -54,7 +54,7 @@ def test_every_page_of_docs_is_reached_from_readme():
         if page in reached:
             continue
         reached.add(page)
-        files = (target.partition("#")[0] for target in targets(prose(page)))
+        files = (unquote(target.partition("#")[0]) for target in targets(prose(page)))
         waiting += [(page.parent / file).resolve() for file in files if file.endswith(".md")]
     assert set((ROOT / "docs").resolve().glob("*.md")) <= reached
 
