@@ -23,7 +23,9 @@ from .context import TRANSIENT, Context
 from .results import write
 from .seen import LONGEST_GAP
 
-_GROWTH, _SLOWEST_POLL = 1.4, 5.0
+_GROWTH = 1.4
+_SLOW_POLL, _SLOWEST_POLL = 5.0, 30.0
+_LATE = 0.05  # of the time that a task waits or runs, by which the end of that is noticed late
 _EARLY_MISSES = 3  # a service may not know its own new task for a moment
 _SHORTEST_LIFE = 3600 + LONGEST_GAP  # every service keeps results for an hour; see SeenTime
 _FETCHES = 6
@@ -46,7 +48,8 @@ def wait_for(context: Context, ticket: str) -> Done:
     context.show("queued")
     while True:
         context.wait(delay)
-        delay = max(context.first_poll, min(delay * _GROWTH, _SLOWEST_POLL))
+        slowest = min(max(_SLOW_POLL, _LATE * spent[phase]), _SLOWEST_POLL)
+        delay = max(context.first_poll, min(delay * _GROWTH, slowest))
         status, pause = _look(context, ticket)
         if status is None and pause is None:
             misses += 1
