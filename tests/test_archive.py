@@ -85,7 +85,7 @@ def test_what_only_other_hosts_and_developers_need_is_left_out(packed):
 
 
 def test_all_that_comfyui_reads_is_in_it(packed):
-    needed = ("nodes/", "web/", "locales/", "example_workflows/", "upscale_bridge/")
+    needed = ("nodes/", "web/", "locales/", "example_workflows/", "subgraphs/", "upscale_bridge/")
     single = {"__init__.py", "pyproject.toml", "requirements.txt", "LICENSE", "README.md"}
     wanted = {name for name in tracked() if name.startswith(needed) or name in single}
     wanted -= {name for name in wanted if name.startswith("upscale_bridge/server/")}
