@@ -9,6 +9,7 @@ pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import expect
 
 from tests.live.pages import (
+    LONG,
     ROOT,
     browser,
     comfyui,
@@ -30,7 +31,13 @@ def texts(language):
 
 
 def speak(page, language):
-    page.evaluate("name => app.extensionManager.setting.set('Comfy.Locale', name)", language)
+    """Choose a language and wait until ComfyUI has drawn its nodes anew, as it then does."""
+    if page.evaluate("app.extensionManager.setting.get('Comfy.Locale')") == language:
+        return
+    choose = "name => app.extensionManager.setting.set('Comfy.Locale', name)"
+    with page.expect_response(lambda answer: answer.url.endswith("/object_info"), timeout=LONG):
+        page.evaluate(choose, language)
+    page.wait_for_timeout(2000)
 
 
 def expect_absent(page, known):
