@@ -37,10 +37,7 @@ class LocalESRGANUpscale(PackNode):
 
     OPERATION = LocalUpscale
     DESCRIPTION = LocalUpscale.__doc__
-    SEARCH_ALIASES: ClassVar = [
-        "upscale",  # a search for which finds it among the first
-        *("upscale with model", "esrgan", "super resolution", "enlarge", "upscaler"),
-    ]
+    SEARCH_ALIASES: ClassVar = ["upscale with model", "esrgan", "super resolution", "enlarge"]
     RETURN_TYPES = ("IMAGE", "MASK", "STRING")
     RETURN_NAMES = ("image", "mask", "info")
     OUTPUT_TOOLTIPS = (
