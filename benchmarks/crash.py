@@ -67,13 +67,16 @@ def main() -> None:
 def measure(kind: str, rounds: int, seed: int) -> str:
     """Run all rounds against one service and return its line of the table."""
     sys.path.insert(0, str(ROOT))
+    from tests.remote.child import Children
     from tests.remote.crashes import Crashes, PaidCrashes, crashes
 
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
+        Children(folder) as children,
         crashes(
             folder,
+            children,
             seed=seed,
             seconds=SECONDS,
             kind=PaidCrashes if kind == PAID else Crashes,

@@ -118,11 +118,11 @@ def say(number):
 
 
 class Children:
-    """Forks processes that carry out orders."""
+    """Forks processes that carry out orders, in an `environment` that may change between them."""
 
-    def __init__(self, folder, environment):
+    def __init__(self, folder):
         self._answer = Path(folder) / "answer.json"
-        self._environment = environment
+        self.environment = {}
         self._parent = subprocess.Popen(
             [sys.executable, "-m", "tests.remote.child"],
             cwd=ROOT,
@@ -146,7 +146,7 @@ class Children:
         """
         self._answer.unlink(missing_ok=True)
         order = {"deed": deed, "with": arguments, "answer": str(self._answer)}
-        order["environment"] = self._environment
+        order["environment"] = self.environment
         self._parent.stdin.write(json.dumps(order) + "\n")
         self._parent.stdin.flush()
         number = int(self._parent.stdout.readline())

@@ -12,7 +12,6 @@ from pathlib import Path
 from tests.fakes import faults
 from tests.fakes.faults import Fault
 from tests.fakes.service import FakeService
-from tests.remote.child import Children
 from tests.remote.host import KEY, wait_until
 from tests.vendors import environment
 
@@ -162,7 +161,9 @@ class PaidCrashes(Crashes):
 
 
 @contextmanager
-def crashes(folder, *, idempotent, seed, seconds, history=False, commands=(), kind=Crashes):
+def crashes(
+    folder, children, *, idempotent, seed, seconds, history=False, commands=(), kind=Crashes
+):
     """Lend one of `kind` with a stand-in of its own, whose tasks take so many seconds.
 
     `commands` are run in turn, else those of which there is one for each course of a request.
@@ -170,9 +171,11 @@ def crashes(folder, *, idempotent, seed, seconds, history=False, commands=(), ki
     home = Path(folder) / "home"
     with FakeService(key=KEY, seconds=seconds, idempotent=idempotent) as fake:
         fake.history = history
-        own = {"UPSCALE_BRIDGE_HOME": str(home), **environment(fake.base_url, KEY)}
-        with Children(folder, own) as children:
-            made = kind(fake, children, home, seed, commands)
-            made.warm_up()
-            yield made
-            made.report.leftovers = len(list((home / "results").glob("*.part")))
+        children.environment = {
+            "UPSCALE_BRIDGE_HOME": str(home),
+            **environment(fake.base_url, KEY),
+        }
+        made = kind(fake, children, home, seed, commands)
+        made.warm_up()
+        yield made
+        made.report.leftovers = len(list((home / "results").glob("*.part")))
