@@ -3,9 +3,11 @@
 import shutil
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.saved_names import read
-from tests.webui.started import BOTH, KEY, MODEL, part
+from tests.webui.started import BOTH, KEY, MODEL, differs, part, photo
 from upscale_bridge.local.library import SHIPPED_FOLDER
 
 NAMES, PATHS = map(list, zip(*read()["webui"]["upscalers"].items(), strict=True))
@@ -147,8 +149,9 @@ def test_failure_while_drawing_the_panel_does_not_reach_the_host(installed, monk
     installed.create_ui()
     assert "Upscale Bridge cannot draw its panel." in caplog.messages
     assert installed.panel().controls == {}
-    (done,) = installed.extras_api("an image")
-    assert done.image == "an image"
+    image = photo()
+    (done,) = installed.extras_api(image)
+    assert done.image is image
 
 
 def test_failure_while_drawing_the_settings_does_not_reach_the_host(installed, monkeypatch, caplog):
@@ -157,3 +160,16 @@ def test_failure_while_drawing_the_settings_does_not_reach_the_host(installed, m
     monkeypatch.setattr(part("options"), "describe_keys", lambda: 1 / 0)
     installed.create_ui()
     assert "Upscale Bridge cannot draw its settings." in caplog.messages
+
+
+def test_weights_are_read_whatever_the_host_made_of_torch_load(installed, tmp_path, monkeypatch):
+    """A1111's refuses files of a recent torch, and returns None for them."""
+    folder = tmp_path / "webui" / "models" / "ESRGAN"
+    folder.mkdir(parents=True)
+    weights = load_file(SHIPPED_FOLDER / "UpscaleBridge-x4.safetensors")
+    torch.save(weights, folder / "recent.pth")
+    monkeypatch.setattr(torch, "load", lambda *_, **__: None)
+    installed.start()
+    image = photo(48, 32)
+    found = installed.enlarge("Bridge: recent", image, 2, "extras")
+    assert differs(found, installed.enlarge(MODEL, image, 2, "extras")) == 0
