@@ -49,7 +49,7 @@ class Download(Monitor):
         finally:
             with _lock:  # whoever hears of the end may ask at once what is under way
                 _running.pop(self._spec.name, None)
-            self._tell(**end)
+                self._tell(**end)
 
     def stop(self) -> None:
         """End it soon."""

@@ -137,11 +137,13 @@ def test_monitor_sees_status_progress_and_tiles():
     assert seen[0] == "loading UpscaleBridge-x4"
     # Whether a piece is shown before or after it is counted is nobody's business.
     pieces = [one for one in seen[1:] if isinstance(one, tuple)]
-    steps = [one for one in seen[1:] if not isinstance(one, tuple)]
+    steps = [one for one in seen[1:] if isinstance(one, float)]
+    lines = [one for one in seen[1:] if isinstance(one, str)]
     assert {(width, channels) for _, width, channels in pieces} == {(16, 3)}
     assert sum(height for height, _, _ in pieces) % 12 == 0
     assert steps == sorted(steps)
     assert steps[-1] == 1.0
+    assert lines[-1].endswith("100 %")
 
 
 def test_own_exception_of_a_monitor_comes_through(local):

@@ -71,7 +71,7 @@ def test_a_run_of_another_workflow_is_not_shown(comfyui, page):
     page.wait_for_function(f"{mine}.innerText.includes('→')")
     page.wait_for_timeout(8000)
     assert page.evaluate(f"{mine}.innerText.trim()").endswith("px")
-    assert page.evaluate(f"{mine}.querySelectorAll('img').length") == 0
+    assert page.evaluate(f"{mine}.querySelectorAll('.picture:not([hidden])').length") == 0
 
 
 def test_a_node_that_is_gone_changes_no_other(page):
