@@ -167,3 +167,6 @@ def test_news_that_comes_before_the_answer_stays(page, name, news):
     page.wait_for_timeout(500)  # what would undo it has come
     playwright.expect(told).to_contain_text(re.compile(news))
     playwright.expect(told.locator("progress")).to_have_count(int("%" in news))
+    if name == PARTLY:
+        press(page, "Cancel")  # another download would wait for it
+        playwright.expect(told).to_contain_text("Stopped;")
