@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.remote.journals import ONE, TWO, clock, finished, journal, running
 from upscale_bridge.errors import InvalidInputError, SettingsError
-from upscale_bridge.remote.journal import FILE, Journal, Task
+from upscale_bridge.remote.journal import FILE, Journal
+
+__all__ = ["clock", "journal"]  # fixtures
 
 ROOT = Path(__file__).parents[2]
 DAY = 86_400
-ONE = Task("a1b2c3d4e5", "novita", "https://api.novita.ai", "NovitaUpscale", "{}", 20, 10)
-TWO = replace(ONE, request="a1b2c3ffff")
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -38,28 +39,6 @@ sys.stdin.read()
 """
 
 
-class Clock:
-    """A time that only tests move."""
-
-    time = 1_700_000_000.0
-
-    def now(self):
-        return self.time
-
-    def monotonic(self):
-        return self.time
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def journal(tmp_path, clock):
-    return Journal(tmp_path, clock)
-
-
 @pytest.fixture
 def program(tmp_path):
     """Start a program that brings `ONE` into a state and waits."""
@@ -68,15 +47,15 @@ def program(tmp_path):
     def start(state):
         command = [sys.executable, "-c", PROGRAM, str(tmp_path), state]
         pipe = subprocess.PIPE
-        running = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
-        started.append(running)
-        assert running.stdout.readline() == "ready\n"
-        return running
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
+        started.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
 
     yield start
-    for running in started:
-        running.kill()
-        running.communicate()
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def kill(program):
@@ -85,17 +64,8 @@ def kill(program):
     program.wait()
 
 
-def running(journal, task=ONE, ticket="t-1"):
-    assert journal.claim(task, 7)[1]
-    assert journal.begin_submit(task.request)
-    journal.accept(task.request, ticket)
-
-
-def finished(journal, task=ONE, ticket="t-1"):
-    running(journal, task, ticket)
-    name = f"{task.request}.png"
-    (journal.results / name).write_bytes(b"a picture")
-    journal.finish(task.request, name)
+def delivered(journal, task=ONE, ticket="t-1"):
+    finished(journal, task, ticket, f"{task.request}.png")
     journal.deliver([task.request])
 
 
@@ -157,7 +127,7 @@ def test_sweep_leaves_the_living_alone_and_buries_the_dead(journal, program, tmp
 
 def test_result_is_reused_as_long_as_it_is_kept(journal, clock):
     assert not journal.is_kept(ONE.request, 7)
-    finished(journal)
+    delivered(journal)
     assert journal.is_kept(ONE.request, 7)
     task, ours = journal.claim(ONE, 7)
     assert (task.state, task.result, ours) == ("done", "a1b2c3d4e5.png", False)
@@ -172,7 +142,7 @@ def test_result_is_reused_as_long_as_it_is_kept(journal, clock):
 
 
 def test_forgotten_task_leaves_no_file(journal):
-    finished(journal, TWO)
+    delivered(journal, TWO)
     journal.forget(TWO.request)
     assert (journal.get(TWO.request), list(journal.results.iterdir())) == (None, [])
 
@@ -189,9 +159,9 @@ def test_upload_of_a_task_that_failed_is_not_used_again(journal):
 
 
 def test_sweep_removes_what_is_old_with_its_file(journal, clock):
-    finished(journal, ONE, "t-1")
+    delivered(journal, ONE, "t-1")
     clock.time += 3 * DAY
-    finished(journal, TWO, "t-2")
+    delivered(journal, TWO, "t-2")
     running(journal, replace(ONE, request="c"), "t-3")
     clock.time += 5 * DAY
     journal.sweep(7)
@@ -200,8 +170,8 @@ def test_sweep_removes_what_is_old_with_its_file(journal, clock):
 
 
 def test_result_that_nobody_got_never_grows_old(journal, clock):
-    finished(journal, ONE, "t-1")
-    finished(journal, TWO, "t-2")
+    delivered(journal, ONE, "t-1")
+    delivered(journal, TWO, "t-2")
     journal.finish(TWO.request, "a1b2c3ffff.png")
     clock.time += 400 * DAY
     journal.sweep(7)
@@ -233,7 +203,7 @@ def test_sweep_removes_the_parts_of_dead_programs_only(journal, program, tmp_pat
 
 def test_sweep_does_not_remove_a_task_that_began_anew(journal, clock, monkeypatch):
     """Another program may claim, and pay for, a task while this one sweeps."""
-    finished(journal)
+    delivered(journal)
     clock.time += 8 * DAY
     seen = journal.all()
     running(journal, ONE, "t-2")
