@@ -17,7 +17,7 @@ OWNERS = {  # who may import a third-party package
     "urllib3": {"network.sessions", "network.transport"},
     "spandrel": {"local.loader"},
     "spandrel_extra_arches": {"local.loader"},
-    "PIL": {"images.codecs", "images.png16", "images.tiff"},
+    "PIL": {"images.codecs", "images.pillow_reader", "images.png16", "images.tiff"},
     "numpy": {"images", "local"},
     "torch": {"images", "remote.encoding", "local"},
     "triton": {"local.convolution_kernel"},

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests import corpus
 from upscale_bridge.errors import InvalidInputError
-from upscale_bridge.images import codecs, exif, metadata
+from upscale_bridge.images import codecs, exif, metadata, pillow_reader
 from upscale_bridge.images.containers import Part
 from upscale_bridge.images.metadata import Metadata
 
@@ -112,11 +112,11 @@ def test_gamma_of_srgb_is_none(gamma, told):
 
 def test_colour_space_of_an_avif_is_told_to_a_png():
     data = b"....colrnclx" + struct.pack(">HHHB", 9, 16, 9, 0x80)
-    assert codecs._avif_colours(data) == {"cICP": bytes([9, 16, 0, 1])}
+    assert pillow_reader._avif_colours(data) == {"cICP": bytes([9, 16, 0, 1])}
     plain = b"....colrnclx" + struct.pack(">HHHB", 1, 13, 6, 0x80)
-    assert codecs._avif_colours(plain) == {}
-    assert "8 of its 10" in codecs._avif_notes(b"av1C\x81\x00\x40\x00")[0]
-    assert codecs._avif_notes(b"av1C\x81\x00\x00\x00") == []
+    assert pillow_reader._avif_colours(plain) == {}
+    assert "8 of its 10" in pillow_reader._avif_notes(b"av1C\x81\x00\x40\x00")[0]
+    assert pillow_reader._avif_notes(b"av1C\x81\x00\x00\x00") == []
 
 
 def test_jpeg_of_12_bits_is_named():
