@@ -43,10 +43,11 @@ MAY_IMPORT = {  # packages and modules of the core, from the inside to the outsi
     "equivalent": "errors monitor result images contract local",
     "service": f"{CORE_OF_CORE} local remote equivalent",
     "preflight": "errors params texts images contract local remote equivalent service",
-    "batch": "errors params monitor images contract local service",
+    "targets": "errors images",
+    "batch": "errors params monitor images contract local service targets",
     "file_plans": "monitor images contract remote service batch",
     "server": f"{CORE_OF_CORE} local remote equivalent service",
-    "cli": f"{CORE_OF_CORE} local remote service batch file_plans server",
+    "cli": f"{CORE_OF_CORE} local remote service targets batch file_plans server",
 }
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import glob
 import os
-import secrets
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from . import targets
 from .contract.operation import RemoteOperation
-from .errors import InvalidInputError, SettingsError
+from .errors import InvalidInputError
 from .images import codecs
 from .images.folders import PICTURES, VIDEOS, WRITTEN, Kind, files, identity, is_folder, is_there
 from .images.metadata import Metadata, listed
@@ -28,12 +27,6 @@ if TYPE_CHECKING:
 
 STREAM = "-"
 """Stands for standard input or output."""
-
-_LONGEST_NAME = 255
-"""Bytes of a file's name where the system does not tell (signs on Windows)."""
-
-_LEAST_FREE = 1 << 16
-"""Bytes without which no picture of use is written."""
 
 
 @dataclass(frozen=True)
@@ -154,14 +147,14 @@ def run_job(
         if decoded.bits > 8:
             left_out.append("8 of 16 bits per channel (services give back 8)")
     codecs.check_format(format, target, transparent=pixels.shape[-1] in (2, 4))
-    _check_room(job.target, format, target, pixels.shape[-1] * bits // 8)
+    targets.check_room(job.target, format, target, pixels.shape[-1] * bits // 8)
     exact = target if isinstance(operation, LocalUpscale) else None
     result = service.run(operation, pixels[None], monitor, size=exact)
     about = decoded.about if output.metadata else _colours_of(decoded.about)
     enlarged = result.images[0]
     left_out += codecs.unfit(about, format, (enlarged.shape[1], enlarged.shape[0]), bits)
     picture = codecs.encode(enlarged, format, quality=output.quality, bits=bits, about=about)
-    write(job.target, picture.data, overwrite=output.overwrite)
+    targets.write(job.target, picture.data, overwrite=output.overwrite)
     return FileResult(job, "done", result.info, result.summary, tuple(dict.fromkeys(left_out)))
 
 
@@ -176,10 +169,10 @@ def run_video_job(
     source, target = Path(job.source), Path(job.target)
     if is_there(target) and not output.overwrite:
         return FileResult(job, "skipped", {})
-    _check_target(target, output)
+    targets.check(target)
 
     def take(kept: Path) -> None:
-        copy(kept, target, overwrite=output.overwrite)
+        targets.copy(kept, target, overwrite=output.overwrite)
 
     result = service.run_video(operation, source, take, monitor)
     if result.format != VIDEOS.written.get(target.suffix.lower()):
@@ -190,7 +183,7 @@ def run_video_job(
 def opened(job: FileJob, output: OutputOptions) -> tuple[codecs.Decoded, Tensor, str, list[str]]:
     """Return a file, its pixels as the result's format can hold them, that format, and what it has
     no place for."""
-    _check_target(job.target, output)
+    targets.check(job.target)
     decoded = codecs.decode(_read(job.source), str(job.source))
     format, left_out = _format(job, output, decoded.format), list(decoded.about.left_out)
     return decoded, _writable(decoded, format, left_out), format, left_out
@@ -378,89 +371,4 @@ def _read(source: Path | str) -> bytes:
     except OSError as error:
         raise InvalidInputError(
             str(source), f"Cannot read {source} ({error.strerror}); check its path and permissions."
-        ) from error
-
-
-def _check_target(target: Path | str, output: OutputOptions) -> None:
-    """Raise what would keep a file from being written, as far as it is known before."""
-    if isinstance(target, str):
-        return
-    name = target.name if sys.platform == "win32" else os.fsencode(target.name)
-    folder = _existing(target.parent)
-    longest = _longest_name(folder)
-    if len(name) > longest:
-        raise InvalidInputError(
-            "--output",
-            f"The name of the result, {target.name[:40]}..., has {len(name)} bytes, {longest} are "
-            "possible; shorten the name of the picture or the --suffix.",
-        )
-    if is_folder(target):
-        raise SettingsError(f"{target} is a folder; name another one for the results.")
-    if not is_folder(folder) or not os.access(folder, os.W_OK | os.X_OK):
-        reason = "it cannot be written to" if is_folder(folder) else "it is a file"
-        raise SettingsError(f"Cannot write {target} ({folder}: {reason}); choose another folder.")
-
-
-def _check_room(target: Path | str, format: str, size: tuple[int, int], pixel: int) -> None:
-    """Raise `SettingsError` if the disk is too full; only a TIFF's size is known before."""
-    if isinstance(target, str):
-        return
-    need = size[0] * size[1] * pixel if format == "tiff" else _LEAST_FREE
-    free = shutil.disk_usage(_existing(target.parent)).free
-    if free < need:
-        raise SettingsError(
-            f"Cannot write {target} (it needs {need / 1e6:.1f} MB, {free / 1e6:.1f} MB are free); "
-            "free some space or choose another folder."
-        )
-
-
-def _existing(folder: Path) -> Path:
-    """Return the folder, or the first above it that is there."""
-    return next((path for path in (folder, *folder.absolute().parents) if is_there(path)), folder)
-
-
-def _longest_name(folder: Path) -> int:
-    try:
-        return os.pathconf(folder, "PC_NAME_MAX")
-    except (AttributeError, OSError, ValueError):
-        return _LONGEST_NAME
-
-
-def write(target: Path | str, data: bytes, *, overwrite: bool) -> None:
-    """Write a file, or to standard output; a file appears only when it is complete."""
-    _write(target, lambda file: file.write(data), overwrite=overwrite)
-
-
-def copy(source: Path, target: Path | str, *, overwrite: bool) -> None:
-    """Do what `write` does with what is in another file, of which little is in memory."""
-    try:
-        with source.open("rb") as content:
-            _write(target, lambda file: shutil.copyfileobj(content, file), overwrite=overwrite)
-    except OSError as error:
-        raise SettingsError(f"Cannot read {source} ({error.strerror}).") from error
-
-
-def _write(target: Path | str, fill: Callable[[BinaryIO], object], *, overwrite: bool) -> None:
-    if isinstance(target, str):
-        fill(sys.stdout.buffer)
-        return
-    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                fill(file)
-                file.flush()
-                os.fsync(file.fileno())
-            if is_there(target) and not overwrite:
-                raise SettingsError(
-                    f"{target} was made by another program in the meantime and is kept; "
-                    "--overwrite replaces it."
-                )
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"Cannot write {target} ({error.strerror}); free some space or choose another folder."
         ) from error

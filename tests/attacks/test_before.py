@@ -15,7 +15,7 @@ from tests import corpus, tiffs
 from upscale_bridge import LocalUpscale, Monitor, batch, cli
 from upscale_bridge.batch import FileJob, OutputOptions, WantedSize, plan_jobs
 from upscale_bridge.errors import InvalidInputError, SettingsError
-from upscale_bridge.images import codecs
+from upscale_bridge.images import codecs, pillow_reader, png
 from upscale_bridge.vendors import OPERATIONS
 
 Disk = namedtuple("Disk", "total used free")
@@ -152,10 +152,13 @@ FAILURES = [
 ]
 
 
+OWNERS = {"read": pillow_reader, "write": png, "fit": codecs, "_writable": batch}
+
+
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("place", ["_decode_pillow", "_encode_pillow", "fit", "_writable"])
+@pytest.mark.parametrize("place", OWNERS)
 def test_any_exception_costs_one_picture(tmp_path, monkeypatch, capsys, failure, place):
-    owner = batch if place == "_writable" else codecs
+    owner = OWNERS[place]
     right, calls = getattr(owner, place), []
 
     def fail(*args, **kwargs):

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from .. import batch
+from .. import batch, targets
 from ..errors import InvalidInputError
 from ..images import codecs
 from ..images.folders import VIDEOS
@@ -88,7 +88,7 @@ def _resume(args: argparse.Namespace) -> int:
         result = service.resume(ResumeTask(**values(args, ResumeTask)), shown.lane(0, args.task_id))
     name = args.output or result.info["tasks"][0]["request"] + ".png"
     target: Path | str = name if name == batch.STREAM else Path(name)
-    batch.write(target, codecs.encode(result.images[0], format).data, overwrite=args.overwrite)
+    targets.write(target, codecs.encode(result.images[0], format).data, overwrite=args.overwrite)
     _tell(args, target, result.info, result.summary)
     return 0
 
@@ -109,7 +109,7 @@ def _resume_video(args: argparse.Namespace, service: Service) -> int:
     def take(kept: Path) -> None:
         nonlocal target
         target = target or Path(kept.stem[:_SHORT] + kept.suffix)
-        batch.copy(kept, target, overwrite=args.overwrite)
+        targets.copy(kept, target, overwrite=args.overwrite)
 
     with interruptible(shown):
         lane = shown.lane(0, args.task_id)
