@@ -85,6 +85,13 @@ def comfyui(tmp_path_factory):
             process.wait()
 
 
+def need(server, *kinds):
+    """Skip a test in a ComfyUI that lacks one of these classes of nodes."""
+    absent = set(kinds) - set(ask(server, "/object_info"))
+    if absent:
+        pytest.skip(f"this ComfyUI has no {', '.join(sorted(absent))}")
+
+
 def ask(server, path, data=None):
     """Return the JSON that the server answers; `data` is posted."""
     body = None if data is None else json.dumps(data).encode()

@@ -22,7 +22,7 @@ from tests.live.pages import (
     pytestmark,
     set_widget,
 )
-from tests.live.test_comfyui import ask
+from tests.live.test_comfyui import ask, need
 from tests.live.test_page_offers import keep
 from tests.live.test_remote_nodes import ROOT
 
@@ -155,6 +155,8 @@ def test_a_blueprint_runs(comfyui, page, name, values, size):
     """The factor to 4K is at most 16; the stand-in of the service makes smaller pictures."""
     tasks = len(comfyui.service.tasks)
     blueprint = json.loads((ROOT / "subgraphs" / f"{name}.json").read_text("utf-8"))
+    (inner,) = blueprint["definitions"]["subgraphs"]
+    need(comfyui, *(node["type"] for node in inner["nodes"]))
     page.evaluate(AROUND, [blueprint, values])
     page.wait_for_timeout(1000)
     entry = finish(comfyui, page)

@@ -19,7 +19,7 @@ pytest.importorskip("playwright.sync_api")
 
 from tests.live.checkpoint import make
 from tests.live.pages import WORKFLOWS, browser, finish, load, page, pytestmark, set_widget
-from tests.live.test_comfyui import COMFYUI, PYTHON, pictures
+from tests.live.test_comfyui import COMFYUI, PYTHON, need, pictures
 from tests.live.test_remote_nodes import NEWER, Server
 
 __all__ = ["browser", "page", "pytestmark"]  # fixtures and marks of the neighbour
@@ -171,7 +171,8 @@ def test_template_runs_as_a_prompt(comfyui, name):
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_page_makes_the_same_prompt_of_it(page, name):
+def test_page_makes_the_same_prompt_of_it(comfyui, page, name):
+    need(comfyui, *(item["class_type"] for item in PROMPTS[name].values()))
     load(page, name)
     assert page.locator(".comfy-missing-nodes").count() == 0
     output = page.evaluate("app.graphToPrompt().then(({ output }) => output)")
