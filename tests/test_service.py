@@ -81,7 +81,7 @@ def test_info_is_plain_json_without_paths(local, models):
 
 def test_summary_is_one_line_of_sizes_model_and_time(local):
     summary = local.run(TWICE, images()).summary
-    assert re.fullmatch(r"\d+ x \d+ -> \d+ x \d+ with \S+, cpu fp32, \d+ tiles, \d+\.\d s", summary)
+    assert re.fullmatch(r"\d+ x \d+ -> \d+ x \d+ with \S+, cpu fp32, \d+\.\d s", summary)
 
 
 def test_descriptor_takes_the_place_of_the_model(local):

@@ -225,6 +225,7 @@ def test_overflow_in_a_short_format_is_redone_in_fp32(stub, nearest, upscale, pi
     )
     assert report.precision == "bf16"
     assert (report.tiles, report.redone_tiles) == (2, 1)
+    assert ", 2 tiles, " in report.summary
     torch.testing.assert_close(
         result.permute(0, 3, 1, 2), nearest(images.permute(0, 3, 1, 2)), atol=1 / 128, rtol=0
     )

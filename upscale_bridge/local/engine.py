@@ -74,9 +74,10 @@ class Report:
     def summary(self) -> str:
         """One line about it for the user."""
         (width, height), (new_width, new_height) = self.input_size, self.size
+        tiles = f", {self.tiles} tiles" if self.tiles > 1 else ""
         return (
             f"{width} x {height} -> {new_width} x {new_height} with {self.model}, "
-            f"{self.device} {self.precision}, {self.tiles} tiles, {self.seconds:.1f} s"
+            f"{self.device} {self.precision}{tiles}, {self.seconds:.1f} s"
         )
 
 
