@@ -59,10 +59,10 @@ def test_another_image_is_told_about(webui):
 
 def test_model_that_is_absent_comes_with_licence_and_size(webui):
     webui.panel().controls["LocalUpscale_model"].choose("RealESRGAN_x4plus")
-    assert "Not on this machine yet. RealESRGAN_x4plus: licence BSD-3-Clause; 67 MB" in notes(webui)
+    assert "Not on this machine yet: 67 MB from github.com, licence BSD-3-Clause." in notes(webui)
     assert "Tick Download" in notes(webui)
     webui.panel().controls["LocalUpscale_download"].choose(True)
-    assert "It will be downloaded first." in notes(webui)
+    assert "It will be downloaded first: 67 MB" in notes(webui)
     assert "Tick Download" not in notes(webui)
 
 
@@ -71,7 +71,7 @@ def test_image_that_is_too_large_is_told(vendor, webui):
     choose(webui, KINDS["novita"].title)
     blocks.image_size[:] = 4000, 40
     webui.panel().controls["NovitaUpscale_scale_factor"].choose(3.0)
-    assert "too large for this service (4000 x 40 px)" in notes(webui)
+    assert "too large for this service (4000 × 40 px)" in notes(webui)  # noqa: RUF001
 
 
 def test_wrong_value_is_told(webui):
