@@ -38,7 +38,8 @@ class Download(Monitor):
 
     def run(self) -> None:
         """Fetch the file."""
-        end = {"state": "failed", "text": "The download ended unexpectedly; the log says why."}
+        end: dict[str, Any] = {"state": "failed"}
+        end["text"] = "The download ended unexpectedly; the log says why."
         try:
             host.service().library.fetch(self._spec, self)
             end = {"state": "done", "fraction": 1.0}
