@@ -144,11 +144,13 @@ def roll(
     tops = [max(0, region.rows[0] - more) for more in around]
     ends = [min(bottom, region.rows[1] + more) for more in around]
     valid = min(TILE * columns, region.width - TILE * left)
-    windows = [_Window(stage.outputs, columns, valid) for stage in stages[:-1]]
+    windows = [
+        _Window(index, stage.outputs, columns, valid) for index, stage in enumerate(stages[:-1])
+    ]
     steps = [_Step(stage, columns) for stage in stages]
     if dense:
         kept = [
-            torch.empty(count - index, 36, columns, stage.inputs)
+            _buffer(f"kept {index}", count - index, 36, columns, stage.inputs)
             for index, stage in enumerate(stages)
         ]
     for turn in range(tops[0], ends[-1] + count):
@@ -177,8 +179,8 @@ def roll(
 class _Window:
     """The last rows of pixels that a stage has made: one above a row of tiles, and four below."""
 
-    def __init__(self, channels: int, columns: int, valid: int) -> None:
-        rows = torch.zeros(9, TILE * columns + 2, channels)
+    def __init__(self, index: int, channels: int, columns: int, valid: int) -> None:
+        rows = _buffer(f"window {index}", 9, TILE * columns + 2, channels).zero_()
         self.seen = rows[:6].view(6, -1)
         """What the last but one row of tiles sees: [6, width * channels]."""
         self._new = rows[5:]
@@ -206,7 +208,10 @@ class _Window:
 
 
 def _buffer(name: str, *shape: int) -> Tensor:
-    """Return memory of this thread for a name; what it held is lost."""
+    """Return memory of this thread for a name; what it held is lost.
+
+    It is kept: made anew for each frame of a video, it would leave holes behind.
+    """
     size = math.prod(shape)
     found: dict[str, Tensor] = _scratch.__dict__
     if name not in found or found[name].numel() < size:
