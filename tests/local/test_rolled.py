@@ -22,7 +22,7 @@ from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.local.receptive_field import plain_convolutions
 from upscale_bridge.local.rolled import regions
 from upscale_bridge.local.tiling import Tile
-from upscale_bridge.local.winograd import Region, Stage, reach, roll
+from upscale_bridge.local.winograd import SEEN, TILE, Region, Stage, reach, roll
 from upscale_bridge.local.workers import Team
 from upscale_bridge.monitor import Monitor
 
@@ -36,11 +36,11 @@ def nothing():
 def rolled_over(stages, pixels, columns=3, rows=2):
     """Run a chain over regions of this many tiles, as its users do."""
     height, width = pixels.shape[2:]
-    tall, wide = math.ceil(height / 4), math.ceil(width / 4)
+    tall, wide = math.ceil(height / TILE), math.ceil(width / TILE)
     channels = pixels.shape[1]
-    source = torch.zeros(4 * tall + 2, 4 * wide + 2, channels)
+    source = torch.zeros(TILE * tall + 2, TILE * wide + 2, channels)
     source[1 : 1 + height, 1 : 1 + width] = pixels[0].permute(1, 2, 0)
-    result = torch.full((4 * tall, 4 * wide, stages[-1].outputs), math.nan)
+    result = torch.full((TILE * tall, TILE * wide, stages[-1].outputs), math.nan)
     for top in range(0, tall, rows):
         for start in range(0, wide, columns):
             stop = min(wide, start + columns)
@@ -48,12 +48,13 @@ def rolled_over(stages, pixels, columns=3, rows=2):
             left, right = region.widened(reach(len(stages)))
 
             def seen(row, left=left, right=right):
-                return source[4 * row : 4 * row + 6, 4 * left : 4 * right + 2].reshape(6, -1)
+                rows = source[TILE * row : TILE * row + SEEN]
+                return rows[:, TILE * left : TILE * right + 2].reshape(SEEN, -1)
 
             def store(row, tiles, start=start, stop=stop, left=left):
                 part = tiles[:, :, start - left : stop - left].transpose(1, 2)
-                place = result[4 * row : 4 * row + 4, 4 * start : 4 * stop]
-                place.copy_(part.reshape(4, -1, part.shape[-1]))
+                place = result[TILE * row : TILE * (row + 1), TILE * start : TILE * stop]
+                place.copy_(part.reshape(TILE, -1, part.shape[-1]))
 
             roll(stages, region, seen, store, nothing, dense=len(stages[-1].weights) > 1)
     return result[:height, :width].permute(2, 0, 1)[None]
@@ -167,12 +168,27 @@ def test_a_network_that_would_differ_keeps_its_tiles(module, monkeypatch, caplog
     assert "using tiles" in caplog.text
 
 
-def test_regions_are_as_many_as_keep_all_workers_busy():
-    whole = Tile(Span(0, 640), Span(0, 480))
-    assert len(regions(whole, 480, 640, 160, 4)) == 4
-    assert len(regions(whole, 480, 640, 80, 4)) == 4
-    assert len(regions(whole, 480, 640, 40, 3)) == 12
-    assert len(regions(Tile(Span(0, 3), Span(0, 3)), 3, 3, 160, 8)) == 1
+@pytest.mark.parametrize(
+    ("width", "height", "columns", "workers", "around", "count"),
+    [
+        (640, 480, 112, 1, 3, 1),
+        (640, 480, 112, 2, 3, 2),  # one above the other: each stage needs fewer rows beyond
+        (640, 480, 60, 1, 3, 2),
+        (640, 480, 60, 3, 1, 3),
+        (320, 40, 112, 2, 3, 2),
+        (3, 3, 112, 8, 3, 1),
+    ],
+)
+def test_regions_are_done_soonest_by_all_workers(width, height, columns, workers, around, count):
+    whole = Tile(Span(0, width), Span(0, height))
+    found = regions(whole, height, width, columns, workers, around)
+    assert len(found) == count
+    assert all(one.columns[1] - one.columns[0] <= columns for one in found)
+    tiles = {(y, x) for one in found for y in range(*one.rows) for x in range(*one.columns)}
+    assert len(tiles) == math.ceil(width / TILE) * math.ceil(height / TILE)
+    first = found[0]
+    beside = (width, height) == (320, 40)  # wide and low
+    assert (first.columns[1] * TILE < width) == (beside or columns == 60)
 
 
 def test_a_team_stops_the_others_when_one_fails():

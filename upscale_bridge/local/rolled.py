@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import product
 from typing import Protocol
 
 from torch import Tensor
@@ -38,16 +39,33 @@ class Rolled(Protocol):
         """
 
 
-def regions(wanted: Tile, height: int, width: int, columns: int, workers: int) -> list[Region]:
-    """Cut a part of an image into regions of at most `columns` tiles, enough for all workers."""
+def regions(
+    wanted: Tile, height: int, width: int, columns: int, workers: int, around: int
+) -> list[Region]:
+    """Cut a part of an image into regions of at most `columns` tiles, done soonest by all workers.
+
+    A region computes up to `around` tiles more on each side where another one follows: all of
+    them beside it, half of them above and below, since each stage needs less than the one before.
+    """
     top, bottom = wanted.y.start // TILE, math.ceil(wanted.y.stop / TILE)
     left, right = wanted.x.start // TILE, math.ceil(wanted.x.stop / TILE)
-    across = math.ceil((right - left) / columns)
-    down = next(count for count in range(1, workers + 1) if count * across % workers == 0)
+    tall, wide = bottom - top, right - left
+    least = math.ceil(wide / columns)
+
+    def cost(cut: tuple[int, int]) -> tuple[float, int]:
+        down, across = cut
+        rows = tall / down + (around if down > 1 else 0)
+        beside = wide / across + (2 * around if across > 1 else 0)
+        return math.ceil(down * across / workers) * rows * beside, down * across
+
+    down, across = min(
+        product(range(1, min(workers, tall) + 1), range(least, min(least + workers, wide) + 1)),
+        key=cost,
+    )
     return [
         Region((top + y[0], top + y[1]), (left + x[0], left + x[1]), height, width)
-        for y in _even(bottom - top, min(down, bottom - top))
-        for x in _even(right - left, across)
+        for y in _even(tall, down)
+        for x in _even(wide, across)
     ]
 
 

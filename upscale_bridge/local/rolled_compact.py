@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from ..images.resample import Span
 from .rolled import Emit, regions
 from .tiling import Tile
-from .winograd import TILE, Region, Stage, reach, roll
+from .winograd import POINTS, SEEN, TILE, Region, Stage, reach, roll
 from .workers import Team
 
-_COLUMNS = 96  # tiles of a region, at most
+_COLUMNS = 112  # tiles of a region, at most
 _ROWS = 16  # input pixels that are handed on at once, at least
 
 
@@ -73,8 +73,8 @@ class RolledCompact:
     def memory(self, height: int, width: int, workers: int) -> int:
         """Return the bytes that an image of this size takes."""
         columns = min(width, TILE * (_COLUMNS + 2 * reach(len(self._stages)))) + 2
-        rows = sum(9 * stage.outputs for stage in self._stages)
-        return 4 * workers * columns * (rows + 5 * self._stages[0].outputs * 36 // TILE)
+        rows = sum((2 * TILE + 1) * stage.outputs for stage in self._stages)
+        return 4 * workers * columns * (rows + 5 * self._stages[0].outputs * POINTS // TILE)
 
     def run(self, pixels: Tensor, wanted: Tile, margin: int, team: Team, emit: Emit) -> None:
         """Compute the `wanted` part of an image; see `Rolled`."""
@@ -82,11 +82,10 @@ class RolledCompact:
         # Two pixels of zeros around the image: one for each of the first two convolutions.
         padded = F.pad(pixels, (2, 2 + -width % TILE, 2, 2 + -height % TILE))
         padded = padded.contiguous(memory_format=torch.channels_last)
+        around = reach(len(self._stages))
+        parts = regions(wanted, height, width, _COLUMNS, team.workers, around)
         team.run(
-            [
-                partial(self._region, padded, region, wanted, margin, team, emit)
-                for region in regions(wanted, height, width, _COLUMNS, team.workers)
-            ]
+            [partial(self._region, padded, part, wanted, margin, team, emit) for part in parts]
         )
 
     def _region(
@@ -115,7 +114,7 @@ class RolledCompact:
 
     def _first(self, padded: Tensor, region: Region, left: int, right: int, row: int) -> Tensor:
         """Return what the chain sees for a row of tiles: the first convolution's outcome."""
-        seen = padded[:, :, TILE * row : TILE * row + 8, TILE * left : TILE * right + 4]
+        seen = padded[:, :, TILE * row : TILE * row + SEEN + 2, TILE * left : TILE * right + 4]
         found = F.conv2d(seen, self._head_weight, self._head_bias)[0].permute(1, 2, 0)
         found = torch.maximum(found, found * self._head_slope)
         # Zeros lie beyond the image, not what the first convolution makes of zeros.
@@ -125,14 +124,14 @@ class RolledCompact:
         found[max(0, below) :] = 0.0
         found[:, : max(0, before)] = 0.0
         found[:, max(0, behind) :] = 0.0
-        return found.contiguous().view(6, -1)
+        return found.contiguous().view(SEEN, -1)
 
     def _enlarged(
         self, values: Tensor, padded: Tensor, row: int, columns: tuple[int, int]
     ) -> Tensor:
-        """Return a row of tiles as pixels of the result [4 * scale, width * scale, channels]."""
+        """Return a row of tiles as pixels of the result [TILE * scale, width * scale, channels]."""
         scale, count = self._scale, values.shape[2]
-        seen = padded[0, :, 2 + TILE * row : 6 + TILE * row, 2 + TILE * columns[0] :]
+        seen = padded[0, :, 2 + TILE * row : 2 + TILE * row + TILE, 2 + TILE * columns[0] :]
         base = seen[:, :, : TILE * count].permute(1, 2, 0)
         base = base.reshape(TILE, count, TILE, -1)
         # [row, row within a pixel, tile, column, column within a pixel and channel]

@@ -18,10 +18,10 @@ from torch import Tensor
 from ..images.resample import Span
 from .rolled import Emit, pieces, regions, widened
 from .tiling import Tile
-from .winograd import TILE, Region, Stage, reach, roll
+from .winograd import POINTS, SEEN, TILE, Region, Stage, reach, roll
 from .workers import Team
 
-_COLUMNS = 160  # tiles of a region; more leave the caches, fewer use each weight too seldom
+_COLUMNS = 112  # tiles of a region; more leave the caches, fewer use each weight too seldom
 _PIECE = 48, 128  # height and width in trunk pixels of what is computed of the tail at once
 _REACH = 2  # trunk pixels that the tail sees: 1 + 1/2 + 1/4 + 1/4
 _TRUNK = 0.7  # of the work, about; for progress
@@ -51,7 +51,7 @@ class RolledESRGAN:
     def memory(self, height: int, width: int, workers: int) -> int:
         """Return the bytes that an image of this size takes."""
         trunk = 3 * self._channels * (height + 6) * (width + 6)
-        points = 36 * min(_COLUMNS + 2, width // TILE + 1)
+        points = POINTS * min(_COLUMNS + 2, width // TILE + 1)
         ring = points * sum(
             (5 - i) * part.shape[1] for i, part in enumerate(self._blocks[0][-1].weights)
         )
@@ -77,7 +77,8 @@ class RolledESRGAN:
         size = TILE * -(-height // TILE) + 2, TILE * -(-width // TILE) + 2
         first, *others = (torch.zeros(*size, self._channels) for _ in range(3))
         whole = Tile(Span(0, width), Span(0, height))
-        parts = regions(whole, height, width, _COLUMNS, team.workers)
+        around = reach(len(self._blocks[0]))
+        parts = regions(whole, height, width, _COLUMNS, team.workers, around)
 
         def run(stages: list[Stage], source: Tensor, target: Tensor, add: Add) -> None:
             team.run([partial(_block, stages, part, source, target, add, team) for part in parts])
@@ -158,9 +159,9 @@ def _block(
 
 
 def _seen(source: Tensor, left: int, right: int, row: int) -> Tensor:
-    """Return the 6 rows of pixels that a row of tiles sees, as `roll` wants them."""
-    rows = source[TILE * row : TILE * row + 6, TILE * left : TILE * right + 2]
-    shape = 6, rows.shape[1] * rows.shape[2]
+    """Return the rows of pixels that a row of tiles sees, as `roll` wants them."""
+    rows = source[TILE * row : TILE * row + SEEN, TILE * left : TILE * right + 2]
+    shape = SEEN, rows.shape[1] * rows.shape[2]
     return rows.as_strided(shape, (source.stride(0), 1), rows.storage_offset())
 
 

@@ -1,7 +1,7 @@
-"""3x3 convolutions of stride 1 with a quarter of the multiplications: Winograd's F(4x4, 3x3).
+"""3x3 convolutions of stride 1 with a fifth of the multiplications: Winograd's F(6x6, 3x3).
 
 Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015. An image is cut into
-tiles of 4x4 pixels; what a tile sees, 6x6 pixels, is brought into a domain of 36 points, where a
+tiles of 6x6 pixels; what a tile sees, 8x8 pixels, is brought into a domain of 64 points, where a
 convolution is one matrix product for each point, and back. All of it is small matrix products on
 pieces that the caches hold, in plain torch.
 
@@ -19,36 +19,51 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-TILE = 4
+TILE = 6
 """Pixels of a tile's side."""
+SEEN = TILE + 2
+"""Pixels of the side of what a tile sees."""
+POINTS = SEEN**2
+"""Products that a tile takes for each pair of channels."""
 
-# Interpolation at 0, 1, -1, 2, -2 and infinity.
+# Interpolation at 0, 1, -1, 2, -2, 1/2, -1/2 and infinity.
 _INPUT = torch.tensor(
     [
-        [4.0, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
+        [1, 0, -21 / 4, 0, 21 / 4, 0, -1, 0],
+        [0, 1, 1, -17 / 4, -17 / 4, 1, 1, 0],
+        [0, -1, 1, 17 / 4, -17 / 4, -1, 1, 0],
+        [0, 1 / 2, 1 / 4, -5 / 2, -5 / 4, 2, 1, 0],
+        [0, -1 / 2, 1 / 4, 5 / 2, -5 / 4, -2, 1, 0],
+        [0, 2, 4, -5 / 2, -5, 1 / 2, 1, 0],
+        [0, -2, 4, 5 / 2, -5, -1 / 2, 1, 0],
+        [0, -1, 0, 21 / 4, 0, -21 / 4, 0, 1],
     ]
 )
 _WEIGHT = torch.tensor(
     [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1.0],
+        [1, 0, 0],
+        [-2 / 9, -2 / 9, -2 / 9],
+        [-2 / 9, 2 / 9, -2 / 9],
+        [1 / 90, 1 / 45, 2 / 45],
+        [1 / 90, -1 / 45, 2 / 45],
+        [32 / 45, 16 / 45, 8 / 45],
+        [32 / 45, -16 / 45, 8 / 45],
+        [0, 0, 1],
     ],
     dtype=torch.float64,
 )
 _OUTPUT = torch.tensor(
-    [[1.0, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+    [
+        [1, 1, 1, 1, 1, 1, 1, 0],
+        [0, 1, -1, 2, -2, 1 / 2, -1 / 2, 0],
+        [0, 1, 1, 4, 4, 1 / 4, 1 / 4, 0],
+        [0, 1, -1, 8, -8, 1 / 8, -1 / 8, 0],
+        [0, 1, 1, 16, 16, 1 / 16, 1 / 16, 0],
+        [0, 1, -1, 32, -32, 1 / 32, -1 / 32, 1],
+    ]
 )
-_OUTPUTS = torch.kron(_OUTPUT, _OUTPUT)  # [16, 36]
-_ONE = 7  # the point whose column in _OUTPUTS is all ones: what is added there is added everywhere
+_OUTPUTS = _OUTPUT.repeat(TILE, 1, 1)  # for each of a tile's columns
+_ONE = SEEN + 1  # the point that _OUTPUT multiplies by one for all pixels
 
 _scratch = threading.local()
 
@@ -58,7 +73,7 @@ class Stage:
     """A convolution and what follows it at once."""
 
     weights: tuple[Tensor, ...]
-    """[36, inputs, outputs] for each source that it sees, in the order of their channels."""
+    """[POINTS, inputs, outputs] for each source that it sees, in the order of their channels."""
     bias: Tensor
     """[outputs]."""
     slope: Tensor | float | None = None
@@ -78,7 +93,7 @@ class Stage:
         """
         # The points of a domain are ordered by column and then by row, as `_expand` makes them.
         points = torch.einsum("hx,vy,oiyx->hvio", _WEIGHT, _WEIGHT, weight.double())
-        points = points.reshape(36, *points.shape[2:]).float()
+        points = points.reshape(POINTS, *points.shape[2:]).float()
         parts = torch.split(points, list(sources) or [points.shape[1]], dim=1)
         bias = weight.new_zeros(weight.shape[0]) if bias is None else bias
         return cls(tuple(part.contiguous() for part in parts), bias, slope)
@@ -131,9 +146,10 @@ def roll(
 ) -> None:
     """Run a chain over a region; `check` is called for each row, and what it raises ends it.
 
-    `source` gives for a row of tiles the 6 rows of pixels that it sees: [6, (4 * columns + 2) *
-    channels] for the region's columns widened by `reach`. `sink` gets for each row of tiles of
-    the region [4, 4, columns, channels]: pixel rows, pixel columns within a tile, widened tiles.
+    `source` gives for a row of tiles the rows of pixels that it sees: [SEEN, (TILE * columns + 2)
+    * channels] for the region's columns widened by `reach`. `sink` gets for each row of tiles of
+    the region [TILE, TILE, columns, channels]: pixel rows, pixel columns within a tile, widened
+    tiles.
     With `dense` each stage sees the source and the outcome of all stages before it.
     """
     count = len(stages)
@@ -150,7 +166,7 @@ def roll(
     steps = [_Step(stage, columns) for stage in stages]
     if dense:
         kept = [
-            _buffer(f"kept {index}", count - index, 36, columns, stage.inputs)
+            _buffer(f"kept {index}", count - index, POINTS, columns, stage.inputs)
             for index, stage in enumerate(stages)
         ]
     for turn in range(tops[0], ends[-1] + count):
@@ -177,19 +193,19 @@ def roll(
 
 
 class _Window:
-    """The last rows of pixels that a stage has made: one above a row of tiles, and four below."""
+    """The last rows of pixels that a stage has made: one above a row of tiles, and a tile below."""
 
     def __init__(self, index: int, channels: int, columns: int, valid: int) -> None:
-        rows = _buffer(f"window {index}", 9, TILE * columns + 2, channels).zero_()
-        self.seen = rows[:6].view(6, -1)
-        """What the last but one row of tiles sees: [6, width * channels]."""
-        self._new = rows[5:]
-        self._moves = (rows[:4], rows[4:8]), (rows[4], rows[8])
-        self._place = torch.unflatten(rows[5:, 1:-1], 1, (-1, TILE)).transpose(1, 2)
-        self._beyond = rows[5:, 1 + valid :] if valid < TILE * columns else None
+        rows = _buffer(f"window {index}", 2 * TILE + 1, TILE * columns + 2, channels).zero_()
+        self.seen = rows[:SEEN].view(SEEN, -1)
+        """What the last but one row of tiles sees: [SEEN, width * channels]."""
+        self._new = rows[TILE + 1 :]
+        self._moves = (rows[:TILE], rows[TILE:-1]), (rows[TILE], rows[-1])
+        self._place = torch.unflatten(self._new[:, 1:-1], 1, (-1, TILE)).transpose(1, 2)
+        self._beyond = self._new[:, 1 + valid :] if valid < TILE * columns else None
 
     def next(self) -> Tensor:
-        """Make room for a row of tiles and return its place: [4, 4, columns, channels]."""
+        """Make room for a row of tiles and return its place: [TILE, TILE, columns, channels]."""
         for target, source in self._moves:
             target.copy_(source)
         return self._place
@@ -226,34 +242,35 @@ class _Step:
     def __init__(self, stage: Stage, columns: int) -> None:
         inputs, outputs = stage.inputs, stage.outputs
         pitch = (TILE * columns + 2) * inputs
-        self._lines = _buffer("lines", 6, pitch)
-        spread = _buffer("spread", 6, 6, columns, inputs)
-        # The 6 pixels of a row that each tile sees: two of them are the next one's too.
+        self._lines = _buffer("one", SEEN, pitch)
+        spread = _buffer("two", SEEN, SEEN, columns, inputs)
+        # The pixels of a row that each tile sees: two of them are the next one's too.
         self._overlapping = self._lines.as_strided(
             spread.shape, (inputs, pitch, TILE * inputs, 1), self._lines.storage_offset()
         )
-        self._spread, self._flat_spread = spread, spread.view(6, -1)
-        self.points = _buffer("points", 36, columns, inputs)
-        self._products = _buffer("products", 36, columns, outputs)
-        self._flat_products, self._one = self._products.view(36, -1), self._products[_ONE]
-        pixels = _buffer("pixels", 16, columns * outputs)
-        self._flat_pixels = pixels
-        self._pixels = pixels.view(TILE, TILE, columns, outputs).transpose(0, 1)
-        self._below = _buffer("below", TILE, TILE, columns, outputs).transpose(0, 1)
+        self._spread, self._flat_spread = spread, spread.view(SEEN, -1)
+        self.points = _buffer("one", POINTS, columns, inputs)
+        self._products = _buffer("two", POINTS, columns, outputs)
+        self._flat_products, self._one = self._products.view(SEEN, -1), self._products[_ONE]
+        self._half = _buffer("one", TILE, SEEN, columns * outputs)
+        self._flat_half = self._half.view(TILE, -1)
+        self._flat_pixels = _buffer("two", TILE, TILE, columns * outputs)
+        self._pixels = self._flat_pixels.view(TILE, TILE, columns, outputs).transpose(0, 1)
+        self._below = _buffer("one", TILE, TILE, columns, outputs).transpose(0, 1)
         self._stage = stage
 
     def expand(self, seen: Tensor, points: Tensor) -> Tensor:
-        """Bring 6 rows of pixels [6, (4 * columns + 2) * inputs] to `points`, which it returns.
+        """Bring rows of pixels [SEEN, (TILE * columns + 2) * inputs] to `points`, and return them.
 
-        `points` are [36, columns, inputs].
+        `points` are [POINTS, columns, inputs].
         """
         torch.mm(_INPUT, seen, out=self._lines)
         self._spread.copy_(self._overlapping)
-        torch.mm(_INPUT, self._flat_spread, out=points.view(6, -1))
+        torch.mm(_INPUT, self._flat_spread, out=points.view(SEEN, -1))
         return points
 
     def convolve(self, points: Sequence[Tensor], place: Tensor | None = None) -> Tensor:
-        """Put what comes out [4, 4, columns, outputs] into `place`, and return it.
+        """Put what comes out [TILE, TILE, columns, outputs] into `place`, and return it.
 
         First come the rows and the columns within tiles. Without a place it is valid until the
         next step.
@@ -263,7 +280,8 @@ class _Step:
         for source, weight in zip(points[1:], stage.weights[1:], strict=True):
             torch.baddbmm(products, source, weight, out=products)
         self._one.add_(stage.bias)
-        torch.mm(_OUTPUTS, self._flat_products, out=self._flat_pixels)
+        torch.mm(_OUTPUT, self._flat_products, out=self._flat_half)
+        torch.bmm(_OUTPUTS, self._half, out=self._flat_pixels)
         pixels = self._pixels
         place = pixels if place is None else place
         if stage.slope is None:
