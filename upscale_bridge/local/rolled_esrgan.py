@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -40,13 +41,19 @@ class RolledESRGAN:
         self._lean = lean
         self._channels: int = lean.trunk_end.in_channels
         self._end = [Stage.of(lean.trunk_end.weight, lean.trunk_end.bias)]
+        self._ups = [[_doubling(up)] for up in lean.ups]
         self._high = [Stage.of(lean.high.weight, lean.high.bias, _SLOPE)]
+        last = lean.plain_last
+        # What each pixel adds to the nine around it: [3 * 3 * outputs, inputs].
+        self._taps = last.weight.permute(2, 3, 0, 1).reshape(-1, last.in_channels)
+        self._outputs: int = last.out_channels
+        self._bias = last.weight.new_zeros(self._outputs) if last.bias is None else last.bias
         # The last of three blocks ends the RRDB, which adds 0.2 of its outcome to its input.
         self._blocks = [
             _stages(list(dense.convolutions), 0.04 if index % 3 == 2 else 0.2)
             for index, dense in enumerate(lean.blocks)
         ]
-        self._scale = 2 ** len(lean.ups)
+        self._scale: int = 2 ** len(lean.ups)
 
     def memory(self, height: int, width: int, workers: int) -> int:
         """Return the bytes that an image of this size takes."""
@@ -55,8 +62,8 @@ class RolledESRGAN:
         ring = points * sum(
             (5 - i) * part.shape[1] for i, part in enumerate(self._blocks[0][-1].weights)
         )
-        piece: int = 3 * self._channels * self._scale**2 * (_PIECE[0] + 4) * (_PIECE[1] + 4)
-        return 4 * (trunk + workers * max(ring, piece))
+        piece = 2 * self._channels * self._scale**2 * (_PIECE[0] + 4) * (_PIECE[1] + 4)
+        return 4 * (trunk + workers * (ring + piece))
 
     def run(self, pixels: Tensor, wanted: Tile, margin: int, team: Team, emit: Emit) -> None:
         """Compute the `wanted` part of an image; see `Rolled`."""
@@ -116,27 +123,88 @@ class RolledESRGAN:
     def _tail(self, trunk: Tensor, window: Tile, height: int, width: int) -> Tensor:
         """Return the result of a window [height, width, channels], from the padded trunk."""
         seen = widened(window, _REACH, height, width)
-        part = trunk[1 + seen.y.start : 1 + seen.y.stop, 1 + seen.x.start : 1 + seen.x.stop]
-        features = part.permute(2, 0, 1)[None]
-        for up in self._lean.ups:
-            features = F.leaky_relu_(up(features), _SLOPE)
-        tall, wide = features.shape[2:]
-        size = TILE * -(-tall // TILE) + 2, TILE * -(-wide // TILE) + 2
-        padded = torch.zeros(*size, self._channels)
-        padded[1 : 1 + tall, 1 : 1 + wide] = features[0].permute(1, 2, 0)
-        made = torch.empty(size[0] - 2, size[1] - 2, self._channels)
-        whole = Region((0, size[0] // TILE), (0, size[1] // TILE), tall, wide)
-
-        def store(row: int, values: Tensor) -> None:
-            place = made[TILE * row : TILE * row + TILE].view(TILE, -1, TILE, self._channels)
-            place.copy_(values.permute(0, 2, 1, 3))
-
-        roll(self._high, whole, partial(_seen, padded, 0, whole.columns[1]), store, _nothing)
-        output: Tensor = self._lean.last(made[:tall, :wide].permute(2, 0, 1)[None])
+        tall, wide = seen.y.length, seen.x.length
+        features = _padded(-(-tall // TILE), -(-wide // TILE), self._channels)
+        features[1 : 1 + tall, 1 : 1 + wide] = trunk[
+            1 + seen.y.start : 1 + seen.y.stop, 1 + seen.x.start : 1 + seen.x.stop
+        ]
+        _clear(features, tall, wide)
+        for up in self._ups:
+            features = _doubled(up, features, tall, wide)
+            tall, wide = 2 * tall, 2 * wide
+        output = self._finished(features, tall, wide)
         scale = self._scale
         y = slice((window.y.start - seen.y.start) * scale, (window.y.stop - seen.y.start) * scale)
         x = slice((window.x.start - seen.x.start) * scale, (window.x.stop - seen.x.start) * scale)
-        return output[0].permute(1, 2, 0)[y, x]
+        return output[y, x]
+
+    def _finished(self, features: Tensor, tall: int, wide: int) -> Tensor:
+        """Apply the last two convolutions to a padded tensor: [height, width, channels]."""
+        whole = _whole(tall, wide)
+        rows, columns = whole.rows[1], whole.columns[1]
+        output = torch.empty(self._outputs, TILE * rows + 2, TILE * columns + 2)
+        output.copy_(self._bias.view(-1, 1, 1))
+
+        def store(row: int, values: Tensor) -> None:
+            # Beyond the image is nothing that the last convolution could see.
+            values[tall - TILE * row :] = 0.0
+            for column in range(wide - TILE * (columns - 1), TILE):
+                values[:, column, -1] = 0.0
+            seen = values.transpose(0, 1).reshape(-1, values.shape[-1])
+            added = torch.mm(self._taps, seen.T)
+            added = added.view(3, 3, self._outputs, TILE, TILE, columns).permute(0, 1, 2, 4, 5, 3)
+            for y, x in np.ndindex(3, 3):
+                place = output[:, TILE * row + 2 - y :, 2 - x :]
+                place = torch.unflatten(place[:, :TILE, : TILE * columns], 2, (columns, TILE))
+                place.add_(added[y, x])
+
+        roll(self._high, whole, partial(_seen, features, 0, columns), store, _nothing)
+        return output[:, 1 : 1 + tall, 1 : 1 + wide].permute(1, 2, 0)
+
+
+def _doubled(up: list[Stage], features: Tensor, tall: int, wide: int) -> Tensor:
+    """Enlarge a padded tensor by the convolution that `_doubling` made."""
+    whole = _whole(tall, wide)
+    rows, columns = whole.rows[1], whole.columns[1]
+    channels = features.shape[2]
+    result = _padded(2 * rows, 2 * columns, channels)
+
+    def store(row: int, values: Tensor) -> None:
+        place = result[1 + 2 * TILE * row :, 1:-1][: 2 * TILE]
+        place = torch.unflatten(torch.unflatten(place, 0, (TILE, 2)), 2, (columns, TILE, 2))
+        place.copy_(values.view(TILE, TILE, columns, 2, 2, channels).permute(0, 3, 2, 1, 4, 5))
+
+    roll(up, whole, partial(_seen, features, 0, columns), store, _nothing)
+    _clear(result, 2 * tall, 2 * wide)
+    return result
+
+
+def _doubling(up: Any) -> Stage:
+    """Return a stage with the four pixels that each becomes, row by row, as its outputs."""
+    phases = up.weight.view(2, 2, up.outputs, -1, 2, 2)
+    weight = phases.new_zeros(*phases.shape[:4], 3, 3)
+    for y, x in np.ndindex(2, 2):
+        weight[y, x, :, :, y : y + 2, x : x + 2] = phases[y, x]
+    return Stage.of(weight.flatten(0, 2), up.bias, _SLOPE)
+
+
+def _whole(height: int, width: int) -> Region:
+    return Region((0, -(-height // TILE)), (0, -(-width // TILE)), height, width)
+
+
+def _padded(rows: int, columns: int, channels: int) -> Tensor:
+    """Return an uninitialised tensor for tiles, with a border: [height + 2, width + 2, channels].
+
+    numpy's memory comes in huge pages, which are much faster to touch first.
+    """
+    shape = TILE * rows + 2, TILE * columns + 2, channels
+    return torch.from_numpy(np.empty(shape, dtype=np.float32))
+
+
+def _clear(padded: Tensor, tall: int, wide: int) -> None:
+    """Put zeros around the image in a padded tensor."""
+    padded[0], padded[1 + tall :] = 0.0, 0.0
+    padded[:, 0], padded[:, 1 + wide :] = 0.0, 0.0
 
 
 def _block(
