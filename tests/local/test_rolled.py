@@ -38,8 +38,8 @@ def rolled_over(stages, pixels, columns=3, rows=2):
     height, width = pixels.shape[2:]
     tall, wide = math.ceil(height / TILE), math.ceil(width / TILE)
     channels = pixels.shape[1]
-    source = torch.zeros(TILE * tall + 2, TILE * wide + 2, channels)
-    source[1 : 1 + height, 1 : 1 + width] = pixels[0].permute(1, 2, 0)
+    source = torch.zeros(TILE * (tall + 2) + 2, TILE * wide + 2, channels)
+    source[TILE + 1 : TILE + 1 + height, 1 : 1 + width] = pixels[0].permute(1, 2, 0)
     result = torch.full((TILE * tall, TILE * wide, stages[-1].outputs), math.nan)
     for top in range(0, tall, rows):
         for start in range(0, wide, columns):
@@ -47,8 +47,8 @@ def rolled_over(stages, pixels, columns=3, rows=2):
             region = Region((top, min(tall, top + rows)), (start, stop), height, width)
             left, right = region.widened(reach(len(stages)))
 
-            def seen(row, left=left, right=right):
-                rows = source[TILE * row : TILE * row + SEEN]
+            def seen(top, left=left, right=right):
+                rows = source[TILE + top : TILE + top + SEEN]
                 return rows[:, TILE * left : TILE * right + 2].reshape(SEEN, -1)
 
             def store(row, tiles, start=start, stop=stop, left=left):

@@ -20,6 +20,7 @@ from .winograd import POINTS, SEEN, TILE, Region, Stage, reach, roll
 from .workers import Team
 
 _COLUMNS = 112  # tiles of a region, at most
+_ABOVE = TILE + 2
 _ROWS = 16  # input pixels that are handed on at once, at least
 
 
@@ -73,14 +74,15 @@ class RolledCompact:
     def memory(self, height: int, width: int, workers: int) -> int:
         """Return the bytes that an image of this size takes."""
         columns = min(width, TILE * (_COLUMNS + 2 * reach(len(self._stages)))) + 2
-        rows = sum((2 * TILE + 1) * stage.outputs for stage in self._stages)
-        return 4 * workers * columns * (rows + 5 * self._stages[0].outputs * POINTS // TILE)
+        rows = sum(SEEN * stage.outputs for stage in self._stages)
+        return 4 * workers * columns * (rows + 2 * self._stages[0].outputs * POINTS // TILE)
 
     def run(self, pixels: Tensor, wanted: Tile, margin: int, team: Team, emit: Emit) -> None:
         """Compute the `wanted` part of an image; see `Rolled`."""
         height, width = pixels.shape[2:]
-        # Two pixels of zeros around the image: one for each of the first two convolutions.
-        padded = F.pad(pixels, (2, 2 + -width % TILE, 2, 2 + -height % TILE))
+        # Zeros around the image for the first two convolutions, and for tiles that begin above it
+        # or end below.
+        padded = F.pad(pixels, (2, 2 + -width % TILE, _ABOVE, _ABOVE))
         padded = padded.contiguous(memory_format=torch.channels_last)
         around = reach(len(self._stages))
         parts = regions(wanted, height, width, _COLUMNS, team.workers, around)
@@ -112,13 +114,14 @@ class RolledCompact:
         source = partial(self._first, padded, whole, left, right)
         roll(self._stages, whole, source, store, team.check)
 
-    def _first(self, padded: Tensor, region: Region, left: int, right: int, row: int) -> Tensor:
-        """Return what the chain sees for a row of tiles: the first convolution's outcome."""
-        seen = padded[:, :, TILE * row : TILE * row + SEEN + 2, TILE * left : TILE * right + 4]
+    def _first(self, padded: Tensor, region: Region, left: int, right: int, top: int) -> Tensor:
+        """Return what tiles from this row on see: the first convolution's outcome."""
+        rows = slice(_ABOVE + top - 2, _ABOVE + top + SEEN)
+        seen = padded[:, :, rows, TILE * left : TILE * right + 4]
         found = F.conv2d(seen, self._head_weight, self._head_bias)[0].permute(1, 2, 0)
         found = torch.maximum(found, found * self._head_slope)
         # Zeros lie beyond the image, not what the first convolution makes of zeros.
-        above, below = 1 - TILE * row, region.height + 1 - TILE * row
+        above, below = 1 - top, region.height + 1 - top
         before, behind = 1 - TILE * left, region.width + 1 - TILE * left
         found[: max(0, above)] = 0.0
         found[max(0, below) :] = 0.0
@@ -131,7 +134,8 @@ class RolledCompact:
     ) -> Tensor:
         """Return a row of tiles as pixels of the result [TILE * scale, width * scale, channels]."""
         scale, count = self._scale, values.shape[2]
-        seen = padded[0, :, 2 + TILE * row : 2 + TILE * row + TILE, 2 + TILE * columns[0] :]
+        rows = slice(_ABOVE + TILE * row, _ABOVE + TILE * (row + 1))
+        seen = padded[0, :, rows, 2 + TILE * columns[0] :]
         base = seen[:, :, : TILE * count].permute(1, 2, 0)
         base = base.reshape(TILE, count, TILE, -1)
         # [row, row within a pixel, tile, column, column within a pixel and channel]

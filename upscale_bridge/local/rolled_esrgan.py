@@ -226,9 +226,9 @@ def _block(
     roll(stages, region, partial(_seen, source, left, right), store, team.check, dense=True)
 
 
-def _seen(source: Tensor, left: int, right: int, row: int) -> Tensor:
-    """Return the rows of pixels that a row of tiles sees, as `roll` wants them."""
-    rows = source[TILE * row : TILE * row + SEEN, TILE * left : TILE * right + 2]
+def _seen(source: Tensor, left: int, right: int, top: int) -> Tensor:
+    """Return the rows of pixels that tiles from this one on see, as `roll` wants them."""
+    rows = source[top : top + SEEN, TILE * left : TILE * right + 2]
     shape = SEEN, rows.shape[1] * rows.shape[2]
     return rows.as_strided(shape, (source.stride(0), 1), rows.storage_offset())
 

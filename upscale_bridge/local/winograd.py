@@ -146,22 +146,25 @@ def roll(
 ) -> None:
     """Run a chain over a region; `check` is called for each row, and what it raises ends it.
 
-    `source` gives for a row of tiles the rows of pixels that it sees: [SEEN, (TILE * columns + 2)
-    * channels] for the region's columns widened by `reach`. `sink` gets for each row of tiles of
-    the region [TILE, TILE, columns, channels]: pixel rows, pixel columns within a tile, widened
+    `source` gives for a tile's first row of pixels the rows that it sees: [SEEN, (TILE * columns
+    + 2) * channels] for the region's columns widened by `reach`. `sink` gets for each row of tiles
+    of the region [TILE, TILE, columns, channels]: pixel rows, pixel columns within a tile, widened
     tiles.
     With `dense` each stage sees the source and the outcome of all stages before it.
     """
     count = len(stages)
-    bottom = math.ceil(region.height / TILE)
     left, right = region.widened(reach(count))
     columns = right - left
-    around = [math.ceil((count - 1 - index) / TILE) for index in range(count)]
-    tops = [max(0, region.rows[0] - more) for more in around]
-    ends = [min(bottom, region.rows[1] + more) for more in around]
+    # A stage stays behind the one before it by the row that it must see below. What dense ones
+    # share is cut into the same tiles, so that they stay behind by a whole one.
+    lag = TILE if dense else 1
+    behind = [count - 1 - index for index in range(count)]
+    tops = [max(0, TILE * region.rows[0] - rows) for rows in behind]
+    ends = [min(region.height, TILE * region.rows[1] + rows) for rows in behind]
     valid = min(TILE * columns, region.width - TILE * left)
     windows = [
-        _Window(index, stage.outputs, columns, valid) for index, stage in enumerate(stages[:-1])
+        _Window(index, stage.outputs, columns, valid, lag)
+        for index, stage in enumerate(stages[:-1])
     ]
     steps = [_Step(stage, columns) for stage in stages]
     if dense:
@@ -169,38 +172,40 @@ def roll(
             _buffer(f"kept {index}", count - index, POINTS, columns, stage.inputs)
             for index, stage in enumerate(stages)
         ]
-    for turn in range(tops[0], ends[-1] + count):
+    for turn in range((tops[0] - lag * behind[0]) // TILE, region.rows[1]):
         check()
         for index, step in enumerate(steps):
-            row = turn - index
-            if not tops[index] <= row <= ends[index]:
+            first = TILE * turn + lag * behind[index]
+            if first + TILE <= tops[index] or first >= ends[index] + TILE:
                 continue
-            if row == ends[index]:
+            if first >= ends[index]:
                 if index < count - 1:
                     windows[index].end()
                 continue
-            seen = source(row) if index == 0 else windows[index - 1].seen
+            seen = source(first) if index == 0 else windows[index - 1].seen
             if dense:
+                row = first // TILE
                 step.expand(seen, kept[index][row % (count - index)])
                 points = [one[row % len(one)] for one in kept[: index + 1]]
             else:
                 points = [step.expand(seen, step.points)]
             if index < count - 1:
                 step.convolve(points, windows[index].next())
-                windows[index].crop(min(TILE, region.height - TILE * row))
+                windows[index].crop(-first, region.height - first)
             else:
-                sink(row, step.convolve(points))
+                sink(turn, step.convolve(points))
 
 
 class _Window:
-    """The last rows of pixels that a stage has made: one above a row of tiles, and a tile below."""
+    """The last rows of pixels that a stage has made, as many as the next one still needs."""
 
-    def __init__(self, index: int, channels: int, columns: int, valid: int) -> None:
-        rows = _buffer(f"window {index}", 2 * TILE + 1, TILE * columns + 2, channels).zero_()
+    def __init__(self, index: int, channels: int, columns: int, valid: int, lag: int) -> None:
+        rows = _buffer(f"window {index}", lag + 1 + TILE, TILE * columns + 2, channels).zero_()
         self.seen = rows[:SEEN].view(SEEN, -1)
-        """What the last but one row of tiles sees: [SEEN, width * channels]."""
-        self._new = rows[TILE + 1 :]
-        self._moves = (rows[:TILE], rows[TILE:-1]), (rows[TILE], rows[-1])
+        """What a row of tiles sees, `lag` above the new one: [SEEN, width * channels]."""
+        self._new = rows[lag + 1 :]
+        moves = [(start, min(start + TILE, lag + 1)) for start in range(0, lag + 1, TILE)]
+        self._moves = [(rows[a:b], rows[a + TILE : b + TILE]) for a, b in moves]
         self._place = torch.unflatten(self._new[:, 1:-1], 1, (-1, TILE)).transpose(1, 2)
         self._beyond = self._new[:, 1 + valid :] if valid < TILE * columns else None
 
@@ -210,12 +215,14 @@ class _Window:
             target.copy_(source)
         return self._place
 
-    def crop(self, rows: int) -> None:
-        """Put zeros where the row of tiles, of which `rows` lie in the image, leaves it."""
+    def crop(self, top: int, bottom: int) -> None:
+        """Put zeros where the new rows leave the image, which has those from `top` to `bottom`."""
         if self._beyond is not None:
             self._beyond.zero_()
-        if rows < TILE:
-            self._new[rows:].zero_()
+        if top > 0:
+            self._new[:top].zero_()
+        if bottom < TILE:
+            self._new[bottom:].zero_()
 
     def end(self) -> None:
         """Append a row of tiles below the image."""
