@@ -127,21 +127,38 @@ def test_models_that_see_everything_are_known():
     assert not found.exact
 
 
-@pytest.mark.parametrize("grid", [8, 16])
-def test_grid_of_windows_is_found(grid):
+@pytest.mark.parametrize("window", [(8, 8), (16, 16), (16, 4), (4, 16)], ids=str)
+def test_grid_of_windows_is_found_in_both_directions(window):
+    tall, wide = window
+
     def windows(pixels):
         height, width = pixels.shape[2:]
-        padded = F.pad(pixels, (0, -width % grid, 0, -height % grid), mode="replicate")
-        means = F.interpolate(F.avg_pool2d(padded, grid), scale_factor=float(grid))
+        padded = F.pad(pixels, (0, -width % wide, 0, -height % tall), mode="replicate")
+        means = F.interpolate(F.avg_pool2d(padded, window), size=padded.shape[2:])
         return means[..., :height, :width]
 
     found = sight(windows)
-    assert found.grid % grid == 0
-    assert found.halo <= grid + MARGIN
+    assert found.grid % max(window) == 0
+    assert found.halo <= max(window) + MARGIN
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(9, 1), (1, 9)])
+def test_what_is_seen_above_counts_as_what_is_seen_beside(rows, columns):
+    network = nn.Conv2d(3, 3, (2 * rows + 1, 2 * columns + 1), padding=(rows, columns))
+    assert 9 <= sight(network).halo <= 9 + MARGIN
 
 
 def test_grid_is_a_multiple_of_what_the_model_asks_for():
     assert sight(lambda p: p, multiple=12).grid % 12 == 0
+
+
+def test_all_counts_as_seen_where_memory_is_too_short_for_the_probe():
+    def scarce(pixels):
+        raise MemoryError
+
+    assert sight(scarce).halo == LARGEST_HALO
+    with pytest.raises(ValueError, match="broken"):
+        sight(lambda pixels: (_ for _ in ()).throw(ValueError("broken")))
 
 
 def test_overflow_while_measuring_is_not_taken_for_blindness():

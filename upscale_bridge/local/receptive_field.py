@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .devices import is_out_of_memory
+
 Run = Callable[[Tensor], tuple[Tensor, Any]]
 
 LARGEST_HALO = 64
@@ -29,7 +31,6 @@ _WITHOUT_GRID = (  # layers that treat all pixels alike
 )
 _STEP = 1 / 255
 _MARGIN = 4  # other images may be seen a little further than the probe
-_HEIGHT = 16
 _PART = 128
 
 
@@ -53,32 +54,44 @@ def measure_receptive_field(
 ) -> ReceptiveField:
     """Measure on a probe image, in `dtype` on `device`, where `run` must be.
 
-    The probe is run whole and then in parts. Where the outputs differ by more than a quarter of
-    an 8-bit step, and by more than the noise of the number format, what was cut off was seen.
+    The probe is run whole, then without its upper rows and left columns. Where the outputs differ
+    by more than a quarter of an 8-bit step, and by more than the noise of the number format, what
+    was cut off was seen. Where memory is too short for it, all counts as seen.
     """
     start = math.lcm(LARGEST_HALO, multiple)
-    image = probe(channels, _HEIGHT, start + _PART + LARGEST_HALO).to(device, dtype)
-    with torch.inference_mode():
-        whole, _ = run(image)
+    image = probe(channels, start + _PART, start + _PART).to(device, dtype)
+    noisiest = _STEP / 8 if dtype == torch.float32 else _STEP
+    try:
+        with torch.inference_mode():
+            return _measure(run, image, scale, multiple, noisiest)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return ReceptiveField(LARGEST_HALO, start)
 
-        def error(first: int, length: int) -> Tensor:
-            """Return the largest difference in each input column of a part."""
-            part, _ = run(image[..., first : first + length])
-            gap = (whole[..., first * scale : (first + length) * scale] - part).abs()
-            return gap.float().amax(dim=(0, 1, 2)).reshape(-1, scale).amax(dim=1).cpu()
 
-        gaps = error(start, image.shape[-1] - start)
-        noise = float(gaps[_PART:].max())
-        if not noise <= _STEP:  # also when the format overflows: NaN compares false
-            return ReceptiveField(LARGEST_HALO, start)
-        limit = max(_STEP / 4, 2 * noise)
-        seen = torch.nonzero(~(gaps <= limit)).flatten()
-        halo = min(LARGEST_HALO, (int(seen[-1]) + 1 if len(seen) else 0) + _MARGIN)
-        if halo == LARGEST_HALO:
-            return ReceptiveField(halo, start)
-        inner = slice(halo, _PART - halo)
-        fitting = (g for g in _GRIDS if float(error(start + g, _PART)[inner].max()) <= limit)
-        return ReceptiveField(halo, math.lcm(next(fitting, LARGEST_HALO), multiple))
+def _measure(run: Run, image: Tensor, scale: int, multiple: int, noisiest: float) -> ReceptiveField:
+    start = math.lcm(LARGEST_HALO, multiple)
+    whole, _ = run(image)
+
+    def error(first: int) -> Tensor:
+        """Return the largest difference at each distance from where a part begins."""
+        part, _ = run(image[..., first:, first:])
+        gap = (whole[..., first * scale :, first * scale :] - part).abs().float()
+        gap = F.max_pool2d(gap.amax(dim=1, keepdim=True), scale)[0, 0].cpu()
+        return torch.maximum(gap.triu().amax(dim=1), gap.tril().amax(dim=0))
+
+    gaps = error(start)
+    noise = float(gaps[LARGEST_HALO:].max())
+    if not noise <= noisiest:  # also when the format overflows: NaN compares false
+        return ReceptiveField(LARGEST_HALO, start)
+    limit = max(_STEP / 4, 2 * noise)
+    seen = torch.nonzero(~(gaps <= limit)).flatten()
+    halo = min(LARGEST_HALO, (int(seen[-1]) + 1 if len(seen) else 0) + _MARGIN)
+    if halo == LARGEST_HALO:
+        return ReceptiveField(halo, start)
+    fitting = (g for g in _GRIDS if float(error(start + g)[halo:].max()) <= limit)
+    return ReceptiveField(halo, math.lcm(next(fitting, LARGEST_HALO), multiple))
 
 
 def plain_convolutions(module: nn.Module) -> int:
