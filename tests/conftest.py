@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 
 import hypothesis
 import pytest
@@ -9,6 +10,10 @@ import pytest
 # Read when torch is first imported, hence after this. Threads that spin while they wait for each
 # other make tiny networks many times slower as soon as another program wants the cores too.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Tests start Python some hundred times: each would compile all modules again, 0.6 s of them ours.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A busy machine is no reason to fail, and a failure must be found again.
 hypothesis.settings.register_profile(

@@ -56,7 +56,7 @@ else:
 def copy(tmp_path_factory):
     """What the script and the tests of complete vendors need of the project."""
     root = tmp_path_factory.mktemp("project")
-    ignored = shutil.ignore_patterns("__pycache__", ".*")
+    ignored = shutil.ignore_patterns(".*")
     for name in PARTS:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, root / name, ignore=ignored)
@@ -68,7 +68,6 @@ def copy(tmp_path_factory):
 
 def run(copy, *arguments):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=copy,
@@ -83,7 +82,7 @@ def contents(root):
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in root.rglob("*")
-        if path.is_file()
+        if path.is_file() and "__pycache__" not in path.parts
     }
 
 

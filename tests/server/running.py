@@ -152,7 +152,6 @@ class RunningServer:
         return {
             **os.environ,
             "UPSCALE_BRIDGE_HOME": str(self.home),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "NO_PROXY": "127.0.0.1",
         }
 

@@ -44,7 +44,7 @@ def ask(server, tmp_path_factory):
     path.write_bytes(PICTURE)
 
     def run(script, folder=""):
-        environment = {**os.environ, "NO_PROXY": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
         if folder:
             environment["PYTHONPATH"] = folder
         made = subprocess.run(
