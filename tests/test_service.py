@@ -177,11 +177,11 @@ def test_memory_policy_is_made_when_first_needed():
     assert len(made) == 1
 
 
-def test_run_without_a_service_uses_the_users_folder(tmp_path, monkeypatch):
+def test_run_without_a_service_uses_the_users_folder(own_home, monkeypatch):
     monkeypatch.setattr(service, "default_service", Service)
     with pytest.raises(ModelNotFoundError, match="mine"):
         upscale_bridge.run(LocalUpscale(model="mine"), images())
-    folder = tmp_path / "home" / "models"
+    folder = own_home / "models"
     folder.mkdir(parents=True)
     shutil.copy(SHIPPED, folder / "mine.safetensors")
     result = upscale_bridge.run(LocalUpscale(model="mine", scale_factor=1.5), images())

@@ -229,12 +229,12 @@ def test_unknown_model_is_said_once_with_a_suggestion(run, again):
     assert Path("out").exists() is bool(again)
 
 
-def test_known_model_that_is_missing_names_licence_and_place(run, folder):
+def test_known_model_that_is_missing_names_licence_and_place(run, own_home):
     status, _, err = run("local", "in", "-o", "out", "--model", "RealESRGAN_x4plus")
     assert status == 5
     assert "RealESRGAN_x4plus is not on this machine" in err
     assert "licence BSD-3-Clause" in err
-    assert str(folder / "home" / "models") in err
+    assert str(own_home / "models") in err
 
 
 def send_after_first(monkeypatch, signals):

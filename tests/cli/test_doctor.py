@@ -47,7 +47,7 @@ def diagnose(run):
 
 
 @pytest.mark.usefixtures("trial")
-def test_a_good_machine_has_no_problem_and_is_left_as_it_was(diagnose, tmp_path):
+def test_a_good_machine_has_no_problem_and_is_left_as_it_was(diagnose, tmp_path, own_home):
     status, facts, problems = diagnose()
     assert (status, problems) == (0, [])
     assert set(doctor.NEEDED) <= set(facts["packages"])
@@ -57,6 +57,7 @@ def test_a_good_machine_has_no_problem_and_is_left_as_it_was(diagnose, tmp_path)
     assert set(facts["hosts"]) == {"proxies", *(vendor.title for vendor in VENDORS)}
     assert "Novita Upscale to Resolution" in facts["hosts"]["Novita"]
     assert list(tmp_path.iterdir()) == []
+    assert not own_home.exists()
 
 
 def test_the_same_is_said_in_words(run):
@@ -117,11 +118,11 @@ def test_a_device_that_is_not_there_is_named(diagnose):
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
-def test_keys_are_found_and_nothing_of_them_is_shown(run, tmp_path, monkeypatch, flags):
+def test_keys_are_found_and_nothing_of_them_is_shown(run, own_home, monkeypatch, flags):
     monkeypatch.setenv("NOVITA_API_KEY", KEY)
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "keys.json").write_text(json.dumps({"wavespeed": KEY[::-1]}))
-    (tmp_path / "home" / "keys.json").chmod(0o600)
+    own_home.mkdir()
+    (own_home / "keys.json").write_text(json.dumps({"wavespeed": KEY[::-1]}))
+    (own_home / "keys.json").chmod(0o600)
     _, out, err = run("doctor", *flags)
     assert re.search(r"Novita\W+found in the environment", out)
     assert re.search(r"WaveSpeed\W+found in the file", out)
@@ -199,24 +200,24 @@ def test_the_users_home_is_a_tilde(run, tmp_path, monkeypatch, name):
         assert str(beside) in text
 
 
-def test_settings_that_cannot_be_read_are_named(diagnose, tmp_path):
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "settings.json").write_text("{")
+def test_settings_that_cannot_be_read_are_named(diagnose, own_home):
+    own_home.mkdir()
+    (own_home / "settings.json").write_text("{")
     status, _, problems = diagnose()
     assert status == 0
     assert any("mend or remove it" in problem for problem in problems)
 
 
-def test_settings_other_than_the_defaults_are_shown(diagnose, tmp_path):
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "settings.json").write_text('{"concurrency": 5, "result_days": 7}')
+def test_settings_other_than_the_defaults_are_shown(diagnose, own_home):
+    own_home.mkdir()
+    (own_home / "settings.json").write_text('{"concurrency": 5, "result_days": 7}')
     _, facts, _ = diagnose()
     assert facts["settings"] == {"concurrency": "5"}
 
 
-def test_a_damaged_journal_is_named_and_left_alone(diagnose, tmp_path):
-    (tmp_path / "home").mkdir()
-    journal = tmp_path / "home" / "journal.sqlite3"
+def test_a_damaged_journal_is_named_and_left_alone(diagnose, own_home):
+    own_home.mkdir()
+    journal = own_home / "journal.sqlite3"
     journal.write_bytes(b"no database" * 100)
     status, facts, problems = diagnose()
     assert status == 0
@@ -225,8 +226,8 @@ def test_a_damaged_journal_is_named_and_left_alone(diagnose, tmp_path):
     assert journal.read_bytes() == b"no database" * 100
 
 
-def test_a_data_folder_that_is_a_file_is_named(diagnose, tmp_path):
-    (tmp_path / "home").write_text("a file")
+def test_a_data_folder_that_is_a_file_is_named(diagnose, own_home):
+    own_home.write_text("a file")
     _, _, problems = diagnose()
     assert any("UPSCALE_BRIDGE_HOME names another one" in problem for problem in problems)
 

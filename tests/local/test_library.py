@@ -55,8 +55,8 @@ def test_shipped_model_is_not_shadowed(library, put):
     assert library.find(SHIPPED_MODEL).parent == SHIPPED_FOLDER
 
 
-def test_default_folder_lies_in_the_data_folder(tmp_path):
-    assert own_model_folder() == tmp_path / "home" / "models"
+def test_default_folder_lies_in_the_data_folder(own_home):
+    assert own_model_folder() == own_home / "models"
     assert Library().find("anything") is None
 
 

@@ -157,8 +157,8 @@ def test_a_prompt_without_a_page_shows_nothing(upscale, images, comfy):
     assert comfy.events == []
 
 
-def test_model_folders_are_the_hosts_and_our_own(host, comfy, tmp_path):
-    assert host.model_folders() == [comfy.models, tmp_path / "home" / "models"]
+def test_model_folders_are_the_hosts_and_our_own(host, comfy, own_home):
+    assert host.model_folders() == [comfy.models, own_home / "models"]
 
 
 def test_service_is_one_for_all_nodes(host):

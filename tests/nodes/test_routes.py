@@ -316,8 +316,8 @@ def test_own_page_may_write(ask, keys, case):
 ELSEWHERE = {"host": "192.168.1.5:8188", "remote": "192.168.1.7"}
 
 
-def test_other_machines_may_write_once_the_user_agreed(ask, keys, tmp_path):
-    settings = tmp_path / "home" / "settings.json"
+def test_other_machines_may_write_once_the_user_agreed(ask, keys, own_home):
+    settings = own_home / "settings.json"
     settings.parent.mkdir(exist_ok=True)
     settings.write_text('{"keys_over_network": true}')
     status, found = ask({"name": "novita", "key": KEY}, **ELSEWHERE)

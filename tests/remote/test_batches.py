@@ -216,11 +216,11 @@ def test_errors_hold_no_secrets(vendor, phase):
     assert "X-Amz" not in str(caught.value)
 
 
-def test_the_key_is_in_no_file(vendor, tmp_path):
+def test_the_key_is_in_no_file(vendor, own_home):
     vendor.run("novita")
     vendor.fake.faults["submit"].append(faults.drop_answer())
     with pytest.raises(AmbiguousSubmitError):
         vendor.run("novita", picture(1))
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    files = [path for path in own_home.rglob("*") if path.is_file()]
     assert files
     assert not any(KEY.encode() in path.read_bytes() for path in files)

@@ -192,9 +192,9 @@ def test_results_in_other_formats(vendor):
 
 
 @pytest.mark.parametrize("command", POLLED)
-def test_nothing_is_left_beside_the_result(vendor, command, tmp_path):
+def test_nothing_is_left_beside_the_result(vendor, command, own_home):
     vendor.run(command)
-    (path,) = (tmp_path / "home" / "results").iterdir()
+    (path,) = (own_home / "results").iterdir()
     assert path.suffix == ".png"
 
 

@@ -13,8 +13,8 @@ from upscale_bridge.server.api_clients import ApiClient, ApiClients
 
 
 @pytest.fixture
-def customers(tmp_path):
-    return ApiClients(tmp_path / "home" / "keys.json")
+def customers(own_home):
+    return ApiClients(own_home / "keys.json")
 
 
 def write(customers, found):

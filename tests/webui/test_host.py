@@ -281,12 +281,12 @@ def test_service_is_one_for_all(webui):
     assert part("host").service() is service
 
 
-def test_folders_of_the_host_come_first_and_each_once(webui, tmp_path):
+def test_folders_of_the_host_come_first_and_each_once(webui, tmp_path, own_home):
     webui.shared.cmd_opts.dat_models_path = str(tmp_path / "mine")
     models = tmp_path / "webui" / "models"
     found = part("host").model_folders()
     assert found[0] == models / "ESRGAN"
     assert tmp_path / "mine" in found
     assert models / "DAT" in found
-    assert found[-1] == tmp_path / "home" / "models"
+    assert found[-1] == own_home / "models"
     assert len(set(found)) == len(found)

@@ -84,13 +84,13 @@ def test_text_about_keys_says_found_or_not_set(installed, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["environment", "file"])
-def test_key_is_not_in_the_page(installed, monkeypatch, tmp_path, place):
+def test_key_is_not_in_the_page(installed, monkeypatch, own_home, place):
     if place == "environment":
         monkeypatch.setenv("WAVESPEED_API_KEY", KEY)
     else:
-        (tmp_path / "home").mkdir()
-        (tmp_path / "home" / "keys.json").write_text(json.dumps({"wavespeed": KEY}))
-        (tmp_path / "home" / "keys.json").chmod(0o600)
+        own_home.mkdir()
+        (own_home / "keys.json").write_text(json.dumps({"wavespeed": KEY}))
+        (own_home / "keys.json").chmod(0o600)
     installed.start()
     page = "".join(str(vars(one)) for one in installed.opts.data_labels.values())
     assert "found" in page
@@ -100,10 +100,10 @@ def test_key_is_not_in_the_page(installed, monkeypatch, tmp_path, place):
     )
 
 
-def test_broken_file_of_keys_is_told_without_what_is_in_it(installed, tmp_path):
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "keys.json").write_text(f'{{"novita": "{KEY}"')
-    (tmp_path / "home" / "keys.json").chmod(0o600)
+def test_broken_file_of_keys_is_told_without_what_is_in_it(installed, own_home):
+    own_home.mkdir()
+    (own_home / "keys.json").write_text(f'{{"novita": "{KEY}"')
+    (own_home / "keys.json").chmod(0o600)
     text = keys_text(installed.start())
     assert "must hold JSON" in text
     assert KEY not in text

@@ -107,11 +107,11 @@ def test_scan_of_subclasses_yields_nothing(webui):
         assert scaler.scalers == []
 
 
-def test_start_makes_no_folders_and_loads_no_model(installed, tmp_path, monkeypatch):
+def test_start_makes_no_folders_and_loads_no_model(installed, tmp_path, monkeypatch, own_home):
     monkeypatch.setattr("upscale_bridge.local.library.load_model", lambda *_: pytest.fail("loaded"))
     installed.start()
     assert not (tmp_path / "webui").exists()
-    assert not (tmp_path / "home").exists()
+    assert not own_home.exists()
 
 
 def test_list_of_the_host_may_be_empty(installed):

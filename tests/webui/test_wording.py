@@ -24,10 +24,10 @@ def nothing_on_the_path(monkeypatch):
 
 
 @pytest.mark.parametrize("command", [one for one in SENDING if one in ("photio", "wavespeed")])
-def test_missing_key_names_variable_file_and_page(webui, command, tmp_path):
+def test_missing_key_names_variable_file_and_page(webui, command, own_home):
     text = refusal(webui, title(command))
     assert f"Set {command.upper()}_API_KEY, write" in text
-    assert f"into {tmp_path / 'home' / 'keys.json'}, or see Settings / Upscale Bridge. " in text
+    assert f"into {own_home / 'keys.json'}, or see Settings / Upscale Bridge. " in text
     assert "ComfyUI" not in text
     assert "`" not in text
 
