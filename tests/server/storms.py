@@ -194,8 +194,21 @@ def load(server, clients=8, tasks=100, pairs=None):
     return report
 
 
-def kills(server, rounds=50, clients=4, ahead=6, seed=1, longest=1.0, pairs=None, targets=None):
-    """Kill worker and server in turn while clients always have `ahead` tasks each in the queue."""
+def kills(
+    server,
+    rounds=50,
+    clients=4,
+    ahead=6,
+    seed=1,
+    longest=1.0,
+    pairs=None,
+    targets=None,
+    poll=POLL_SECONDS,
+):
+    """Kill worker and server in turn while clients always have `ahead` tasks each in the queue.
+
+    Each client polls every `poll` seconds.
+    """
     report, pairs, dice = Report(), pairs or pictures(), random.Random(seed)
     over = threading.Event()
     customers = [
@@ -209,7 +222,7 @@ def kills(server, rounds=50, clients=4, ahead=6, seed=1, longest=1.0, pairs=None
                 while customer.waiting() < ahead and not over.is_set():
                     customer.submit()
                 customer.look()
-                time.sleep(POLL_SECONDS)
+                time.sleep(poll)
         except Exception as error:
             report.errors.append(f"{type(error).__name__}: {error}")
         finally:
@@ -262,7 +275,7 @@ def _until(condition, seconds=60.0):
     while not condition():
         if time.monotonic() > until:
             raise TimeoutError("the server delivers nothing any more")
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def _all(threads):

@@ -55,7 +55,7 @@ def bar(webui, monkeypatch):
 @BOTH
 def test_bar_of_a_batch_rises_from_image_to_image(webui, bar):
     webui.start()
-    webui.extras(*(photo(400, 300, seed=seed) for seed in range(2)), panel=HERE)
+    webui.extras(*(photo(200, 150, seed=seed) for seed in range(2)), panel=HERE)
     assert bar == sorted(bar)
     assert 0.5 in bar
     assert bar[-1] == 1
@@ -64,7 +64,7 @@ def test_bar_of_a_batch_rises_from_image_to_image(webui, bar):
 
 def test_bar_rises_within_an_image(webui, bar):
     at_work(webui, job_no=2, count=3)
-    upscale(webui, MODEL, photo(400, 300))
+    upscale(webui, MODEL, photo(200, 150))
     assert bar == sorted(bar)
     assert len(set(bar)) >= 4
     assert 1 / 3 < bar[0] < bar[-1] == pytest.approx(2 / 3)

@@ -40,8 +40,8 @@ def runs(webui, monkeypatch):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.integers(1, 40),
-    st.integers(1, 40),
+    st.integers(1, 24),
+    st.integers(1, 24),
     st.one_of(st.floats(0.05, 5), st.sampled_from((1, 2, 4, 1.5, 0.5, 0.25, 1.1, 3.3))),
 )
 def test_size_is_the_hosts_for_every_image_and_scale(webui, runs, width, height, scale):
@@ -64,7 +64,7 @@ def test_size_is_that_of_the_api_that_mirrors_the_webui(width, height, scale):
 @BOTH
 @pytest.mark.parametrize("scale", [1, 1.5, 2, 3.3, 4, 9.5, 16])
 def test_size_is_that_of_the_hosts_own_models(webui, scale):
-    image = photo(61, 50)
+    image = photo(27, 22)
     assert webui.enlarge(MODEL, image, scale).size == webui.enlarge("Lanczos", image, scale).size
 
 
@@ -152,7 +152,7 @@ def test_below_a_scale_of_one_it_is_the_hosts_lanczos(webui, runs, scale):
 def test_result_is_resampled_once(webui, scale):
     """It is exactly the engine's, whose tiles stream into the final size."""
     host, images = part("host"), part("images")
-    image = photo(61, 50)
+    image = photo(27, 22)
     found = webui.enlarge(MODEL, image, scale)
     service = host.service()
     operation = LocalUpscale(scale_factor=scale, tile_size=192)
@@ -166,7 +166,7 @@ def test_result_is_resampled_once(webui, scale):
 @BOTH
 def test_hosts_own_loop_gives_the_same(webui, runs):
     """Should anything call the WebUI's `upscale` with our `do_upscale`."""
-    image, entry = photo(61, 50), webui.entry(MODEL)
+    image, entry = photo(27, 22), webui.entry(MODEL)
     for scale in (1, 1.5, 2, 9.5):
         runs.clear()
         looped = webui.upscaler.Upscaler.upscale(entry.scaler, image, scale, entry.data_path)
@@ -189,16 +189,16 @@ def test_tile_size_is_the_hosts(webui, runs, tile, asked):
 @pytest.mark.parametrize("scale", [0.5, 1, 1.7, 2])
 def test_entries_can_be_blended_with_the_hosts(webui, names, mode, scale):
     chosen = dict(zip(("upscaler_1_name", "upscaler_2_name"), names, strict=True))
-    image = photo(61, 50, mode)
+    image = photo(27, 22, mode)
     chosen |= {"upscale_by": scale, "upscaler_2_visibility": 0.5}
     (done,) = webui.extras(image, upscale=chosen)
     assert done.image.size == rounded(image, scale)
 
 
 def test_api_uses_an_entry_by_its_name(webui):
-    (done,) = webui.extras_api(photo(61, 50), upscaler_1_name=MODEL, upscale_by=2)
-    assert done.image.size == (120, 96)
-    assert differs(done.image, lanczos(photo(61, 50), 2)) > 0.2
+    (done,) = webui.extras_api(photo(27, 22), upscaler_1_name=MODEL, upscale_by=2)
+    assert done.image.size == (48, 40)
+    assert differs(done.image, lanczos(photo(27, 22), 2)) > 0.2
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
