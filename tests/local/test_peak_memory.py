@@ -24,7 +24,7 @@ def status(key):
 
 engine, operation = Engine(Memory("cpu")), LocalUpscale()
 model = Library(lambda: []).load(operation.model, Monitor())
-images = torch.rand(int(sys.argv[1]), 160, 160, 3)
+images = torch.rand(int(sys.argv[1]), 160, 80, 3)
 engine.upscale(model, images[:1], operation, Monitor())
 Path("/proc/self/clear_refs").write_text("5")
 before = status("VmRSS")

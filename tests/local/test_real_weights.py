@@ -73,19 +73,19 @@ def off(model, image, memory, **settings):
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", ["realesr-animevideov3", "RealESRGAN_x4plus_anime_6B"])
 def test_an_image_is_computed_as_if_in_one_call(load, name, place):
-    steps, report = off(load(name), photo(*place, 72, 61), Memory("cpu"), tile_size=32)
+    steps, report = off(load(name), photo(*place, 48, 41), Memory("cpu"), tile_size=32)
     assert report.tiles == 1
     assert steps < 0.02
 
 
 def test_the_large_network_is_exact_as_well(load):
-    steps, report = off(load("RealESRGAN_x4plus"), photo(100, 40, 44, 38), Memory("cpu"))
+    steps, report = off(load("RealESRGAN_x4plus"), photo(100, 40, 32, 28), Memory("cpu"))
     assert report.tiles == 1
     assert steps < 0.05
 
 
 @pytest.mark.parametrize("name", ["realesr-animevideov3", "RealESRGAN_x4plus_anime_6B"])
 def test_tiles_for_want_of_memory_show_no_seam(load, name):
-    steps, report = off(load(name), photo(40, 60, 150, 40), Full("cpu"), tile_size=64)
+    steps, report = off(load(name), photo(40, 60, 100, 40), Full("cpu"), tile_size=64)
     assert report.tiles > 4
     assert steps < 1

@@ -1,7 +1,6 @@
 """The same request again: kept results are reused, and tasks under way are joined."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -21,8 +20,10 @@ from tests.remote.host import (
     enlarged,
     make,
     picture,
+    wait_until,
 )
 from upscale_bridge.errors import MissingKeyError, ProviderError, SettingsError, TransportError
+from upscale_bridge.remote.clock import Clock
 from upscale_bridge.storage.settings import home
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,21 +145,14 @@ def test_after_a_refusal_the_next_one_tries(vendor):
 @pytest.mark.parametrize("command", ["wavespeed"])
 def test_two_processes_share_a_task(remote, command):
     slow = remote(seconds=1.0)
-    children = [
-        subprocess.Popen(
-            [*CHILD, command, "0"],
-            cwd=ROOT,
-            env=dict(os.environ),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    texts = [child.communicate(timeout=60)[0] for child in children]
-    found = [json.loads(text.splitlines()[-1]) for text in texts]
-    assert [one["right"] for one in found] == [True, True]
+    child = subprocess.Popen([*CHILD, command, "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: slow.fake.tasks)
+    found = slow.another(clock=Clock()).run(make(command), picture())
+    told = json.loads(child.communicate(timeout=60)[0].splitlines()[-1])
+    assert told == {"right": True, "how": "new"}
+    assert torch.equal(found.images, enlarged(command, picture()))
+    assert found.info["tasks"][0]["how"] == "joined"
     assert len(slow.fake.tasks) == 1
-    assert {one["how"] for one in found} != {"new"}
 
 
 @pytest.mark.parametrize("command", ["novita-v2", "photio", "wavespeed"])

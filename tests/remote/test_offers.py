@@ -106,7 +106,8 @@ def test_without_a_key_it_is_the_key_that_is_missing(vendor, monkeypatch):
     for model in (NEW, "wavespeed-ai/image-upscaler"):
         with pytest.raises(MissingKeyError):
             vendor.run(ANY, model=model)
-    found = vendor.run(ANY, when_unavailable="run locally", options='{"target_resolution": "2k"}')
+    here = {"when_unavailable": "run locally", "options": '{"target_resolution": "2k"}'}
+    found = vendor.run(ANY, picture(size=(24, 2)), **here)
     assert max(found.images.shape) == 2048
 
 

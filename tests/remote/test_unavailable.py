@@ -208,12 +208,15 @@ def test_what_this_machine_cannot_do(vendor, local, changes, monkeypatch):
     assert local == []
 
 
+TO_SIZE = {"resize_mode": "to size", "upscaling_resize_w": 200, "upscaling_resize_h": 160}
+
+
 @pytest.mark.parametrize(
     ("changes", "model", "size"),
     [
         ({"upscaler_2": "ESRGAN_4x", "extras_upscaler_2_visibility": 0.5}, "x", (48, 32)),
-        ({"resize_mode": "to size"}, "RealESRGAN_x4plus", (1024, 1024)),
-        ({"resize_mode": "to size", "upscaling_crop": False}, "x", (1536, 1024)),
+        (TO_SIZE, "RealESRGAN_x4plus", (200, 160)),
+        ({**TO_SIZE, "upscaling_crop": False}, "x", (240, 160)),
         ({"upscaler_1": "Lanczos"}, "Lanczos", (48, 32)),
         ({"upscaler_1": "Nearest", "upscaling_resize": 3}, "Nearest", (72, 48)),
         ({"upscaler_1": "None"}, "no upscaler", (24, 16)),

@@ -29,7 +29,7 @@ from upscale_bridge.storage.settings import home
 from upscale_bridge.vendors import ALL, OPERATIONS, VIDEOS, WaveSpeedUpscaleVideo, operation_named
 
 ROOT = Path(__file__).resolve().parents[2]
-LARGE = 190_000_000
+LARGE = 80_000_000
 
 
 class Films(Remote):

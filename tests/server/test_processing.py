@@ -104,7 +104,7 @@ def test_v2_crop_is_in_colour_and_loses_alpha(service, mode):
     assert (found.mode, found.size) == ("RGB", (20, 30))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (8, 8), (100, 2)])
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (40, 2)])
 def test_v2_enlarges_even_tiny_images_to_size(service, size):
     """The factor may be far beyond what a local operation takes."""
     operation = to_size(160, 136)
