@@ -71,6 +71,16 @@ def test_existing_folder_named_like_a_picture_is_a_folder(pictures):
     assert plan(["in/a.png"], "album.png") == [("in/a.png", "album.png/a.png")]
 
 
+@pytest.mark.parametrize(
+    ("name", "result"),
+    [("c.heic", "c.png"), ("[1].png", "[1].png")],
+    ids=["of a format that is not read", "that is a pattern"],
+)
+def test_file_that_is_named_is_tried_whatever_its_name(pictures, name, result):
+    Path("in", name).write_bytes(bytes(99))
+    assert plan([f"in/{name}"], "out") == [(f"in/{name}", f"out/{result}")]
+
+
 @pytest.mark.parametrize("name", ["c.jfif", "c.JPE", "c.apng", "c.dib", "c.pnm", "c.avif", "c.gif"])
 def test_folder_gives_pictures_of_every_format_that_is_read(pictures, name):
     Path("in", name).touch()
@@ -99,16 +109,6 @@ def test_picture_with_the_ending_of_another_format_is_taken(pictures, name):
     assert (f"in/{name}", "out/c.png") in plan(["in"], "out")
 
 
-def test_pictures_named_one_by_one_are_tried_whatever_they_are(pictures):
-    Path("in/c.heic").write_bytes(bytes(99))
-    assert plan(["in/c.heic"], "out") == [("in/c.heic", "out/c.png")]
-
-
-def test_file_whose_name_is_a_pattern_is_taken_literally(pictures):
-    Path("in/[1].png").touch()
-    assert plan(["in/[1].png"], "out") == [("in/[1].png", "out/[1].png")]
-
-
 @pytest.mark.parametrize(
     ("inputs", "out"),
     [(["in/a.png"], None), (["in"], STREAM), (["in"], None), ([STREAM, "in/a.png"], None)],
@@ -118,16 +118,18 @@ def test_missing_output_folder_is_refused(pictures, inputs, out):
         plan(inputs, out)
 
 
-def test_same_name_from_two_folders_is_refused(pictures):
-    Path("in/deep/a.png").touch()
+@pytest.mark.parametrize(
+    ("other", "inputs", "options"),
+    [
+        ("in/deep/a.png", ["in/a.png", "in/deep/a.png"], {}),
+        ("in/a.webp", ["in"], {"format": "png"}),
+    ],
+    ids=["from two folders", "after a format change"],
+)
+def test_two_results_of_one_name_are_refused(pictures, other, inputs, options):
+    Path(other).touch()
     with pytest.raises(InvalidInputError, match=r"both become out.a\.png"):
-        plan(["in/a.png", "in/deep/a.png"], "out")
-
-
-def test_same_name_after_a_format_change_is_refused(pictures):
-    Path("in/a.webp").touch()
-    with pytest.raises(InvalidInputError, match="both become"):
-        plan(["in"], "out", format="png")
+        plan(inputs, "out", **options)
 
 
 @pytest.mark.parametrize("out", ["in", "in/../in", "in/a.png", "linked"])

@@ -24,13 +24,9 @@ def test_everything_above_the_bound_is_accepted(value):
     "value", [1, 1.0, math.nextafter(1, 0), 0, -5, 4.0001, 5, math.inf, math.nan]
 )
 def test_bound_itself_is_refused(value):
-    with pytest.raises(InvalidInputError, match="factor must be a number"):
+    told = " above 1 and at most 4" if math.isfinite(value) else ""
+    with pytest.raises(InvalidInputError, match=f"factor must be a number{told}; got"):
         FACTOR.check(value)
-
-
-def test_refusal_says_that_the_range_is_open():
-    with pytest.raises(InvalidInputError, match="a number above 1 and at most 4; got 1"):
-        FACTOR.check(1)
 
 
 @pytest.mark.parametrize(

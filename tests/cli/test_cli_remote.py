@@ -147,12 +147,6 @@ def test_task_of_another_machine_needs_its_operation(run, service, monkeypatch, 
     assert size("b.png") == (48, 32)
 
 
-def test_unknown_task_cannot_be_forgotten(run, service):
-    status, _, err = run("tasks", "forget", "abcdef123456")
-    assert status == 2
-    assert "There is no task abcdef123456" in err
-
-
 def test_key_is_read_without_showing_it(run, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO(KEY + "\n"))
     status, out, err = run("keys", "set", "photio")
@@ -182,10 +176,18 @@ def test_what_is_no_key_is_refused(run, monkeypatch, text, said):
     assert said in err
 
 
-def test_key_is_never_an_argument(run):
-    status, _, err = run("keys", "set", "novita", KEY)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("keys", "set", "novita", KEY), "unrecognized arguments"),
+        (("tasks", "forget", "abcdef123456"), "There is no task abcdef123456"),
+    ],
+    ids=["a key as an argument", "an unknown task"],
+)
+def test_what_cannot_be_done_is_said(run, arguments, said):
+    status, _, err = run(*arguments)
     assert status == 2
-    assert "unrecognized arguments" in err
+    assert said in err
 
 
 def test_environment_comes_before_the_file(run, monkeypatch):

@@ -7,8 +7,8 @@ from copy import deepcopy
 import pytest
 import requests
 
-from tests.fakes.asking import MODEL, finished, novita, opened, photio, result, wavespeed
-from tests.fakes.service import PHASES, TLS, FakeService
+from tests.fakes.asking import MODEL, finished, novita, photio, result, wavespeed
+from tests.fakes.service import TLS, FakeService
 from tests.vendors import profiles
 from upscale_bridge.contract.tasks import Done
 
@@ -17,18 +17,6 @@ from upscale_bridge.contract.tasks import Done
 def service():
     with FakeService() as made:
         yield made
-
-
-def test_novita(service):
-    reply = novita(service)
-    assert reply.status_code == 200
-    found = result(service, reply.json()["task_id"]).json()
-    assert found["task"]["status"] == "TASK_STATUS_SUCCEED"
-    picture = requests.get(found["images"][0]["image_url"], timeout=5)
-    assert picture.headers["Content-Type"] == "image/png"
-    assert opened(picture.content).size == (50, 25)
-    assert [service.count(phase) for phase in PHASES[:8]] == [1, 1, 0, 0, 0, 1, 0, 0]
-    assert [request.outcome for request in service.requests] == [200, 200, 200]
 
 
 def test_a_task_is_remembered_without_its_image(service):

@@ -9,7 +9,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from upscale_bridge.images import png
-from upscale_bridge.images.codecs import decode
 
 CAT = Path(__file__).parents[2] / "docs" / "pictures" / "cat.png"
 
@@ -27,14 +26,6 @@ def test_pillow_reads_the_same_numbers(channels, size):
     with Image.open(io.BytesIO(png.write(array)), formats=["PNG"]) as image:
         assert isinstance(image, PngImageFile)
         assert np.array_equal(np.asarray(image).reshape(array.shape), array)
-
-
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_16_bits_are_kept(channels):
-    array = np.random.default_rng(0).integers(0, 65536, (35, 7, channels), np.uint16)
-    found = decode(png.write(array))
-    assert found.bits == 16
-    assert np.array_equal(np.rint(found.pixels.numpy() * 65535).astype(np.uint16), array)
 
 
 def test_an_enlarged_photo_is_as_large_as_pillows():

@@ -37,19 +37,17 @@ def scarce():
     )
 
 
-@pytest.mark.parametrize("tile_size", [32, 0])
-def test_shipped_model_needs_no_tiles(shipped, upscale, picture, tile_size):
-    images = picture(90, 110)
-    result, report = upscale(shipped, images, tile_size=tile_size)
-    assert report.tiles == 1
-    torch.testing.assert_close(result, whole(shipped, images), atol=1e-5, rtol=0)
-
-
-def test_tiled_shipped_model_equals_untiled(shipped, scarce, picture):
-    images = picture(90, 110)
-    result, report = scarce(shipped, images)
-    assert report.tiles == 12
-    torch.testing.assert_close(result, whole(shipped, images), atol=1e-5, rtol=0)
+def test_shipped_model_needs_no_tiles_and_is_the_same_with_them(shipped, scarce, upscale, picture):
+    images = picture(66, 70)
+    expected = whole(shipped, images)
+    for run, settings, tiles in (
+        (upscale, {"tile_size": 32}, 1),
+        (upscale, {"tile_size": 0}, 1),
+        (scarce, {}, 9),
+    ):
+        result, report = run(shipped, images, **settings)
+        assert report.tiles == tiles
+        torch.testing.assert_close(result, expected, atol=1e-5, rtol=0)
 
 
 def test_tiled_esrgan_equals_untiled(network, scarce, upscale, picture):

@@ -230,24 +230,14 @@ def test_body_may_come_in_pieces(ask, keys):
     assert keys.find("novita").secret.reveal() == KEY
 
 
-REFUSED = {
+REFUSED = {  # one of each rule; tests/attacks/test_cross_site.py has all that are none of ours
     "form": {"kind": "application/x-www-form-urlencoded"},
     "text": {"kind": "text/plain"},
     "other site": {"Origin": "https://evil.example"},
-    "other port": {"Origin": "http://127.0.0.1:9999"},
-    "no site": {"Origin": "null"},
-    "broken origin": {"Origin": "http://["},
     "name that leads here": {"host": "evil.example", "Origin": "http://evil.example"},
-    "name that begins like it": {"host": "127.0.0.1.evil.example:8188"},
-    "no name": {"host": ""},
-    "broken name": {"host": "["},
-    "address of the network": {"host": "192.168.1.5:8188"},
     "other machine": {"remote": "192.168.1.7"},
-    "other machine with our name": {"remote": "10.0.0.9", "host": "localhost:8188"},
     "unknown machine": {"remote": None},
     "proxy on this machine": {"X-Real-Ip": "192.168.1.7"},
-    "proxy that writes over the name": {"Origin": "http://192.168.1.5:8080"},
-    "tunnel": {"Tailscale-User-Login": "me"},
     "other site, as the browser says": {"Sec-Fetch-Site": "same-site"},
     "link from another site": {"Referer": "https://evil.example/"},
     "other encryption": {"scheme": "https", "Origin": "http://127.0.0.1:8188"},

@@ -11,7 +11,7 @@ CASES = 400
 
 
 def test_strange_requests_are_answered_over_a_socket(listen):
-    """Their meaning is tried by tests/attacks/test_fuzz_routes.py, which has no socket between."""
+    """Their meaning is tried by tests/attacks/test_fuzzers.py, which has no socket between."""
     listener, chance, statuses = listen(), random.Random("sockets"), set()
     for _ in range(CASES):
         sent = fuzz_routes.call(chance, image(4, 4))

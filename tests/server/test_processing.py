@@ -231,17 +231,19 @@ def test_alpha_is_kept_in_png(service, operation, mode):
     assert (found.format, found.mode, found.size) == ("PNG", mode, (24, 16))
 
 
-@pytest.mark.parametrize(("mode", "kept"), [("RGBA", "RGB"), ("LA", "L"), ("RGB", "RGB")])
-def test_jpeg_has_no_alpha(service, mode, kept):
-    operation = NovitaUpscale(model_name=ULTRA, response_image_type="jpeg")
+@pytest.mark.parametrize(
+    ("format", "mode", "kept"),
+    [
+        ("jpeg", "RGBA", "RGB"),
+        ("jpeg", "LA", "L"),
+        ("jpeg", "RGB", "RGB"),
+        ("webp", "RGBA", "RGBA"),
+    ],
+)
+def test_webp_keeps_alpha_and_jpeg_has_none(service, format, mode, kept):
+    operation = NovitaUpscale(model_name=ULTRA, response_image_type=format)
     found = made(service, operation, image(12, 8, mode))
-    assert (found.format, found.mode) == ("JPEG", kept)
-
-
-def test_webp_keeps_alpha(service):
-    operation = NovitaUpscale(model_name=ULTRA, response_image_type="webp")
-    found = made(service, operation, image(12, 8, "RGBA"))
-    assert (found.format, found.mode) == ("WEBP", "RGBA")
+    assert (found.format, found.mode) == (format.upper(), kept)
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])

@@ -152,13 +152,15 @@ def test_novita_is_told_in_its_own_envelope(server, monkeypatch):
     assert "4x-UltraSharp" in event["payload"]["task"]["reason"]
 
 
-def test_what_arrived_is_not_told_again(server):
+@pytest.mark.parametrize(("refusals", "told"), [(0, 1), (100, 10)], ids=["arrived", "given up"])
+def test_it_is_told_until_it_arrived_or_is_given_up(server, refusals, told):
+    server.answers += [500] * refusals
     submit(server)
     server.work()
-    for _ in range(3):
+    for _ in range(30):
         server.hooks.tell_all()
         server.clock.ahead += 10_000
-    assert len(server.sent) == 1
+    assert len(server.sent) == told
 
 
 def test_what_does_not_arrive_is_told_again_more_and_more_rarely(server):
@@ -176,16 +178,6 @@ def test_what_does_not_arrive_is_told_again_more_and_more_rarely(server):
     pauses = [after - before for before, after in zip(times, times[1:], strict=False)]
     assert pauses == sorted(pauses)
     assert pauses[0] >= 5
-
-
-def test_it_is_given_up_in_the_end(server):
-    server.answers += [500] * 100
-    submit(server)
-    server.work()
-    for _ in range(30):
-        server.hooks.tell_all()
-        server.clock.ahead += 3600
-    assert len(server.sent) == 10
 
 
 def test_without_an_address_nobody_is_told(server):

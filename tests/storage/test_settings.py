@@ -67,23 +67,25 @@ def test_values_out_of_range_are_refused_by_name(name, value, message):
         load_settings({name: value})
 
 
-def test_bad_value_in_the_file_names_the_file():
-    write('{"concurrency": 0}')
-    with pytest.raises(SettingsError, match="concurrency must be") as caught:
-        load_settings()
-    assert str(home() / FILE) in str(caught.value)
-
-
 def test_bad_value_of_a_host_is_not_blamed_on_the_file():
     with pytest.raises(SettingsError) as caught:
         load_settings({"concurrency": 0})
     assert FILE not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '"a"', "null", b"\xff\xfe{", "[" * 100_000])
-def test_broken_file_is_a_clear_error(text):
+BROKEN = ("", "{", "[1]", '"a"', "null", b"\xff\xfe{", "[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"concurrency": 0}', "concurrency must be"),
+        *((one, "mend or remove it") for one in BROKEN),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_said_with_its_name(text, said):
     write(text)
-    with pytest.raises(SettingsError, match="mend or remove it") as caught:
+    with pytest.raises(SettingsError, match=said) as caught:
         load_settings()
     assert str(home() / FILE) in str(caught.value)
 

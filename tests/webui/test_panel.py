@@ -270,17 +270,15 @@ def test_values_of_other_operations_do_not_matter(webui, ran):
     assert ran == [KINDS["photio"]()]
 
 
-def test_size_is_exact(webui):
+@pytest.mark.parametrize(
+    ("upscale", "size"),
+    [({}, (54, 44)), ({"upscale": {"upscaler_1_name": "Lanczos", "upscale_by": 2}}, (96, 80))],
+    ids=["exact", "behind the upscalers"],
+)
+def test_size_is_that_of_what_it_gets(webui, upscale, size):
     values = {"enable": True, "operation": LocalUpscale.title, "LocalUpscale_scale_factor": 2.0}
-    (done,) = webui.extras(photo(61, 50), panel=values)
-    assert done.image.size == (122, 100)
-
-
-def test_panel_goes_on_from_what_the_upscalers_left(webui):
-    values = {"enable": True, "operation": LocalUpscale.title, "LocalUpscale_scale_factor": 2.0}
-    upscale = {"upscaler_1_name": "Lanczos", "upscale_by": 2}
-    (done,) = webui.extras(photo(61, 50), upscale=upscale, panel=values)
-    assert done.image.size == (240, 192)
+    (done,) = webui.extras(photo(27, 22), panel=values, **upscale)
+    assert done.image.size == size
 
 
 @pytest.mark.parametrize("command", SENDING)

@@ -1,5 +1,7 @@
 """What the local entries return: the host's sizes, any mode, one run of the model."""
 
+import io
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -214,4 +216,12 @@ def test_pixels_come_back_as_they_went(webui, mode):
 @pytest.mark.parametrize("image", [None, array(photo(4, 3)), [photo(4, 3)], "photo.png"])
 def test_what_is_no_picture_is_refused_in_a_sentence(webui, image):
     with pytest.raises(InvalidInputError, match="image must be a Pillow image; got "):
+        part("images").to_tensor(image)
+
+
+def test_image_that_turns_out_damaged_is_refused_in_a_sentence(webui):
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(buffer, "png")
+    image = Image.open(io.BytesIO(buffer.getvalue()[:-400]))
+    with pytest.raises(InvalidInputError, match="damaged or of a kind that cannot be read"):
         part("images").to_tensor(image)

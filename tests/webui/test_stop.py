@@ -28,22 +28,18 @@ def chosen(command):
 
 @BUTTONS
 @pytest.mark.parametrize(
-    ("job", "command"), [("extras", "novita"), ("task(abc)", "novita-v2"), ("extras", "wavespeed")]
+    ("phase", "job", "command"),
+    [
+        ("poll", "extras", "novita"),
+        ("poll", "task(abc)", "novita-v2"),
+        ("poll", "extras", "wavespeed"),
+        *(("submit", "extras", command) for command in SENDING),
+    ],
 )
-def test_wait_for_a_service_ends_at_once(vendor, webui, button, job, command):
-    service = vendor(states=states(command, running=1000))
-    service.press(webui, button, "poll")
+def test_wait_for_a_service_ends_at_once(vendor, webui, button, phase, job, command):
+    service = vendor(states=states(command, running=1000) if phase == "poll" else None)
+    service.press(webui, button, phase)
     found = webui.enlarge(title(command), photo(), 2, job)
-    assert service.waited() < AT_ONCE
-    assert differs(found, lanczos(photo(), 2)) == 0
-
-
-@BUTTONS
-@pytest.mark.parametrize("command", SENDING)
-def test_wait_for_an_answer_to_the_submit_ends_at_once(vendor, webui, button, command):
-    service = vendor()
-    service.press(webui, button, "submit")
-    found = webui.enlarge(title(command), photo(), 2, "extras")
     assert service.waited() < AT_ONCE
     assert differs(found, lanczos(photo(), 2)) == 0
 

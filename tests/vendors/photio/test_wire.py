@@ -4,7 +4,6 @@ import pytest
 
 from tests.vendors.photio.profile import PROFILES
 from upscale_bridge.contract.http import answer
-from upscale_bridge.contract.tasks import Done, Output
 from upscale_bridge.errors import AuthError, BadReplyError, ProviderError, QuotaError
 from upscale_bridge.vendors import PhotioUpscale
 
@@ -16,14 +15,6 @@ WIRE = PhotioUpscale.wire
 def test_it_is_quoted_without_its_envelope(name):
     with pytest.raises(AuthError, match=r"answered HTTP 401: Unauthorized\. Check"):
         WIRE.read_submit(PROFILE.reply(name))
-
-
-@pytest.mark.parametrize(
-    "text", ["iVBORw0K", "data:image/png;base64,iVBORw0K", "iVBO\r\nRw0K\n", " iVBORw0K "]
-)
-def test_base64_is_read_with_and_without_a_head(text):
-    reply = answer({"status_code": "200", "body": text})
-    assert WIRE.read_submit(reply) == Done((Output(data=b"\x89PNG\r\n"),))
 
 
 @pytest.mark.parametrize(
