@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.service import FakeService
-from tests.live.test_comfyui import COMFYUI
-from tests.live.test_remote_nodes import ROOT, Server
+from tests.live.host import COMFYUI, ROOT
 
 playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -27,42 +26,6 @@ pytestmark = [
     pytest.mark.skipif(not COMFYUI, reason="COMFYUI_PATH is not set"),
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="there is no Chromium"),
 ]
-
-
-@contextmanager
-def running(base, service, key=None, prepare=None):
-    """A ComfyUI in a folder of its own, which `prepare` may change; `key` is in its environment."""
-    started = Server(base, service)
-    if prepare:
-        prepare(base)
-    try:
-        started.start(key)
-        yield started
-    finally:
-        if started.process:
-            started.stop()
-
-
-@pytest.fixture(scope="module")
-def comfyui(tmp_path_factory):
-    """A ComfyUI without keys, whose services are a stand-in on this machine."""
-    with FakeService() as service, running(tmp_path_factory.mktemp("comfyui"), service) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def page(comfyui, browser):
-    """ComfyUI's page; errors of its scripts fail the test, and so do calls of ours to others."""
-    with showing(comfyui, browser) as opened:
-        yield opened
 
 
 @contextmanager

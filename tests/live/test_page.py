@@ -1,8 +1,4 @@
-"""The pack in ComfyUI's page, in a real browser.
-
-Set COMFYUI_PATH and COMFYUI_PYTHON as for the other live tests; `pip install playwright`; CHROMIUM
-names the browser.
-"""
+"""The pack in ComfyUI's page, in a real browser."""
 
 import json
 import re
@@ -10,62 +6,42 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.live.pages import (
-    LONG,
-    LOOKS,
-    WORKFLOWS,
-    browser,
-    comfyui,
-    command,
-    comparison,
-    finish,
-    keys_dialog,
-    load,
-    look,
-    page,
-    panel,
-    playwright,
-    pytestmark,
-    set_widget,
-    showing,
-    start,
-    tasks_tab,
-)
-from tests.live.test_remote_nodes import KEYS, wait_until
+from tests.live import pages
+from tests.live.host import KEYS, wait_until
 
-__all__ = ["browser", "comfyui", "page", "pytestmark"]  # fixtures and marks
+pytestmark = pages.pytestmark
 
 GOING_ON = re.compile(r"\b\d+ s$")  # what a node says at work ends in the seconds so far
 VALUES = "app.graph.serialize().nodes.map(({ widgets_values }) => widgets_values)"
 
 
-@pytest.mark.parametrize(("vue", "theme"), LOOKS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("vue", "theme"), pages.LOOKS, ids=lambda value: str(value))
 def test_a_node_tells_what_it_will_do(page, vue, theme):
-    look(page, vue, theme)
-    load(page, "1 Upscale an image")
-    playwright.expect(panel(page)).to_contain_text(re.compile(r"\d+ . \d+ → \d+ . \d+ px"))
-    set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
-    playwright.expect(panel(page)).to_contain_text("non-commercial use only")
-    playwright.expect(panel(page).get_by_role("button", name="Download")).to_have_count(1)
+    pages.look(page, vue, theme)
+    pages.load(page, "1 Upscale an image")
+    pages.expect(pages.panel(page)).to_contain_text(re.compile(r"\d+ . \d+ → \d+ . \d+ px"))
+    pages.set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
+    pages.expect(pages.panel(page)).to_contain_text("non-commercial use only")
+    pages.expect(pages.panel(page).get_by_role("button", name="Download")).to_have_count(1)
     assert page.evaluate("getComputedStyle(document.querySelector('.upscale-bridge-panel')).color")
 
 
 def test_another_image_is_seen_at_once(page):
-    load(page, "1 Upscale an image")
-    playwright.expect(panel(page)).not_to_contain_text("→ 80 × 48 px")  # noqa: RUF001
-    set_widget(page, "LoadImage", "image", "small.png")
-    playwright.expect(panel(page)).to_contain_text("→ 80 × 48 px")  # noqa: RUF001
+    pages.load(page, "1 Upscale an image")
+    pages.expect(pages.panel(page)).not_to_contain_text("→ 80 × 48 px")  # noqa: RUF001
+    pages.set_widget(page, "LoadImage", "image", "small.png")
+    pages.expect(pages.panel(page)).to_contain_text("→ 80 × 48 px")  # noqa: RUF001
 
 
 def test_a_missing_model_can_be_asked_for_on_the_node(page):
-    load(page, "1 Upscale an image")
-    set_widget(page, "LocalESRGANUpscale", "model", "mine-alone")
-    playwright.expect(panel(page)).to_contain_text("There is no model 'mine-alone' here.")
+    pages.load(page, "1 Upscale an image")
+    pages.set_widget(page, "LocalESRGANUpscale", "model", "mine-alone")
+    pages.expect(pages.panel(page)).to_contain_text("There is no model 'mine-alone' here.")
 
 
 def test_the_panel_is_neither_saved_nor_sent(page):
-    load(page, "WaveSpeed Upscale")
-    saved = json.loads((WORKFLOWS / "WaveSpeed Upscale.json").read_text("utf-8"))
+    pages.load(page, "WaveSpeed Upscale")
+    saved = json.loads((pages.WORKFLOWS / "WaveSpeed Upscale.json").read_text("utf-8"))
     wanted = {node["id"]: node.get("widgets_values") for node in saved["nodes"]}
     prompt, workflow = page.evaluate(
         "app.graphToPrompt().then(({ output, workflow }) => [output, workflow])"
@@ -76,94 +52,96 @@ def test_the_panel_is_neither_saved_nor_sent(page):
 
 @pytest.mark.parametrize("value", [1.25, 1.333])
 def test_a_factor_is_taken_as_it_is_typed(page, value):
-    load(page, "1 Upscale an image")
-    set_widget(page, "LocalESRGANUpscale", "scale_factor", value)
+    pages.load(page, "1 Upscale an image")
+    pages.set_widget(page, "LocalESRGANUpscale", "scale_factor", value)
     prompt = page.evaluate("app.graphToPrompt().then(({ output }) => output)")
     (found,) = [node["inputs"] for node in prompt.values() if "scale_factor" in node["inputs"]]
     assert found["scale_factor"] == value
 
 
 def test_a_run_adds_nothing_to_what_is_saved(page, comfyui):
-    load(page, "1 Upscale an image")
-    set_widget(page, "LoadImage", "image", "small.png")
+    pages.load(page, "1 Upscale an image")
+    pages.set_widget(page, "LoadImage", "image", "small.png")
     before = page.evaluate(VALUES)
-    finish(comfyui, page)
-    done = panel(page).get_by_role("button", name="Compare before and after")
-    done.wait_for(state="attached", timeout=LONG)
+    pages.finish(comfyui, page)
+    done = pages.panel(page).get_by_role("button", name="Compare before and after")
+    done.wait_for(state="attached", timeout=pages.LONG)
     assert page.evaluate(VALUES) == before
 
 
 def test_the_result_is_compared_with_its_original(page):
-    load(page, "1 Upscale an image")
-    set_widget(page, "LoadImage", "image", "small.png")
-    set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.5)
-    start(page)
-    view = comparison(page)
+    pages.load(page, "1 Upscale an image")
+    pages.set_widget(page, "LoadImage", "image", "small.png")
+    pages.set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.5)
+    pages.start(page)
+    view = pages.comparison(page)
     line = view.get_by_role("slider", name="Before and after")
-    playwright.expect(line).to_have_attribute("aria-valuenow", "50")
+    pages.expect(line).to_have_attribute("aria-valuenow", "50")
     for key, value in (("ArrowRight", "52"), ("Home", "0"), ("End", "100")):
         page.keyboard.press(key)
-        playwright.expect(line).to_have_attribute("aria-valuenow", value)
+        pages.expect(line).to_have_attribute("aria-valuenow", value)
     page.keyboard.press("Home")
     stage = page.viewport_size
     page.mouse.move(2, stage["height"] / 2)
     page.mouse.down()
     page.mouse.move(stage["width"] / 4, stage["height"] / 2, steps=4)
     page.mouse.up()
-    playwright.expect(line).to_have_attribute("aria-valuenow", "25")
+    pages.expect(line).to_have_attribute("aria-valuenow", "25")
     before = view.locator("output").inner_text()
     page.mouse.wheel(0, -400)
-    playwright.expect(view.locator("output")).not_to_have_text(before)
+    pages.expect(view.locator("output")).not_to_have_text(before)
     page.keyboard.press("Escape")
-    playwright.expect(view).to_have_count(0)
+    pages.expect(view).to_have_count(0)
 
 
 def test_keys_are_set_tested_and_removed(page, comfyui):
-    with keys_dialog(page) as dialog:
+    with pages.keys_dialog(page) as dialog:
         field = dialog.get_by_label("API key for Photio")
         field.fill(KEYS["file"])
         dialog.get_by_role("button", name="Save the key for Photio").click()
         part = dialog.locator("section", has_text="Photio")
-        playwright.expect(part).to_contain_text(f"ends in ..{KEYS['file'][-4:]}")
+        pages.expect(part).to_contain_text(f"ends in ..{KEYS['file'][-4:]}")
         dialog.get_by_role("button", name="Test the key for Photio").click()
-        playwright.expect(part).to_contain_text("is not asked")
+        pages.expect(part).to_contain_text("is not asked")
         dialog.get_by_role("button", name="Remove the key for Photio").click()
-        playwright.expect(part).to_contain_text("Not set")
+        pages.expect(part).to_contain_text("Not set")
     assert KEYS["file"] not in page.content()
 
 
 def test_tasks_are_listed_and_forgotten(page):
-    load(page, "WaveSpeed Upscale")
-    tab = tasks_tab(page)
-    playwright.expect(tab).to_contain_text("No remote task yet")
-    start(page)
+    pages.load(page, "WaveSpeed Upscale")
+    tab = pages.tasks_tab(page)
+    pages.expect(tab).to_contain_text("No remote task yet")
+    pages.start(page)
     card = tab.get_by_role("article", name="WaveSpeed Upscale, Finished")
-    playwright.expect(card).to_have_count(1, timeout=LONG)
-    playwright.expect(card.get_by_role("img", name="Result")).to_have_js_property("complete", True)
+    pages.expect(card).to_have_count(1, timeout=pages.LONG)
+    pages.expect(card.get_by_role("img", name="Result")).to_have_js_property("complete", True)
     assert card.get_by_role("img", name="Result").evaluate("image => image.naturalWidth") > 0
     result = page.request.get(card.get_by_role("link", name="Open").evaluate("link => link.href"))
     assert result.headers["content-type"] == "image/png"
     card.get_by_role("button", name="Forget").click()
     page.get_by_role("button", name="Confirm").click()
-    playwright.expect(card).to_have_count(0)
+    pages.expect(card).to_have_count(0)
 
 
 def resume(page, ticket):
     """Fetch a result with the node that takes a task's id."""
-    load(page, "Resume Upscale Task")
-    set_widget(page, "ResumeUpscaleTask", "task_id", ticket)
-    start(page)
+    pages.load(page, "Resume Upscale Task")
+    pages.set_widget(page, "ResumeUpscaleTask", "task_id", ticket)
+    pages.start(page)
 
 
 def test_a_finished_task_is_fetched_by_its_id(page, comfyui):
-    load(page, "WaveSpeed Upscale")
-    set_widget(page, "WaveSpeedUpscale", "attempt", 31)
-    finish(comfyui, page)
+    pages.load(page, "WaveSpeed Upscale")
+    pages.set_widget(page, "WaveSpeedUpscale", "attempt", 31)
+    pages.finish(comfyui, page)
     paid = len(comfyui.service.tasks)
     task = comfyui.service.tasks[-1]
     resume(page, task.id)
     size = " × ".join(map(str, task.target))  # noqa: RUF001
-    playwright.expect(panel(page)).to_contain_text(re.compile(f"{size} px.* reused"), timeout=LONG)
+    pages.expect(pages.panel(page)).to_contain_text(
+        re.compile(f"{size} px.* reused"), timeout=pages.LONG
+    )
     assert len(comfyui.service.tasks) == paid
 
 
@@ -172,15 +150,15 @@ def working(page, comfyui, attempt):
     """A run whose task is accepted and goes on for long; it is stopped at the end."""
     service = comfyui.service
     polls = service.count("poll")
-    load(page, "WaveSpeed Upscale")
-    set_widget(page, "WaveSpeedUpscale", "attempt", attempt)
+    pages.load(page, "WaveSpeed Upscale")
+    pages.set_widget(page, "WaveSpeedUpscale", "attempt", attempt)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(service.clock, "seconds", 600.0)
-        start(page)
+        pages.start(page)
         wait_until(lambda: service.count("poll") > polls)  # its id is stored
         yield
-        command(page, "Comfy.Interrupt")
-        playwright.expect(page.get_by_role("button", name="Cancel current run")).to_be_disabled()
+        pages.command(page, "Comfy.Interrupt")
+        pages.expect(page.get_by_role("button", name="Cancel current run")).to_be_disabled()
 
 
 def test_a_stopped_task_is_fetched_by_its_id(page, comfyui):
@@ -188,49 +166,51 @@ def test_a_stopped_task_is_fetched_by_its_id(page, comfyui):
     with working(page, comfyui, 32):
         ticket = comfyui.service.tasks[-1].id
     resume(page, ticket)
-    playwright.expect(panel(page)).to_contain_text(re.compile("resumed|joined"), timeout=LONG)
+    pages.expect(pages.panel(page)).to_contain_text(
+        re.compile("resumed|joined"), timeout=pages.LONG
+    )
     assert len(comfyui.service.tasks) == paid + 1
 
 
 def test_a_stopped_run_does_not_seem_to_go_on(page, comfyui):
     with working(page, comfyui, 33):
-        playwright.expect(panel(page)).to_contain_text(GOING_ON)
-    playwright.expect(panel(page)).not_to_contain_text(GOING_ON)
+        pages.expect(pages.panel(page)).to_contain_text(GOING_ON)
+    pages.expect(pages.panel(page)).not_to_contain_text(GOING_ON)
 
 
 def test_every_example_has_its_panels(page):
-    for file in sorted(WORKFLOWS.glob("*.json")):
-        load(page, file.stem)
+    for file in sorted(pages.WORKFLOWS.glob("*.json")):
+        pages.load(page, file.stem)
         count = page.evaluate(
             "app.graph.nodes.filter((node) => /Upscale/.test(node.comfyClass)).length"
         )
-        playwright.expect(page.locator(".upscale-bridge-panel")).to_have_count(count)
+        pages.expect(page.locator(".upscale-bridge-panel")).to_have_count(count)
 
 
 def test_a_page_that_is_opened_later_compares_cached_results_too(page, comfyui, browser):
-    load(page, "1 Upscale an image")
-    set_widget(page, "LoadImage", "image", "small.png")
-    set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.75)
-    start(page)
-    comparison(page)
-    with showing(comfyui, browser) as later:
-        load(later, "1 Upscale an image")
-        set_widget(later, "LoadImage", "image", "small.png")
-        set_widget(later, "LocalESRGANUpscale", "scale_factor", 1.75)
-        start(later)
-        view = comparison(later)
-        playwright.expect(view.get_by_role("slider", name="Before and after")).to_be_visible()
+    pages.load(page, "1 Upscale an image")
+    pages.set_widget(page, "LoadImage", "image", "small.png")
+    pages.set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.75)
+    pages.start(page)
+    pages.comparison(page)
+    with pages.showing(comfyui, browser) as later:
+        pages.load(later, "1 Upscale an image")
+        pages.set_widget(later, "LoadImage", "image", "small.png")
+        pages.set_widget(later, "LocalESRGANUpscale", "scale_factor", 1.75)
+        pages.start(later)
+        view = pages.comparison(later)
+        pages.expect(view.get_by_role("slider", name="Before and after")).to_be_visible()
 
 
 def test_a_node_that_takes_no_image_is_not_asked_before_a_run(page):
     asked = []
     page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
-    load(page, "1 Upscale an image")
-    playwright.expect(panel(page)).to_contain_text("→")
+    pages.load(page, "1 Upscale an image")
+    pages.expect(pages.panel(page)).to_contain_text("→")
     assert "advice" in asked
     asked.clear()
-    load(page, "Resume Upscale Task")
-    set_widget(page, "ResumeUpscaleTask", "task_id", "0123456789ab")
+    pages.load(page, "Resume Upscale Task")
+    pages.set_widget(page, "ResumeUpscaleTask", "task_id", "0123456789ab")
     page.wait_for_timeout(1500)  # advice waits for a pause in the typing
     assert "advice" not in asked
-    playwright.expect(page.locator(".upscale-bridge-panel")).to_have_count(1)
+    pages.expect(page.locator(".upscale-bridge-panel")).to_have_count(1)

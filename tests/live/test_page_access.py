@@ -13,27 +13,10 @@ import pytest
 
 from tests.fakes import faults
 from tests.fakes.service import FakeService
-from tests.live.pages import (
-    LONG,
-    LOOKS,
-    browser,
-    command,
-    comparison,
-    finish,
-    keys_dialog,
-    load,
-    look,
-    panel,
-    playwright,
-    pytestmark,
-    running,
-    set_widget,
-    showing,
-    tasks_tab,
-)
-from tests.live.test_remote_nodes import EXAMPLES, KEYS, wait_until
+from tests.live import pages
+from tests.live.host import EXAMPLES, KEYS, running, wait_until
 
-__all__ = ["browser", "pytestmark"]  # fixtures and marks
+pytestmark = pages.pytestmark
 
 AXE = os.environ.get("AXE", "")
 STRICT = "from comfy.cli_args import args\n\nargs.disable_api_nodes = True\n"
@@ -93,7 +76,7 @@ def prompt(attempt):
 
 @pytest.fixture
 def page(comfyui, browser):
-    with showing(comfyui, browser, HEAR) as opened:
+    with pages.showing(comfyui, browser, HEAR) as opened:
         yield opened
 
 
@@ -109,11 +92,11 @@ def is_comfyuis(text):
 
 def run(page, comfyui, attempt):
     """Run a small image through a service; the tab of tasks is open then."""
-    load(page, "WaveSpeed Upscale")
-    set_widget(page, "LoadImage", "image", "small.png")
-    set_widget(page, "WaveSpeedUpscale", "attempt", attempt)
-    tab = tasks_tab(page)
-    finish(comfyui, page)
+    pages.load(page, "WaveSpeed Upscale")
+    pages.set_widget(page, "LoadImage", "image", "small.png")
+    pages.set_widget(page, "WaveSpeedUpscale", "attempt", attempt)
+    tab = pages.tasks_tab(page)
+    pages.finish(comfyui, page)
     tab.get_by_role("article").first.wait_for()
     return tab
 
@@ -124,18 +107,18 @@ def test_all_of_it_works_under_the_strictest_policy(page, comfyui):
     assert POLICY in page.request.get(comfyui.url).headers["content-security-policy"]
     tab = run(page, comfyui, 4)
     picture = tab.get_by_role("img", name="Result").first
-    playwright.expect(picture).to_have_js_property("naturalWidth", 128)
-    view = comparison(page)
+    pages.expect(picture).to_have_js_property("naturalWidth", 128)
+    view = pages.comparison(page)
     assert view.locator("img").evaluate_all("all => all.every((one) => one.naturalWidth > 0)")
     page.keyboard.press("Escape")
-    with keys_dialog(page) as dialog:
+    with pages.keys_dialog(page) as dialog:
         dialog.get_by_label("API key for Photio").fill(KEYS["file"])
         dialog.get_by_role("button", name="Save the key for Photio").click()
-        playwright.expect(dialog).to_contain_text("Saved.")
+        pages.expect(dialog).to_contain_text("Saved.")
         dialog.get_by_role("button", name="Test the key for Photio").click()
-        playwright.expect(dialog).to_contain_text("is not asked")
+        pages.expect(dialog).to_contain_text("is not asked")
         dialog.get_by_role("button", name="Remove the key for Photio").click()
-        playwright.expect(dialog).to_contain_text("Removed.")
+        pages.expect(dialog).to_contain_text("Removed.")
     assert not refused(page)
     broken = [text for text in said if "Content Security Policy" in text]
     assert not [text for text in broken if not is_comfyuis(text)]
@@ -144,19 +127,19 @@ def test_all_of_it_works_under_the_strictest_policy(page, comfyui):
 
 
 @pytest.mark.skipif(not Path(AXE).is_file(), reason="AXE does not name axe.min.js")
-@pytest.mark.parametrize(("vue", "theme"), LOOKS, ids=str)
+@pytest.mark.parametrize(("vue", "theme"), pages.LOOKS, ids=str)
 def test_axe_finds_nothing_serious(page, comfyui, vue, theme):
-    look(page, vue, theme)
+    pages.look(page, vue, theme)
     page.evaluate(Path(AXE).read_text("utf-8"))
-    run(page, comfyui, 5 + LOOKS.index((vue, theme)))
-    pair = panel(page).get_by_role("button", name="Compare before and after")
-    pair.wait_for(state="attached", timeout=LONG)
+    run(page, comfyui, 5 + pages.LOOKS.index((vue, theme)))
+    pair = pages.panel(page).get_by_role("button", name="Compare before and after")
+    pair.wait_for(state="attached", timeout=pages.LONG)
     assert page.evaluate(CHECK, ".upscale-bridge-panel") == []
     assert page.evaluate(CHECK, ".upscale-bridge-tasks") == []
-    comparison(page)
+    pages.comparison(page)
     assert page.evaluate(CHECK, ".upscale-bridge-compare") == []
     page.keyboard.press("Escape")
-    with keys_dialog(page):
+    with pages.keys_dialog(page):
         assert page.evaluate(CHECK, ".upscale-bridge-keys") == []
 
 
@@ -175,7 +158,7 @@ def tab_through(page, place):
 
 
 def test_tab_leads_through_the_tasks(page):
-    tab = tasks_tab(page)
+    tab = pages.tasks_tab(page)
     tab.get_by_role("article").nth(2).wait_for()
     for name in ("Resume", "Fetch by id", "Copy id", "Forget"):
         assert tab.get_by_role("button", name=name).count()
@@ -183,55 +166,55 @@ def test_tab_leads_through_the_tasks(page):
 
 
 def test_tab_leads_through_the_keys_and_escape_leads_back(page):
-    button = tasks_tab(page).get_by_role("button", name="Refresh")
+    button = pages.tasks_tab(page).get_by_role("button", name="Refresh")
     button.focus()
-    command(page, "UpscaleBridge.Keys")
+    pages.command(page, "UpscaleBridge.Keys")
     dialog = page.locator("dialog.upscale-bridge-keys")
     field = dialog.get_by_label("API key for Novita")
-    playwright.expect(field).to_be_focused()
+    pages.expect(field).to_be_focused()
     page.keyboard.type(KEYS["file"])
     page.keyboard.press("Enter")
-    playwright.expect(dialog).to_contain_text("Saved.")
+    pages.expect(dialog).to_contain_text("Saved.")
     tab_through(page, dialog)
     field.focus()
     page.keyboard.press("Escape")
-    playwright.expect(dialog).to_have_count(0)
-    playwright.expect(button).to_be_focused()
+    pages.expect(dialog).to_have_count(0)
+    pages.expect(button).to_be_focused()
 
 
 @pytest.mark.parametrize("vue", [False, True], ids=["classic", "Nodes 2.0"])
 def test_tab_leads_through_the_comparison_and_escape_leads_back(page, comfyui, vue):
-    look(page, vue, "dark")
+    pages.look(page, vue, "dark")
     run(page, comfyui, 10 + vue)
-    pair = panel(page).get_by_role("button", name="Compare before and after")
+    pair = pages.panel(page).get_by_role("button", name="Compare before and after")
     pair.focus()
-    playwright.expect(pair).to_be_focused()
+    pages.expect(pair).to_be_focused()
     page.keyboard.press("Enter")
     view = page.locator("dialog.upscale-bridge-compare")
-    playwright.expect(view.get_by_role("slider")).to_be_focused()
+    pages.expect(view.get_by_role("slider")).to_be_focused()
     tab_through(page, view)
     page.keyboard.press("Escape")
-    playwright.expect(view).to_have_count(0)
-    playwright.expect(pair).to_be_focused()
+    pages.expect(view).to_have_count(0)
+    pages.expect(pair).to_be_focused()
 
 
 def test_the_list_of_tasks_leaves_alone_what_the_user_is_at(page, comfyui):
-    tab = tasks_tab(page)
+    tab = pages.tasks_tab(page)
     field = tab.get_by_label("The service's task id")
     field.fill("an id that is being typed")
     before = tab.get_by_role("article").count()
     comfyui.run(prompt(attempt=20))
-    playwright.expect(tab.get_by_role("article")).to_have_count(before + 1)
-    playwright.expect(field).to_have_value("an id that is being typed")
-    playwright.expect(field).to_be_focused()
+    pages.expect(tab.get_by_role("article")).to_have_count(before + 1)
+    pages.expect(field).to_have_value("an id that is being typed")
+    pages.expect(field).to_be_focused()
 
 
 def test_a_button_keeps_the_focus_while_its_key_is_tested(page):
-    with keys_dialog(page) as dialog:
+    with pages.keys_dialog(page) as dialog:
         dialog.get_by_label("API key for Photio").fill(KEYS["file"])
         dialog.get_by_role("button", name="Save the key for Photio").click()
         test = dialog.get_by_role("button", name="Test the key for Photio")
         test.focus()
         page.keyboard.press("Enter")
-        playwright.expect(dialog).to_contain_text("is not asked")
-        playwright.expect(test).to_be_focused()
+        pages.expect(dialog).to_contain_text("is not asked")
+        pages.expect(test).to_be_focused()

@@ -1,8 +1,4 @@
-"""Files that come into ComfyUI's page from elsewhere, and what must not leave it.
-
-Set COMFYUI_PATH and COMFYUI_PYTHON as for the other live tests; `pip install playwright`; CHROMIUM
-names the browser.
-"""
+"""Files that come into ComfyUI's page from elsewhere, and what must not leave it."""
 
 import base64
 import json
@@ -18,24 +14,10 @@ from PIL import Image
 
 from tests.fakes import faults
 from tests.fakes.service import FakeService
-from tests.live.pages import (
-    LONG,
-    browser,
-    finish,
-    load,
-    page,
-    panel,
-    playwright,
-    pytestmark,
-    running,
-    set_widget,
-    showing,
-    start,
-)
-from tests.live.test_comfyui import LOAD, ask, node
-from tests.live.test_remote_nodes import KEYS, NAMES
+from tests.live import pages
+from tests.live.host import KEYS, LOAD, NAMES, ask, node, running
 
-__all__ = ["browser", "page", "pytestmark"]  # fixtures and marks
+pytestmark = pages.pytestmark
 
 PANELS = ".upscale-bridge-panel"
 PROMPT = "app.graphToPrompt().then(({ output }) => output)"
@@ -115,7 +97,7 @@ def elsewhere(tmp_path_factory, outside):
 @pytest.fixture
 def there(elsewhere, browser):
     """Its page."""
-    with showing(elsewhere, browser) as opened:
+    with pages.showing(elsewhere, browser) as opened:
         yield opened
 
 
@@ -141,20 +123,20 @@ CHANGED = {
 def picture(request, comfyui, page):
     """A node's saved picture, after an earlier run of other values, and the prompt it came from."""
     name, widget, value = CHANGED[request.param]
-    load(page, name)
-    set_widget(page, "LoadImage", "image", "small.png")
-    finish(comfyui, page)
-    set_widget(page, request.param, widget, value)
+    pages.load(page, name)
+    pages.set_widget(page, "LoadImage", "image", "small.png")
+    pages.finish(comfyui, page)
+    pages.set_widget(page, request.param, widget, value)
     sent = page.evaluate(PROMPT)
-    return saved(comfyui, finish(comfyui, page)), sent
+    return saved(comfyui, pages.finish(comfyui, page)), sent
 
 
 def test_a_picture_brings_its_workflow_back(page, picture):
     path, sent = picture
     page.evaluate("app.graph.clear()")
-    playwright.expect(page.locator(PANELS)).to_have_count(0)
+    pages.expect(page.locator(PANELS)).to_have_count(0)
     drop(page, path.name, "image/png", path.read_bytes())
-    playwright.expect(panel(page)).to_contain_text("→")
+    pages.expect(pages.panel(page)).to_contain_text("→")
     assert page.evaluate(PROMPT) == sent
 
 
@@ -173,30 +155,30 @@ def test_each_node_of_a_foreign_workflow_says_what_is_missing(there, outside):
         prompt[str(number)] = node(kind, image=["1", 0], **values)
     outside.calls.clear()
     drop(there, "workflow.json", "application/json", json.dumps(prompt).encode())
-    playwright.expect(there.locator(PANELS)).to_have_count(len(FOREIGN))
+    pages.expect(there.locator(PANELS)).to_have_count(len(FOREIGN))
     for place, (_, _, way, texts) in enumerate(FOREIGN):
         told = there.locator(PANELS).nth(place)
         for text in texts:
-            playwright.expect(told).to_contain_text(text)
+            pages.expect(told).to_contain_text(text)
         assert told.locator("button").all_text_contents() == ([way] if way else [])
     assert not outside.calls
 
 
 def test_without_a_network_a_node_says_what_to_do(there, elsewhere, outside):
     ask(elsewhere, "/upscale_bridge/keys", {"name": "wavespeed", "key": KEYS["file"]})
-    load(there, "WaveSpeed Upscale")
-    set_widget(there, "WaveSpeedUpscale", "target_resolution", "2k")
-    playwright.expect(panel(there)).to_contain_text("→ 2048 × 2048 px")  # noqa: RUF001
-    playwright.expect(panel(there)).not_to_contain_text("no key")
-    start(there)
-    error = panel(there).get_by_role("alert")
-    playwright.expect(error).to_contain_text("Cannot reach api.wavespeed.ai", timeout=LONG)
-    playwright.expect(error).to_contain_text("nothing is billed; check the connection")
+    pages.load(there, "WaveSpeed Upscale")
+    pages.set_widget(there, "WaveSpeedUpscale", "target_resolution", "2k")
+    pages.expect(pages.panel(there)).to_contain_text("→ 2048 × 2048 px")  # noqa: RUF001
+    pages.expect(pages.panel(there)).not_to_contain_text("no key")
+    pages.start(there)
+    error = pages.panel(there).get_by_role("alert")
+    pages.expect(error).to_contain_text("Cannot reach api.wavespeed.ai", timeout=pages.LONG)
+    pages.expect(error).to_contain_text("nothing is billed; check the connection")
     assert outside.calls
     there.keyboard.press("Escape")  # ComfyUI before 0.20 opens a dialog as well
-    set_widget(there, "WaveSpeedUpscale", "when_unavailable", "run locally")
-    playwright.expect(panel(there)).to_contain_text("UpscaleBridge-x4 runs here.")
-    path = saved(elsewhere, finish(elsewhere, there))
+    pages.set_widget(there, "WaveSpeedUpscale", "when_unavailable", "run locally")
+    pages.expect(pages.panel(there)).to_contain_text("UpscaleBridge-x4 runs here.")
+    path = saved(elsewhere, pages.finish(elsewhere, there))
     with Image.open(path) as image:
         assert max(image.size) == 2048
 
@@ -211,14 +193,14 @@ def test_without_a_network_a_node_says_what_to_do(there, elsewhere, outside):
 def test_a_refusal_is_told_without_the_key(comfyui, page, kind, attempt, sentence):
     key = KEYS["environment"]
     comfyui.service.faults["submit"].append(faults.refused(kind, f"Bearer {key} is not enough"))
-    load(page, "WaveSpeed Upscale")
-    set_widget(page, "LoadImage", "image", "small.png")
-    set_widget(page, "WaveSpeedUpscale", "attempt", attempt)
-    start(page)
-    error = panel(page).get_by_role("alert")
-    playwright.expect(error).to_contain_text(sentence, timeout=LONG)
-    playwright.expect(error).to_contain_text("Bearer *** is not enough")
-    playwright.expect(error).to_contain_text("at https://wavespeed.ai/accesskey.")
+    pages.load(page, "WaveSpeed Upscale")
+    pages.set_widget(page, "LoadImage", "image", "small.png")
+    pages.set_widget(page, "WaveSpeedUpscale", "attempt", attempt)
+    pages.start(page)
+    error = pages.panel(page).get_by_role("alert")
+    pages.expect(error).to_contain_text(sentence, timeout=pages.LONG)
+    pages.expect(error).to_contain_text("Bearer *** is not enough")
+    pages.expect(error).to_contain_text("at https://wavespeed.ai/accesskey.")
     page.get_by_role("button", name=re.compile("Show Report|View details")).first.click()
     page.wait_for_timeout(1000)
     seen = page.content() + page.evaluate("JSON.stringify([localStorage, sessionStorage])")

@@ -1,32 +1,15 @@
-"""Our nodes among ComfyUI's own: found, in subgraphs, as blueprints, and no larger than need be.
-
-Set COMFYUI_PATH and COMFYUI_PYTHON as for the other live tests; `pip install playwright`; CHROMIUM
-names the browser.
-"""
+"""Our nodes among ComfyUI's own: found, in subgraphs, as blueprints, and no larger than need be."""
 
 import json
 
 import pytest
 from PIL import Image
 
-from tests.live.pages import (
-    LONG,
-    browser,
-    comfyui,
-    finish,
-    load,
-    look,
-    page,
-    panel,
-    playwright,
-    pytestmark,
-    set_widget,
-)
-from tests.live.test_comfyui import ask, need
+from tests.live import pages
+from tests.live.host import ROOT, ask, need
 from tests.live.test_page_offers import keep
-from tests.live.test_remote_nodes import ROOT
 
-__all__ = ["browser", "comfyui", "page", "pytestmark"]  # fixtures and marks
+pytestmark = pages.pytestmark
 
 BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
 NODE = "(app.rootGraph ?? app.graph).nodes.find((node) => node.comfyClass === '{}')"
@@ -56,7 +39,7 @@ AROUND = """async ([blueprint, values]) => {
 
 @pytest.mark.parametrize("words", ["local upscale", "esrgan"])
 def test_a_search_finds_the_local_node_first(page, words):
-    load(page, "WaveSpeed Upscale")
+    pages.load(page, "WaveSpeed Upscale")
     page.wait_for_timeout(1000)
     page.mouse.dblclick(750, 850)
     page.wait_for_timeout(1500)
@@ -64,21 +47,21 @@ def test_a_search_finds_the_local_node_first(page, words):
     page.wait_for_timeout(1500)
     keep(page, "search")
     first = page.get_by_role("option").first
-    playwright.expect(first).to_contain_text("Local ESRGAN Upscale")
+    pages.expect(first).to_contain_text("Local ESRGAN Upscale")
     page.keyboard.press("Escape")
 
 
 @pytest.mark.parametrize("vue", [False, True], ids=["classic", "Nodes 2.0"])
 def test_a_run_is_told_once_and_leaves_the_node_small(comfyui, page, vue):
-    look(page, vue, "dark")
-    load(page, "1 Upscale an image")
-    set_widget(page, "LoadImage", "image", "small.png")
-    playwright.expect(panel(page)).to_contain_text("→ 80 × 48 px")  # noqa: RUF001
+    pages.look(page, vue, "dark")
+    pages.load(page, "1 Upscale an image")
+    pages.set_widget(page, "LoadImage", "image", "small.png")
+    pages.expect(pages.panel(page)).to_contain_text("→ 80 × 48 px")  # noqa: RUF001
     before = page.evaluate(f"{LOCAL}.size[1]")
-    set_widget(page, "LocalESRGANUpscale", "scale_factor", 3.5 + vue)
-    finish(comfyui, page)
-    picture = panel(page).locator(".picture")
-    playwright.expect(picture.locator(".after")).to_have_count(1, timeout=LONG)
+    pages.set_widget(page, "LocalESRGANUpscale", "scale_factor", 3.5 + vue)
+    pages.finish(comfyui, page)
+    picture = pages.panel(page).locator(".picture")
+    pages.expect(picture.locator(".after")).to_have_count(1, timeout=pages.LONG)
     page.wait_for_timeout(1500)
     told = page.evaluate(LOCAL + TOLD)
     assert told.count(" px") == 1, told
@@ -86,18 +69,18 @@ def test_a_run_is_told_once_and_leaves_the_node_small(comfyui, page, vue):
     assert page.evaluate(f"{LOCAL}.size[1]") <= before + 250
     assert page.evaluate("Object.keys(app.nodePreviewImages ?? {}).length") == 0
     assert page.evaluate(f"{LOCAL}.imgs?.length ?? 0") == 0
-    set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.5)
-    playwright.expect(panel(page)).to_contain_text("→ 60 × 36 px")  # noqa: RUF001
+    pages.set_widget(page, "LocalESRGANUpscale", "scale_factor", 1.5)
+    pages.expect(pages.panel(page)).to_contain_text("→ 60 × 36 px")  # noqa: RUF001
     keep(page, f"once_{vue}")
 
 
 def test_the_line_follows_the_pointer_and_a_click_opens_all_of_it(comfyui, page):
-    look(page, True, "dark")
-    load(page, "1 Upscale an image")
-    set_widget(page, "LoadImage", "image", "small.png")
-    finish(comfyui, page)
-    pair = panel(page).get_by_role("button", name="Compare before and after")
-    pair.wait_for(timeout=LONG)
+    pages.look(page, True, "dark")
+    pages.load(page, "1 Upscale an image")
+    pages.set_widget(page, "LoadImage", "image", "small.png")
+    pages.finish(comfyui, page)
+    pair = pages.panel(page).get_by_role("button", name="Compare before and after")
+    pair.wait_for(timeout=pages.LONG)
     line = "(button) => parseFloat(button.style.getPropertyValue('--at'))"
     box = pair.bounding_box()
     page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 20)
@@ -115,26 +98,26 @@ def test_the_line_follows_the_pointer_and_a_click_opens_all_of_it(comfyui, page)
 
 
 def test_models_that_are_not_here_are_marked_and_saved_by_name(page):
-    load(page, "1 Upscale an image")
+    pages.load(page, "1 Upscale an image")
     widget = f"{LOCAL}.widgets.find(({{ name }}) => name === 'model')"
     page.wait_for_function(f"/↓ 67 MB/.test({widget}.options.getOptionLabel('4x-UltraSharp'))")
     assert (
         page.evaluate(f"{widget}.options.getOptionLabel('UpscaleBridge-x4')") == "UpscaleBridge-x4"
     )
-    set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
+    pages.set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
     sent = page.evaluate("app.graphToPrompt().then(({ output }) => output)")
     assert "4x-UltraSharp" in [node["inputs"].get("model") for node in sent.values()]
 
 
 @pytest.mark.parametrize("vue", [False, True], ids=["classic", "Nodes 2.0"])
 def test_a_node_in_a_subgraph_is_advised(page, vue):
-    look(page, vue, "dark")
-    load(page, "1 Upscale an image")
-    set_widget(page, "LoadImage", "image", "small.png")
-    playwright.expect(panel(page)).to_contain_text("→ 80 × 48 px")  # noqa: RUF001
+    pages.look(page, vue, "dark")
+    pages.load(page, "1 Upscale an image")
+    pages.set_widget(page, "LoadImage", "image", "small.png")
+    pages.expect(pages.panel(page)).to_contain_text("→ 80 × 48 px")  # noqa: RUF001
     page.evaluate(WRAP.format(LOCAL))
     page.wait_for_function(f"{INSIDE}{TOLD}.includes('40 × 24 → 80 × 48 px')")  # noqa: RUF001
-    set_widget(page, "LoadImage", "image", "example.png")
+    pages.set_widget(page, "LoadImage", "image", "example.png")
     page.wait_for_function(f"!{INSIDE}{TOLD}.includes('40 × 24')")  # noqa: RUF001
 
 
@@ -159,7 +142,7 @@ def test_a_blueprint_runs(comfyui, page, name, values, size):
     need(comfyui, *(node["type"] for node in inner["nodes"]))
     page.evaluate(AROUND, [blueprint, values])
     page.wait_for_timeout(1000)
-    entry = finish(comfyui, page)
+    entry = pages.finish(comfyui, page)
     assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
     (saved,) = [one["images"] for one in entry["outputs"].values() if "images" in one]
     folder = comfyui.base / saved[0]["type"] / saved[0]["subfolder"]

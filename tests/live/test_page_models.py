@@ -1,8 +1,4 @@
-"""Models that a node in ComfyUI's page downloads, from a stand-in of the place where they lie.
-
-Set COMFYUI_PATH and COMFYUI_PYTHON as for the other live tests; `pip install playwright`; CHROMIUM
-names the browser.
-"""
+"""Models that a node in ComfyUI's page downloads, from a stand-in of the place where they lie."""
 
 import hashlib
 import json
@@ -14,21 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.fakes.service import FakeService
-from tests.live.pages import (
-    LONG,
-    browser,
-    load,
-    page,
-    panel,
-    playwright,
-    pytestmark,
-    running,
-    set_widget,
-    start,
-)
-from tests.live.test_remote_nodes import ROOT
+from tests.live import pages
+from tests.live.host import ROOT, running
+from tests.live.pages import start
 
-__all__ = ["browser", "page", "pytestmark"]  # fixtures and marks
+pytestmark = pages.pytestmark
 
 NAME, PARTLY, GONE = "stand-in-x4", "partly-x4", "gone-x4"
 WEIGHTS = ROOT / "upscale_bridge" / "local" / "weights" / "UpscaleBridge-x4.safetensors"
@@ -102,20 +88,20 @@ def add_model(pack, name, url):
 def press(page, name):
     """Press a button of the panel; return when the server has answered."""
     with page.expect_response(re.compile("/upscale_bridge/models/")) as answer:
-        panel(page).get_by_role("button", name=name).click()
+        pages.panel(page).get_by_role("button", name=name).click()
     assert answer.value.ok
 
 
 def chosen(page, name):
     """Show a node with a model that is not here; return its panel."""
-    load(page, "1 Upscale an image")
-    set_widget(page, "LoadImage", "image", "small.png")
-    set_widget(page, "LocalESRGANUpscale", "model", name)
-    told = panel(page)
+    pages.load(page, "1 Upscale an image")
+    pages.set_widget(page, "LoadImage", "image", "small.png")
+    pages.set_widget(page, "LocalESRGANUpscale", "model", name)
+    told = pages.panel(page)
     megabytes = round(WEIGHTS.stat().st_size / 1e6)
     text = f"Not on this machine yet: {megabytes} MB from 127.0.0.1:"
-    playwright.expect(told).to_contain_text(text)
-    playwright.expect(told).to_contain_text("licence 0BSD")
+    pages.expect(told).to_contain_text(text)
+    pages.expect(told).to_contain_text("licence 0BSD")
     return told
 
 
@@ -126,19 +112,19 @@ def test_a_model_is_downloaded_from_the_node(page, comfyui, files):
     assert page.evaluate(LIST)[-1] == NAME
 
     press(page, "Download")
-    playwright.expect(bar).to_be_attached()
-    playwright.expect(told).to_contain_text(re.compile(rf"{NAME}: \d+ %"))
+    pages.expect(bar).to_be_attached()
+    pages.expect(told).to_contain_text(re.compile(rf"{NAME}: \d+ %"))
     press(page, "Cancel")
     files.rest.set()
-    playwright.expect(told).to_contain_text("Stopped; the next download goes on from there.")
+    pages.expect(told).to_contain_text("Stopped; the next download goes on from there.")
     assert not here.exists()
 
     files.rest.clear()
     press(page, "Download")
-    playwright.expect(bar).to_be_attached()
+    pages.expect(bar).to_be_attached()
     files.rest.set()
-    playwright.expect(told).to_contain_text(f"{NAME} is here.")
-    playwright.expect(told).not_to_contain_text("Not on this machine yet")
+    pages.expect(told).to_contain_text(f"{NAME} is here.")
+    pages.expect(told).not_to_contain_text("Not on this machine yet")
     assert told.locator("button").count() == 0
     assert here.read_bytes() == WEIGHTS.read_bytes()
     assert files.ranges == [None, "bytes=393216-"]  # what came at once, in whole blocks
@@ -146,7 +132,7 @@ def test_a_model_is_downloaded_from_the_node(page, comfyui, files):
 
     start(page)
     done = told.get_by_role("button", name="Compare before and after")
-    playwright.expect(done).to_be_attached(timeout=LONG)
+    pages.expect(done).to_be_attached(timeout=pages.LONG)
 
 
 @pytest.mark.parametrize(
@@ -159,14 +145,14 @@ def test_news_that_comes_before_the_answer_stays(page, name, news):
 
     def answer_late(route):
         answer = route.fetch()
-        playwright.expect(told).to_contain_text(re.compile(news))
+        pages.expect(told).to_contain_text(re.compile(news))
         route.fulfill(response=answer)
 
     page.route("**/models/download", answer_late)
     press(page, "Download")
     page.wait_for_timeout(500)  # what would undo it has come
-    playwright.expect(told).to_contain_text(re.compile(news))
-    playwright.expect(told.locator("progress")).to_have_count(int("%" in news))
+    pages.expect(told).to_contain_text(re.compile(news))
+    pages.expect(told.locator("progress")).to_have_count(int("%" in news))
     if name == PARTLY:
         press(page, "Cancel")  # another download would wait for it
-        playwright.expect(told).to_contain_text("Stopped;")
+        pages.expect(told).to_contain_text("Stopped;")

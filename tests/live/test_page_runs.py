@@ -1,30 +1,13 @@
-"""What a node says of runs that fail, and of runs of another workflow.
-
-Set COMFYUI_PATH and COMFYUI_PYTHON as for the other live tests; `pip install playwright`; CHROMIUM
-names the browser.
-"""
+"""What a node says of runs that fail, and of runs of another workflow."""
 
 import pytest
 
 from tests.fakes import faults
-from tests.live.pages import (
-    LONG,
-    browser,
-    comfyui,
-    finish,
-    load,
-    look,
-    page,
-    panel,
-    playwright,
-    pytestmark,
-    set_widget,
-    start,
-)
+from tests.live import pages
+from tests.live.host import wait_until
 from tests.live.test_page_offers import keep
-from tests.live.test_remote_nodes import wait_until
 
-__all__ = ["browser", "comfyui", "page", "pytestmark"]  # fixtures and marks
+pytestmark = pages.pytestmark
 
 NODE = "app.graph.nodes.find((node) => node.comfyClass === 'WaveSpeedUpscale')"
 CHOICE = f"{NODE}.widgets.find((widget) => widget.name === 'when_unavailable').value"
@@ -39,34 +22,34 @@ def quick(comfyui):
 
 @pytest.mark.parametrize("vue", [False, True])
 def test_a_failed_run_says_why_and_offers_the_way_on(comfyui, page, vue):
-    look(page, vue, "dark")
-    load(page, "WaveSpeed Upscale")
+    pages.look(page, vue, "dark")
+    pages.load(page, "WaveSpeed Upscale")
     comfyui.service.faults["submit"].append(faults.refused("balance"))
     comfyui.service.tasks.clear()
-    set_widget(page, "LoadImage", "image", "small.png")
-    set_widget(page, "WaveSpeedUpscale", "target_resolution", "2k")
+    pages.set_widget(page, "LoadImage", "image", "small.png")
+    pages.set_widget(page, "WaveSpeedUpscale", "target_resolution", "2k")
     page.evaluate(f"{NODE}.widgets.find((one) => one.name === 'attempt').value = {7 + vue}")
-    finish(comfyui, page)
-    alert = panel(page).get_by_role("alert")
-    playwright.expect(alert).to_contain_text("Top up the balance", timeout=LONG)
-    playwright.expect(alert).not_to_contain_text("QuotaError")
+    pages.finish(comfyui, page)
+    alert = pages.panel(page).get_by_role("alert")
+    pages.expect(alert).to_contain_text("Top up the balance", timeout=pages.LONG)
+    pages.expect(alert).not_to_contain_text("QuotaError")
     keep(page, f"failed_{vue}")
     comfyui.service.faults["submit"].append(faults.refused("balance"))
     alert.get_by_role("button", name="Run locally once").click()
-    playwright.expect(panel(page)).to_contain_text("made on this machine", timeout=2 * LONG)
-    playwright.expect(alert).to_have_count(0)
+    pages.expect(pages.panel(page)).to_contain_text("made on this machine", timeout=2 * pages.LONG)
+    pages.expect(alert).to_have_count(0)
     assert page.evaluate(CHOICE) == "error"
     keep(page, f"locally_{vue}")
 
 
 def test_a_run_of_another_workflow_is_not_shown(comfyui, page):
-    load(page, "WaveSpeed Upscale")
+    pages.load(page, "WaveSpeed Upscale")
     page.evaluate(f"{NODE}.widgets.find((one) => one.name === 'attempt').value = 21")
     comfyui.service.clock.seconds = 4.0
     tasks = len(comfyui.service.tasks)
-    start(page)
+    pages.start(page)
     wait_until(lambda: len(comfyui.service.tasks) > tasks)
-    load(page, "WaveSpeed Upscale")
+    pages.load(page, "WaveSpeed Upscale")
     mine = f"{NODE}.widgets.find((one) => one.name === 'upscale_bridge').element"
     page.wait_for_function(f"{mine}.innerText.includes('→')")
     page.wait_for_timeout(8000)
@@ -75,13 +58,13 @@ def test_a_run_of_another_workflow_is_not_shown(comfyui, page):
 
 
 def test_a_node_that_is_gone_changes_no_other(page):
-    look(page, True, "dark")
-    load(page, "1 Upscale an image")
+    pages.look(page, True, "dark")
+    pages.load(page, "1 Upscale an image")
     page.wait_for_timeout(500)
-    load(page, "3 Upscale a folder")
+    pages.load(page, "3 Upscale a folder")
     page.wait_for_timeout(1500)
     sizes = "app.graph.nodes.map((node) => [...node.size])"
     before = page.evaluate(sizes)
-    load(page, "3 Upscale a folder")
+    pages.load(page, "3 Upscale a folder")
     page.wait_for_timeout(1500)
     assert page.evaluate(sizes) == before

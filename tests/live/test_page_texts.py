@@ -4,29 +4,14 @@ import json
 
 import pytest
 
-pytest.importorskip("playwright.sync_api")
+from tests.live import pages
 
-from playwright.sync_api import expect
-
-from tests.live.pages import (
-    LONG,
-    ROOT,
-    browser,
-    comfyui,
-    command,
-    load,
-    page,
-    panel,
-    pytestmark,
-    set_widget,
-)
-
-__all__ = ["browser", "comfyui", "page", "pytestmark"]  # fixtures and marks of the neighbour
+pytestmark = pages.pytestmark
 
 
 def texts(language):
     """Return the texts that the page looks up itself."""
-    file = ROOT / "locales" / language / "main.json"
+    file = pages.ROOT / "locales" / language / "main.json"
     return json.loads(file.read_text("utf-8"))["upscaleBridge"]
 
 
@@ -35,17 +20,19 @@ def speak(page, language):
     if page.evaluate("app.extensionManager.setting.get('Comfy.Locale')") == language:
         return
     choose = "name => app.extensionManager.setting.set('Comfy.Locale', name)"
-    with page.expect_response(lambda answer: answer.url.endswith("/object_info"), timeout=LONG):
+    with page.expect_response(
+        lambda answer: answer.url.endswith("/object_info"), timeout=pages.LONG
+    ):
         page.evaluate(choose, language)
     page.wait_for_timeout(2000)
 
 
 def expect_absent(page, known):
     """See that a node says in a language that its model is not here."""
-    load(page, "1 Upscale an image")
-    set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
+    pages.load(page, "1 Upscale an image")
+    pages.set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
     before, _, _ = known["Not on this machine yet: {terms}."].partition("{")
-    expect(panel(page)).to_contain_text(before.strip())
+    pages.expect(pages.panel(page)).to_contain_text(before.strip())
 
 
 @pytest.fixture
@@ -61,11 +48,11 @@ def test_panel_and_dialog_speak_the_language_that_comfyui_is_set_to(page, langua
     known = texts(language)
     speak(page, language)
     expect_absent(page, known)
-    command(page, "UpscaleBridge.Keys")
+    pages.command(page, "UpscaleBridge.Keys")
     label = known["API key for {title}"].format(title="Photio")
     page.get_by_label(label, exact=True).wait_for()
     dialog = page.locator("dialog.upscale-bridge-keys")
-    expect(dialog).to_contain_text(known["Not set"])
+    pages.expect(dialog).to_contain_text(known["Not set"])
     dialog.get_by_role("button", name=known["Close"]).click()
 
 
@@ -73,11 +60,11 @@ def test_panel_and_dialog_speak_the_language_that_comfyui_is_set_to(page, langua
 def test_notes_are_translated_with_what_stands_in_them(page):
     known = texts("fr")
     speak(page, "fr")
-    load(page, "1 Upscale an image")
-    set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
+    pages.load(page, "1 Upscale an image")
+    pages.set_widget(page, "LocalESRGANUpscale", "model", "4x-UltraSharp")
     wanted = known["licence {licence}, non-commercial use only"]
-    expect(panel(page)).to_contain_text(wanted.format(licence="CC-BY-NC-SA-4.0"))
-    expect(panel(page)).to_contain_text("67 Mo")
+    pages.expect(pages.panel(page)).to_contain_text(wanted.format(licence="CC-BY-NC-SA-4.0"))
+    pages.expect(pages.panel(page)).to_contain_text("67 Mo")
 
 
 SHOWN = """(() => {
@@ -103,7 +90,7 @@ def test_a_node_that_a_language_lacks_is_english(page):
     page.route("**/i18n", withhold)
     page.reload(wait_until="domcontentloaded")
     page.wait_for_function("window.app?.extensionManager?.command && app.graph?.nodes.length")
-    load(page, "WaveSpeed Upscale")
+    pages.load(page, "WaveSpeed Upscale")
     title, _, widget = page.evaluate(SHOWN)
     assert (title, widget) == ("WaveSpeed Upscale", "model")
     expect_absent(page, texts("fr"))
@@ -111,8 +98,8 @@ def test_a_node_that_a_language_lacks_is_english(page):
 
 def test_english_needs_no_file_for_nodes(page):
     speak(page, "en")
-    load(page, "WaveSpeed Upscale")
+    pages.load(page, "WaveSpeed Upscale")
     title, description, widget = page.evaluate(SHOWN)
     assert (title, widget) == ("WaveSpeed Upscale", "model")
     assert description.startswith("Enlarge images to 2k, 4k or 8k")
-    expect(panel(page)).to_contain_text("→")
+    pages.expect(pages.panel(page)).to_contain_text("→")

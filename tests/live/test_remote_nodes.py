@@ -5,37 +5,33 @@ Set COMFYUI_PATH to a checkout of ComfyUI, and COMFYUI_PYTHON to a Python that c
 
 import json
 import os
-import shutil
 import socket
 import struct
-import subprocess
 import threading
 import time
 import urllib.request
 import uuid
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tests.fakes import faults
 from tests.fakes.service import FakeService
-from tests.live.test_comfyui import (
+from tests.live.host import (
     COMFYUI,
-    PYTHON,
-    RUN_SECONDS,
-    START_SECONDS,
+    EXAMPLES,
+    KEYS,
+    LOAD,
+    NAMES,
+    ROOT,
     ask,
     node,
     pictures,
-    wait_for,
+    running,
+    wait_until,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = ROOT / "example_workflows" / "api"
-KEYS = {"environment": "sk-planted-env-4f1c9a77e0d2", "file": "sk-planted-file-b83e6620c5aa"}
-NAMES = ("novita", "photio", "wavespeed")
 NEWER = {  # demanded by ComfyUI after 0.8.0, which neither knows nor minds them
     "cond_retain_index_list",
     "split_conds_to_windows",
@@ -58,78 +54,6 @@ DEFAULTS = {
 pytestmark = pytest.mark.skipif(not COMFYUI, reason="COMFYUI_PATH is not set")
 
 
-class Server:
-    """A ComfyUI with this pack only, in folders of its own, that can be ended and started again."""
-
-    def __init__(self, base, service):
-        self.base, self.service, self.process = base, service, None
-        self.log = base / "log.txt"
-        for name in ("custom_nodes", "input", "output", "user", "models/upscale_models"):
-            (base / name).mkdir(parents=True)
-        (base / "custom_nodes" / "upscale-bridge").symlink_to(ROOT, target_is_directory=True)
-        shutil.copy(Path(COMFYUI) / "input" / "example.png", base / "input")
-        gradient = Image.linear_gradient("L").convert("RGB")
-        gradient.resize((40, 24)).save(base / "input" / "small.png")
-
-    def start(self, key=None):
-        """Start it; `key` is put into its environment."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        environment = {**os.environ, "UPSCALE_BRIDGE_HOME": str(self.base / "home")}
-        environment |= {"PYTHONDONTWRITEBYTECODE": "1", "NO_PROXY": "127.0.0.1"}
-        for name in NAMES:
-            environment[f"{name.upper()}_BASE_URL"] = self.service.base_url
-            environment.pop(f"{name.upper()}_API_KEY", None)
-            if key:
-                environment[f"{name.upper()}_API_KEY"] = key
-        arguments = ["--cpu", "--listen", "127.0.0.1", "--port", str(port), "--verbose", "DEBUG"]
-        arguments += ["--base-directory", str(self.base)]
-        arguments += ["--database-url", f"sqlite:///{self.base}/comfy.db"]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [PYTHON, "main.py", *arguments],
-                cwd=COMFYUI,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        wait_for(self, "/system_stats", START_SECONDS)
-
-    def configure(self, **values):
-        """Write the settings of its user."""
-        (self.base / "home").mkdir(exist_ok=True)
-        (self.base / "home" / "settings.json").write_text(json.dumps(values), "utf-8")
-
-    def stop(self, *, hard=False):
-        """End it, or kill it as a crash would."""
-        if hard:
-            self.process.kill()
-        else:
-            self.process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(15)
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def begin(self, prompt, client=None):
-        """Queue a prompt and return its id."""
-        data = {"prompt": prompt, "client_id": client or uuid.uuid4().hex}
-        return ask(self, "/prompt", data)["prompt_id"]
-
-    def end(self, prompt_id):
-        """Wait for a prompt's entry in the history."""
-        return wait_for(self, f"/history/{prompt_id}", RUN_SECONDS)[prompt_id]
-
-    def run(self, prompt, client=None):
-        """Run a prompt to its end; return its entry in the history and the seconds it took."""
-        start = time.monotonic()
-        entry = self.end(self.begin(prompt, client))
-        return entry, time.monotonic() - start
-
-
 @pytest.fixture(scope="module")
 def service():
     with FakeService(key=KEYS["environment"]) as fake:
@@ -138,13 +62,8 @@ def service():
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, service):
-    comfyui = Server(tmp_path_factory.mktemp("comfyui"), service)
-    try:
-        comfyui.start(KEYS["environment"])
+    with running(tmp_path_factory.mktemp("comfyui"), service, KEYS["environment"]) as comfyui:
         yield comfyui
-    finally:
-        if comfyui.process:
-            comfyui.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -200,18 +119,8 @@ def events(messages, kind):
     return [(when, text["data"]) for when, text in texts if text["type"] == kind]
 
 
-def wait_until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
 def upscale(image, **inputs):
     return node("NovitaUpscale", image=image, **{**DEFAULTS, **inputs})
-
-
-LOAD = node("LoadImage", image="small.png")
 
 
 def chain(class_type="NovitaUpscale", **inputs):

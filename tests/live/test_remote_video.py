@@ -14,10 +14,8 @@ pytest.importorskip("av")
 
 from tests.fakes import faults
 from tests.fakes.videos import enlarged
-from tests.live.test_comfyui import node
+from tests.live.host import EXAMPLES, KEYS, node, wait_until
 from tests.live.test_remote_nodes import (
-    EXAMPLES,
-    KEYS,
     events,
     how,
     info_of,
@@ -26,7 +24,6 @@ from tests.live.test_remote_nodes import (
     quick,
     server,
     service,
-    wait_until,
 )
 from tests.nodes import films
 

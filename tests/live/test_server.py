@@ -12,8 +12,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.live.test_comfyui import COMFYUI, node
-from tests.live.test_remote_nodes import EXAMPLES, Server
+from tests.live.host import COMFYUI, EXAMPLES, node
 from tests.server.running import RunningServer
 from upscale_bridge.local.loader import import_spandrel
 
@@ -48,17 +47,16 @@ def comfyui(tmp_path_factory):
     make_model(models / f"{NOVITA_MODEL}.pth")
     with RunningServer(tmp_path_factory.mktemp("serving") / "home", models) as running:
         service = SimpleNamespace(base_url=running.url, running=running)
-        started = Server(tmp_path_factory.mktemp("comfyui"), service)
-        (started.base / "custom_nodes" / "keep_tensor.py").write_text(KEEPER, "utf-8")
-        folder = started.base / "models" / "upscale_models"
-        folder.rmdir()
-        folder.symlink_to(models, target_is_directory=True)
-        try:
-            started.start("sk-any-key-will-do")
+
+        def prepare(base):
+            (base / "custom_nodes" / "keep_tensor.py").write_text(KEEPER, "utf-8")
+            folder = base / "models" / "upscale_models"
+            folder.rmdir()
+            folder.symlink_to(models, target_is_directory=True)
+
+        base = tmp_path_factory.mktemp("comfyui")
+        with running(base, service, "sk-any-key-will-do", prepare) as started:
             yield started
-        finally:
-            if started.process:
-                started.stop()
 
 
 def make_model(path: Path):

@@ -1,8 +1,4 @@
-"""The templates in ComfyUI's page and as prompts, without keys and without a network.
-
-Set COMFYUI_PATH and COMFYUI_PYTHON as for the other live tests; `pip install playwright`; CHROMIUM
-names the browser.
-"""
+"""The templates in ComfyUI's page and as prompts, without keys and without a network."""
 
 import json
 import re
@@ -15,20 +11,18 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-pytest.importorskip("playwright.sync_api")
-
+from tests.live import pages
 from tests.live.checkpoint import make
-from tests.live.pages import WORKFLOWS, browser, finish, load, page, pytestmark, set_widget
-from tests.live.test_comfyui import COMFYUI, PYTHON, need, pictures
-from tests.live.test_remote_nodes import NEWER, Server
+from tests.live.host import COMFYUI, PYTHON, Server, need, pictures
+from tests.live.test_remote_nodes import NEWER
 
-__all__ = ["browser", "page", "pytestmark"]  # fixtures and marks of the neighbour
+pytestmark = pages.pytestmark
 
 NOWHERE = "http://127.0.0.1:9"  # as a proxy: whatever leaves this machine fails
 NOTE = "MarkdownNote"
 PROMPTS = {
     path.stem: json.loads(path.read_text("utf-8"))
-    for path in sorted((WORKFLOWS / "api").glob("*.json"))
+    for path in sorted((pages.WORKFLOWS / "api").glob("*.json"))
 }
 LOCAL = [  # others need a service or a video (they have tests of their own), or SeedVR2's weights
     name
@@ -173,7 +167,7 @@ def test_template_runs_as_a_prompt(comfyui, name):
 @pytest.mark.parametrize("name", PROMPTS)
 def test_page_makes_the_same_prompt_of_it(comfyui, page, name):
     need(comfyui, *(item["class_type"] for item in PROMPTS[name].values()))
-    load(page, name)
+    pages.load(page, name)
     assert page.locator(".comfy-missing-nodes").count() == 0
     output = page.evaluate("app.graphToPrompt().then(({ output }) => output)")
     plain = {key: (item["class_type"], known(item["inputs"])) for key, item in output.items()}
@@ -184,19 +178,19 @@ def test_page_makes_the_same_prompt_of_it(comfyui, page, name):
 
 @pytest.mark.parametrize("name", LOCAL)
 def test_template_runs_in_the_page_and_covers_nothing(comfyui, page, name):
-    load(page, name)
+    pages.load(page, name)
     for node, inputs in changes(name, "tall.png").items():
         for widget, value in inputs.items():
-            set_widget(page, node, widget, value)
+            pages.set_widget(page, node, widget, value)
     page.wait_for_timeout(2000)  # panels grow with what they say
     assert not overlapping(page)
-    check(comfyui, name, finish(comfyui, page))
+    check(comfyui, name, pages.finish(comfyui, page))
     page.wait_for_timeout(2000)  # results and previews make nodes taller
     assert not overlapping(page)
 
 
 @pytest.mark.parametrize("name", [*EXPLAINED, *NOTED])
 def test_template_explains_itself(name):
-    workflow = json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))
+    workflow = json.loads((pages.WORKFLOWS / f"{name}.json").read_text("utf-8"))
     (note,) = [node for node in workflow["nodes"] if node["type"] == NOTE]
     assert 100 < len(note["widgets_values"][0]) < 600

@@ -10,16 +10,12 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("av")
-pytest.importorskip("playwright.sync_api")
-
-from playwright.sync_api import expect
-
-from tests.live.pages import WORKFLOWS, browser, comfyui, load, page, panel, pytestmark, start
+from tests.live import pages
 from tests.nodes import films
 
-__all__ = ["browser", "comfyui", "page", "pytestmark"]  # fixtures and marks of the neighbour
+pytestmark = pages.pytestmark
 
-PROMPT = json.loads((WORKFLOWS / "api" / "2 Upscale a video.json").read_text("utf-8"))
+PROMPT = json.loads((pages.WORKFLOWS / "api" / "2 Upscale a video.json").read_text("utf-8"))
 SIZE = (320, 240)
 # The middles of the four corners' quarters of the second frame, as a browser shows them.
 CORNERS = """(address) => new Promise((resolve, reject) => {
@@ -100,12 +96,12 @@ def test_a_file_that_is_no_video_is_told(comfyui):
 
 def test_the_page_knows_the_size_before_and_compares_after(comfyui, page):
     films.make(comfyui.base / "input" / "video.mp4")
-    load(page, "2 Upscale a video")
-    expect(panel(page)).to_contain_text("→ 128 × 96 px")  # noqa: RUF001
-    start(page)
-    pair = panel(page).get_by_role("button", name="Compare before and after")
+    pages.load(page, "2 Upscale a video")
+    pages.expect(pages.panel(page)).to_contain_text("→ 128 × 96 px")  # noqa: RUF001
+    pages.start(page)
+    pair = pages.panel(page).get_by_role("button", name="Compare before and after")
     pair.wait_for(state="attached", timeout=60_000)
-    expect(panel(page)).to_contain_text("128 × 96 px")  # noqa: RUF001
+    pages.expect(pages.panel(page)).to_contain_text("128 × 96 px")  # noqa: RUF001
 
 
 def test_a_turned_video_looks_the_same_in_a_browser(comfyui, page):
