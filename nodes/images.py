@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..upscale_bridge.images.sizes import Size
+    from ..upscale_bridge.local.operation import LocalUpscale
 
 EMPTY_MASK_SIDE = 64
 """ComfyUI's own LoadImage gives a mask of this size where there is none."""
@@ -63,6 +64,15 @@ def fit_masks(
     if len(masks) < count:
         masks = torch.cat([masks, masks[-1:].expand(count - len(masks), -1, -1, -1)])
     return masks
+
+
+def crop_masks(masks: Tensor, images: Tensor, operation: LocalUpscale) -> Tensor:
+    """Return `masks` [B, H, W, 1] cropped as an operation crops `images`."""
+    from ..upscale_bridge.images.resample import middle
+
+    size = images.shape[2], images.shape[1]
+    window = operation.window(*size)
+    return masks if window == size else middle(fit_masks(masks, images), *window)
 
 
 def split_alpha(images: Tensor) -> Tensor:

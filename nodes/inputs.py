@@ -15,6 +15,18 @@ def widgets(operation: type[Operation]) -> dict[str, tuple[Any, dict[str, Any]]]
     return {item.name: widget(item) for item in operation.params()}
 
 
+def by_group(
+    operation: type[Operation], drawn: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the widgets that a prompt must name, and those that older ones do not know.
+
+    ComfyUI refuses a prompt that lacks a required input.
+    """
+    later = {item.name for item in operation.params() if item.later}
+    required = {name: one for name, one in drawn.items() if name not in later}
+    return required, {name: one for name, one in drawn.items() if name in later}
+
+
 def widget(item: Param, choices: list[str] | None = None) -> tuple[Any, dict[str, Any]]:
     """Return ComfyUI's description of one parameter; `choices` make a list of a text."""
     options: dict[str, Any] = {"default": item.default, "tooltip": item.help}

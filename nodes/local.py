@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..upscale_bridge.local.operation import LocalUpscale
 from . import host, images, progress, results
-from .inputs import widget, widgets
+from .inputs import by_group, widget, widgets
 from .shared import PackNode
 
 if TYPE_CHECKING:
@@ -49,10 +49,11 @@ class LocalESRGANUpscale(PackNode):
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
         """Describe the inputs."""
+        required, later = by_group(cls.OPERATION, model_widgets(cls.OPERATION))
         return {
             "required": {
                 "image": ("IMAGE", {"tooltip": "Images, with or without alpha."}),
-                **model_widgets(cls.OPERATION),
+                **required,
             },
             "optional": {
                 "mask": (
@@ -60,6 +61,7 @@ class LocalESRGANUpscale(PackNode):
                     {"tooltip": "Enlarged beside the images; resized to them first if needed."},
                 ),
                 **CONNECTED_MODEL,
+                **later,
             },
         }
 
@@ -86,6 +88,7 @@ class LocalESRGANUpscale(PackNode):
             if masks is None:
                 masks = images.split_alpha(result.images)
             elif operation.alpha == "lanczos" or images.is_flat(masks):
+                masks = images.crop_masks(masks, pixels, operation)
                 masks = images.fit_masks(masks, result.images)[..., 0]
             else:
                 masks = run(operation, images.fit_masks(masks, pixels)).images[..., 0]

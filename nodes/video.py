@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..upscale_bridge.local.operation import LocalUpscaleVideo
 from ..upscale_bridge.monitor import Monitor
 from . import host, progress, results, video_io, video_rewrite
+from .inputs import by_group
 from .local import CONNECTED_MODEL, model_widgets
 from .shared import PackNode
 from .video_files import file_of, new_file
@@ -37,12 +38,10 @@ class LocalESRGANUpscaleVideo(PackNode):
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
         """Describe the inputs."""
+        required, later = by_group(cls.OPERATION, model_widgets(cls.OPERATION))
         return {
-            "required": {
-                "video": ("VIDEO", {"tooltip": "A video of any length."}),
-                **model_widgets(cls.OPERATION),
-            },
-            "optional": CONNECTED_MODEL,
+            "required": {"video": ("VIDEO", {"tooltip": "A video of any length."}), **required},
+            "optional": {**CONNECTED_MODEL, **later},
         }
 
     @classmethod

@@ -495,8 +495,10 @@ class Repeats:
 
     def run(self, operation, images, monitor, *, size=None):
         enlarged = images.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
-        assert size == (enlarged.shape[2], enlarged.shape[1])
-        return Result(enlarged, {"size": size}, "repeated")
+        made = enlarged.shape[2], enlarged.shape[1]
+        assert size is None
+        assert operation.target(images.shape[2], images.shape[1]) == made
+        return Result(enlarged, {"size": made}, "repeated")
 
 
 def attempt(case, format, folder):
@@ -506,7 +508,7 @@ def attempt(case, format, folder):
     job = batch.FileJob(source, target)
     try:
         output = batch.OutputOptions(overwrite=True)
-        done = batch.run_job(job, TWICE, batch.WantedSize(), output, Repeats(), Monitor())
+        done = batch.run_job(job, TWICE, output, Repeats(), Monitor())
     except InvalidInputError as error:
         said = str(error)
         if case.refused:

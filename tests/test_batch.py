@@ -4,14 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from upscale_bridge.batch import STREAM, FileJob, OutputOptions, WantedSize, plan_jobs
+from upscale_bridge.batch import STREAM, FileJob, OutputOptions, plan_jobs
 from upscale_bridge.errors import InvalidInputError
 from upscale_bridge.images import codecs
-
-PIXELS = st.integers(1, 20_000)
 
 
 @pytest.fixture
@@ -183,24 +179,3 @@ def test_no_pictures_is_refused(pictures, inputs):
 def test_missing_file_becomes_a_job_so_that_the_others_run(pictures):
     jobs = plan_jobs(["in/none.png", "in/a.png"], "out", OutputOptions())
     assert jobs[0] == FileJob(Path("in/none.png"), Path("out/none.png"))
-
-
-def test_size_without_a_wish_is_the_default():
-    assert WantedSize().factor(30, 20, 4.0) == 4.0
-
-
-@given(width=PIXELS, height=PIXELS, wanted=PIXELS)
-def test_width_height_and_longest_edge_are_met_exactly(width, height, wanted):
-    assert round(width * WantedSize(width=wanted).factor(width, height, 4.0)) == wanted
-    assert round(height * WantedSize(height=wanted).factor(width, height, 4.0)) == wanted
-    longest = WantedSize(longest_edge=wanted).factor(width, height, 4.0)
-    assert max(round(width * longest), round(height * longest)) == wanted
-
-
-@given(width=PIXELS, height=PIXELS, box=st.tuples(PIXELS, PIXELS))
-def test_picture_fits_inside_the_box_and_touches_it(width, height, box):
-    factor = WantedSize(*box).factor(width, height, 4.0)
-    sides = (round(width * factor), round(height * factor))
-    assert sides[0] <= box[0]
-    assert sides[1] <= box[1]
-    assert sides[0] == box[0] or sides[1] == box[1]

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from upscale_bridge import LocalUpscale, Monitor, Service, batch
-from upscale_bridge.batch import FileJob, OutputOptions, WantedSize
+from upscale_bridge.batch import FileJob, OutputOptions
 from upscale_bridge.errors import InvalidInputError, SettingsError
 from upscale_bridge.images import codecs
 
@@ -27,12 +27,9 @@ def service(tmp_path_factory):
 def run(service, tmp_path):
     """Enlarge tmp_path/<source> twice into tmp_path/out/<target>; return (done, target)."""
 
-    def enlarge(source, target=None, size=None, **output):
-        size = size or WantedSize()
+    def enlarge(source, target=None, **output):
         job = FileJob(tmp_path / source, tmp_path / "out" / (target or source))
-        return batch.run_job(
-            job, TWICE, size, OutputOptions(**output), service, Monitor()
-        ), job.target
+        return batch.run_job(job, TWICE, OutputOptions(**output), service, Monitor()), job.target
 
     return enlarge
 
@@ -62,7 +59,7 @@ def test_result_that_is_there_is_skipped_before_anything_is_read(tmp_path):
     target = tmp_path / "a.png"
     target.write_bytes(b"kept")
     job = FileJob(tmp_path / "missing.png", target)
-    done = batch.run_job(job, TWICE, WantedSize(), OutputOptions(), None, Monitor())
+    done = batch.run_job(job, TWICE, OutputOptions(), None, Monitor())
     assert (done.status, done.info) == ("skipped", {})
     assert target.read_bytes() == b"kept"
 
@@ -92,7 +89,7 @@ def test_alpha_into_jpeg_is_refused_before_the_computing(tmp_path):
     image.save(tmp_path / "a.png")
     job = FileJob(tmp_path / "a.png", tmp_path / "out/a.jpg")
     with pytest.raises(InvalidInputError, match="transparency"):
-        batch.run_job(job, TWICE, WantedSize(), OutputOptions(), None, Monitor())
+        batch.run_job(job, TWICE, OutputOptions(), None, Monitor())
     assert files(tmp_path / "out") == []
 
 
@@ -172,6 +169,6 @@ def test_stream_keeps_the_format_unless_told(service, monkeypatch, format, expec
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data.getvalue())))
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out))
     job = FileJob(batch.STREAM, batch.STREAM)
-    batch.run_job(job, TWICE, WantedSize(), OutputOptions(format=format), service, Monitor())
+    batch.run_job(job, TWICE, OutputOptions(format=format), service, Monitor())
     result = codecs.decode(out.getvalue())
     assert (result.format, tuple(result.pixels.shape)) == (expected, (10, 12, 3))

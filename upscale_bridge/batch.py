@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import glob
 import os
 import sys
@@ -41,24 +40,6 @@ class OutputOptions:
     overwrite: bool = False
     metadata: bool = True
     """Keep what describes the picture; what its colours mean is always kept."""
-
-
-@dataclass(frozen=True)
-class WantedSize:
-    """The wanted size in pixels; the aspect ratio is kept, the picture fits inside."""
-
-    width: int | None = None
-    height: int | None = None
-    longest_edge: int | None = None
-
-    def factor(self, width: int, height: int, default: float) -> float:
-        """Return the scale factor for a picture of `width` x `height`."""
-        wanted = (
-            (self.width, width),
-            (self.height, height),
-            (self.longest_edge, max(width, height)),
-        )
-        return min((size / now for size, now in wanted if size is not None), default=default)
 
 
 @dataclass(frozen=True)
@@ -126,30 +107,23 @@ def plan_jobs(
 def run_job(
     job: FileJob,
     operation: LocalUpscale | RemoteOperation,
-    size: WantedSize,
     output: OutputOptions,
     service: Service,
     monitor: Monitor,
 ) -> FileResult:
-    """Upscale one file, or skip it when its result is there already.
-
-    `size` is for the local operation alone: it takes any factor.
-    """
+    """Upscale one file, or skip it when its result is there already."""
     if isinstance(job.target, Path) and is_there(job.target) and not output.overwrite:
         return FileResult(job, "skipped", {})
     decoded, pixels, format, left_out = opened(job, output)
     height, width = pixels.shape[:2]
-    if isinstance(operation, LocalUpscale):
-        operation, target = _sized(operation, size, width, height)
-        bits = decoded.bits
-    else:
-        target, bits = operation.target(width, height), 8
+    target, bits = operation.target(width, height), decoded.bits
+    if isinstance(operation, RemoteOperation):
+        bits = 8
         if decoded.bits > 8:
             left_out.append("8 of 16 bits per channel (services give back 8)")
     codecs.check_format(format, target, transparent=pixels.shape[-1] in (2, 4))
     targets.check_room(job.target, format, target, pixels.shape[-1] * bits // 8)
-    exact = target if isinstance(operation, LocalUpscale) else None
-    result = service.run(operation, pixels[None], monitor, size=exact)
+    result = service.run(operation, pixels[None], monitor)
     about = decoded.about if output.metadata else _colours_of(decoded.about)
     enlarged = result.images[0]
     left_out += codecs.unfit(about, format, (enlarged.shape[1], enlarged.shape[0]), bits)
@@ -200,17 +174,6 @@ def _writable(decoded: codecs.Decoded, format: str, left_out: list[str]) -> Tens
         pixels = codecs.to_srgb(pixels, about.gamma, transparent=alpha)
         del about.colours["gAMA"]
     return pixels
-
-
-def _sized(
-    operation: LocalUpscale, size: WantedSize, width: int, height: int
-) -> tuple[LocalUpscale, tuple[int, int]]:
-    """Return what brings a picture to the wanted size, which no factor limits, and that size."""
-    factor = size.factor(width, height, operation.scale_factor)
-    target = max(round(width * factor), 1), max(round(height * factor), 1)
-    limits = next(item for item in operation.params() if item.name == "scale_factor")
-    nearest = min(max(factor, limits.minimum or 0), limits.maximum or factor)
-    return dataclasses.replace(operation, scale_factor=nearest), target
 
 
 def _colours_of(about: Metadata) -> Metadata:

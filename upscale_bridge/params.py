@@ -46,6 +46,8 @@ class Param:
     """Values of a text that are known to be taken; others are taken too."""
     only_for: tuple[str, str] = ("", "")
     """(name, value) of a choice without which it has no effect."""
+    later: bool = False
+    """Added when workflows had been saved without it: hosts take its default where it is absent."""
 
     def check(self, value: object) -> Value:
         """Return `value` in the parameter's own type, or raise `InvalidInputError`."""

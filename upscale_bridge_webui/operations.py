@@ -39,13 +39,21 @@ def made(kind: type[Operation], values: dict[str, Any]) -> Operation:
     return kind(**chosen, **always(kind))
 
 
+def _matters(operation: Operation, item: Param) -> bool:
+    """Tell whether a parameter has an effect that older infotexts would not have told."""
+    chooser, value = item.only_for
+    if chooser and getattr(operation, chooser) != value:
+        return False
+    return not item.later or getattr(operation, item.name) != item.default
+
+
 def told(operation: Operation) -> str:
     """Return what an image's infotext says about an operation."""
     kind = type(operation)
     values = {
         item.name: getattr(operation, item.name)
         for item in parameters(kind)
-        if item.name not in _NOT_TOLD
+        if item.name not in _NOT_TOLD and _matters(operation, item)
     }
     listed = ", ".join(f"{name} {value}" for name, value in values.items() if value != "")
     return f"{kind.title}: {listed}"

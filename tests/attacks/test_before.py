@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests import corpus, tiffs
 from upscale_bridge import LocalUpscale, Monitor, batch, cli
-from upscale_bridge.batch import FileJob, OutputOptions, WantedSize, plan_jobs
+from upscale_bridge.batch import FileJob, OutputOptions, plan_jobs
 from upscale_bridge.errors import InvalidInputError, SettingsError
 from upscale_bridge.images import codecs, pillow_reader, png
 from upscale_bridge.vendors import OPERATIONS
@@ -21,13 +21,15 @@ from upscale_bridge.vendors import OPERATIONS
 Disk = namedtuple("Disk", "total used free")
 
 
-def attempt(folder, target, *, operation=None, size=None, **output):
+def longest(edge):
+    return LocalUpscale(size_by="longest edge", longest_edge=edge)
+
+
+def attempt(folder, target, *, operation=None, **output):
     """Run folder/a.png into folder/`target` with a service that would fail at once."""
     job = FileJob(folder / "a.png", folder / target)
     operation = operation or LocalUpscale(scale_factor=2)
-    return batch.run_job(
-        job, operation, size or WantedSize(), OutputOptions(**output), None, Monitor()
-    )
+    return batch.run_job(job, operation, OutputOptions(**output), None, Monitor())
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def picture(tmp_path):
 )
 def test_limits_of_formats_and_names_are_told_first(picture, target, edge, words):
     with pytest.raises(InvalidInputError, match=words):
-        attempt(picture, target, size=WantedSize(longest_edge=edge))
+        attempt(picture, target, operation=longest(edge))
 
 
 FOURFOLD = [
@@ -78,7 +80,7 @@ def test_impossible_names_cost_one_picture_each(picture, capsys, monkeypatch):
 def test_names_as_long_as_the_system_allows_are_written(tmp_path, name):
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     job = FileJob(tmp_path / "a.png", tmp_path / "out" / name)
-    batch.run_job(job, corpus.TWICE, WantedSize(), OutputOptions(), corpus.Repeats(), Monitor())
+    batch.run_job(job, corpus.TWICE, OutputOptions(), corpus.Repeats(), Monitor())
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
 
 
@@ -86,9 +88,7 @@ def test_names_as_long_as_the_system_allows_are_written(tmp_path, name):
 def test_opaque_alpha_is_no_obstacle_for_jpeg(tmp_path, mode):
     Image.new("RGBA", (9, 9), (9, 99, 199, 255)).convert(mode).save(tmp_path / "a.png")
     job = FileJob(tmp_path / "a.png", tmp_path / "a.jpg")
-    done = batch.run_job(
-        job, corpus.TWICE, WantedSize(), OutputOptions(), corpus.Repeats(), Monitor()
-    )
+    done = batch.run_job(job, corpus.TWICE, OutputOptions(), corpus.Repeats(), Monitor())
     assert done.left_out == ()
     with Image.open(tmp_path / "a.jpg") as found:
         assert found.size == (18, 18)
@@ -192,18 +192,14 @@ class Stub(corpus.Repeats):
 def test_longest_edge_is_met_whatever_the_factor(picture, edge, size):
     class Engine:
         def run(self, operation, images, monitor, *, size=None):
-            asked.append((operation.scale_factor, size))
-            return batch_result(size)
-
-    def batch_result(size):
-        return corpus.Result(torch.zeros(1, size[1], size[0], 3), {}, "")
+            asked.append(operation.factor(32, 24))
+            width, height = operation.target(32, 24)
+            return corpus.Result(torch.zeros(1, height, width, 3), {}, "")
 
     asked = []
     job = FileJob(picture / "a.png", picture / "b.png")
-    batch.run_job(
-        job, LocalUpscale(), WantedSize(longest_edge=edge), OutputOptions(), Engine(), Monitor()
-    )
-    assert asked == [(min(max(edge / 32, 0.25), 16), size)]
+    batch.run_job(job, longest(edge), OutputOptions(), Engine(), Monitor())
+    assert asked == [edge / 32]
     with Image.open(picture / "b.png") as image:
         assert image.size == size
 
@@ -262,5 +258,5 @@ def test_depth_that_services_do_not_give_back_is_said(tmp_path):
         def run(self, operation, images, monitor, **options):
             return corpus.Result(images, {}, "")
 
-    done = batch.run_job(job, operation, WantedSize(), OutputOptions(), Vendor(), Monitor())
+    done = batch.run_job(job, operation, OutputOptions(), Vendor(), Monitor())
     assert done.left_out == ("8 of 16 bits per channel (services give back 8)",)

@@ -162,6 +162,10 @@ def test_broken_standard_input_writes_nothing_to_standard_output(pipe):
         (["--longest-edge", 13], (13, 10)),
         (["--width", 100, "--height", 12], (16, 12)),
         (["--width", 4], (4, 3)),
+        (["--shortest-edge", 9], (12, 9)),
+        (["--megapixels", "0.1"], (365, 274)),
+        (["--width", 9, "--height", 12, "--fit-mode", "fill"], (9, 12)),
+        (["--width", 9, "--height", 12, "--fit-mode", "stretch"], (9, 12)),
     ],
 )
 def test_wished_size_is_met(run, wish, expected):
@@ -202,6 +206,15 @@ def test_bad_value_is_explained(run, flag, value, sentence):
         (["in/a.png", "-o", "in"], "would replace it"),
         (["in/a.png", "-o", "out", "--device", "abacus"], "'abacus' cannot be used"),
         (["in/a.png", "-o", "out.gif"], "results are written as .png, .jpg, "),
+        (
+            ["in/a.png", "-o", "out", "--width", "9", "--longest-edge", "9"],
+            "Both --longest-edge and --width tell how large the result is; name one.",
+        ),
+        (
+            ["in/a.png", "-o", "out", "--scale", "2", "--megapixels", "1"],
+            "Both --scale and --megapixels tell how large the result is; name one.",
+        ),
+        (["in/a.png", "-o", "out", "--fit-mode", "fill"], "width and height are both 0"),
     ],
 )
 def test_impossible_request_is_explained(run, arguments, sentence):

@@ -125,6 +125,26 @@ def test_mask_input_wins_over_alpha(upscale, images):
     assert torch.allclose(mask, torch.full_like(mask, 0.25), atol=1e-6)
 
 
+@pytest.mark.parametrize("alpha", ["model", "lanczos"])
+def test_size_is_told_in_pixels_and_masks_are_cropped_alike(upscale, images, alpha):
+    values = {"size_by": "width and height", "width": 12, "height": 12, "fit_mode": "fill"}
+    image, mask, info = upscale(images(2), mask=ramp(6, 8), alpha=alpha, **values)
+    assert image.shape == (2, 12, 12, 3)
+    assert json.loads(info)["input_size"] == [8, 6]
+    assert mask.shape == (2, 12, 12)
+    expected = ramp(6, 8)[0, 1:7]
+    assert mask[0, 6, [0, 11]].tolist() == pytest.approx(expected[[0, 5]].tolist(), abs=0.1)
+
+
+def test_prompts_that_were_saved_before_run_as_before(pack, comfy):
+    """ComfyUI refuses a prompt without a required input, and pages give values by position."""
+    first = {"model", "scale_factor", "tile_size", "precision", "download"}
+    for name, alone in (("LocalESRGANUpscale", "alpha"), ("LocalESRGANUpscaleVideo", "crf")):
+        groups = pack.NODE_CLASS_MAPPINGS[name].INPUT_TYPES()
+        assert set(list(groups["required"])[1:]) == first | {alone}
+        assert "size_by" in groups["optional"]
+
+
 def test_shrinking_needs_no_model(upscale, images):
     image, mask, info = upscale(images(1, 4), scale_factor=0.5)
     assert image.shape == (1, 3, 4, 4)

@@ -31,6 +31,11 @@ def add_model_folders(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models-dir", type=Path, action="append", help="a further model folder")
 
 
+def flag(name: str) -> str:
+    """Return the flag of a parameter."""
+    return _FLAGS.get(name, "--" + name.replace("_", "-"))
+
+
 def add_params(
     parser: argparse.ArgumentParser, declared: type[Params], leave_out: Sequence[str] = ()
 ) -> None:
@@ -43,24 +48,24 @@ def add_params(
         if item.name in leave_out:
             continue
         group = folded if item.advanced else plain
-        flag = _FLAGS.get(item.name, "--" + item.name.replace("_", "-"))
+        name = flag(item.name)
         text = item.help.replace("%", "%%")
         if item.kind == "bool" and item.default is False:
-            group.add_argument(flag, dest=item.name, action="store_true", help=text)
+            group.add_argument(name, dest=item.name, action="store_true", help=text)
             continue
         if item.kind == "bool":
             action = argparse.BooleanOptionalAction
-            group.add_argument(flag, dest=item.name, action=action, default=True, help=text)
+            group.add_argument(name, dest=item.name, action=action, default=True, help=text)
             continue
         shown = str(item.default).replace("%", "%%") or "none"
         odd = any("," in choice for choice in item.choices)  # argparse would list them by commas
         if odd:
             text += f" One of: {item.listed}."
         group.add_argument(
-            flag,
+            name,
             dest=item.name,
             default=item.default,
-            type=_number(item) if item.kind in ("int", "float") else str,
+            type=number(item) if item.kind in ("int", "float") else str,
             choices=item.choices or None,
             metavar=None if item.choices and not odd else item.kind.upper(),
             help=f"{text} Default: {shown}",
@@ -97,7 +102,8 @@ def fail(error: UpscaleError, args: argparse.Namespace) -> int:
     return error.exit_code
 
 
-def _number(item: Param) -> Any:
+def number(item: Param) -> Any:
+    """Return what makes a parameter's value of a flag's text, for argparse."""
     kind = int if item.kind == "int" else float
 
     def convert(text: str) -> object:

@@ -12,36 +12,44 @@ from functools import partial
 from typing import Any, TextIO
 
 from .. import batch
-from ..errors import AuthError, MissingKeyError, QuotaError, StoppedError, UpscaleError
+from ..errors import (
+    AuthError,
+    InvalidInputError,
+    MissingKeyError,
+    QuotaError,
+    StoppedError,
+    UpscaleError,
+)
 from ..file_plans import FilePlan, plan_picture
 from ..images.folders import is_there
 from ..images.metadata import listed
-from ..local.operation import LocalUpscale
+from ..local.operation import BY_BOX, BY_FACTOR, LocalUpscale
 from ..monitor import Monitor
 from ..params import Operation
 from ..vendors import OPERATIONS
 from . import dry_run
-from .common import add_common, add_model_folders, add_params, make_service, values
+from .common import add_common, add_model_folders, add_params, flag, make_service, number, values
 from .terminal import Terminal, interruptible, note, report_stream
 
 log = logging.getLogger(__name__)
 
 Results = Generator[tuple[batch.FileJob, Callable[[], batch.FileResult]], None, None]
+_SIZES = (
+    *("size_by", "width", "height", "longest_edge", "shortest_edge", "megapixels", "fit_mode"),
+)
+"""Of the local operation: which of their flags is given tells what `size_by` tells elsewhere."""
 _HOPELESS = (AuthError, MissingKeyError, QuotaError)  # would meet every other picture too
 
 
 def add_commands(commands: Any) -> None:
     """Add the commands that upscale files."""
     local = _add(commands, "local", LocalUpscale, "upscale files on this machine")
-    size = local.add_argument_group("size, instead of --scale")
-    for name in ("--width", "--height", "--longest-edge"):
-        size.add_argument(name, type=_positive, metavar="PX")
+    _add_sizes(local)
     for operation in OPERATIONS:
         about = f"upscale files through {operation.vendor.title}"
         remote = _add(commands, operation.command, operation, about)
         if operation.retirement:
             remote.epilog = f"{operation.retirement}. Own servers and compatible hosts go on."
-        remote.set_defaults(width=None, height=None, longest_edge=None)
         remote.add_argument(
             "--dry-run",
             action="store_true",
@@ -60,7 +68,7 @@ def _add(
     parser.add_argument(
         "-o", "--output", metavar="OUT", help="a folder, a file for one input, or -"
     )
-    add_params(parser, operation)
+    add_params(parser, operation, leave_out=_SIZES)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps or xpu")
     parser.add_argument("--format", choices=("png", "jpeg", "webp", "tiff"))
     parser.add_argument(
@@ -82,18 +90,52 @@ def _add(
     return parser
 
 
+def _add_sizes(parser: argparse.ArgumentParser) -> None:
+    """Add what tells the size of a local result in pixels; which of them is given says by what."""
+    group = parser.add_argument_group("size, instead of --scale")
+    declared = {item.name: item for item in LocalUpscale.params()}
+    for name in ("width", "height", "longest_edge", "shortest_edge", "megapixels"):
+        item = declared[name]
+        kind, shown = (_positive, "PX") if item.kind == "int" else (number(item), "N")
+        group.add_argument(flag(name), type=kind, metavar=shown, help=item.help)
+    item = declared["fit_mode"]
+    group.add_argument("--fit-mode", choices=item.choices, help=f"{item.help} Default: fit")
+
+
+def _operation(args: argparse.Namespace) -> Any:
+    """Return the operation of the flags."""
+    kind: type[Operation] = args.operation
+    if kind is not LocalUpscale:
+        return kind(**values(args, kind))
+    found = {item.name: getattr(args, item.name, None) for item in kind.params()}
+    default = {item.name: item.default for item in kind.params()}
+    given = {
+        by: item.name
+        for item in kind.params()
+        if (by := item.only_for[1])
+        and found[item.name] is not None
+        and (item.name in _SIZES or found[item.name] != default[item.name])
+    }
+    if len(given) > 1:
+        flags = " and ".join(flag(name) for name in given.values())
+        raise InvalidInputError("size", f"Both {flags} tell how large the result is; name one.")
+    if BY_BOX in given:  # the side that is not told follows from the other
+        found |= {name: found[name] or 0 for name in ("width", "height")}
+    found["size_by"] = next(iter(given), BY_FACTOR)
+    return kind(**{name: value for name, value in found.items() if value is not None})
+
+
 def _run(args: argparse.Namespace) -> int:
-    operation = args.operation(**values(args, args.operation))
+    operation = _operation(args)
     output = batch.OutputOptions(
         args.format, args.output_quality, args.suffix, args.overwrite, not args.strip_metadata
     )
-    size = batch.WantedSize(args.width, args.height, args.longest_edge)
     jobs = batch.plan_jobs(args.inputs, args.output, output, recursive=args.recursive, say=note)
     service = make_service(args)
     shown = Terminal(len(jobs), quiet=args.json)
 
     def work(job: batch.FileJob, monitor: Monitor) -> batch.FileResult:
-        return batch.run_job(job, operation, size, output, service, monitor)
+        return batch.run_job(job, operation, output, service, monitor)
 
     with interruptible(shown):
         workers = 1

@@ -253,6 +253,13 @@ def nearest(pixels: Tensor, width: int, height: int) -> Tensor:
     return pixels[rows][:, columns]
 
 
+def middle(pixels: Tensor, width: int, height: int) -> Tensor:
+    """Return the middle of [..., height, width, channels], where a half pixel goes to the left and
+    top; a view."""
+    left, top = (pixels.shape[-2] - width) // 2, (pixels.shape[-3] - height) // 2
+    return pixels[..., top : top + height, left : left + width, :]
+
+
 def centre(pixels: Tensor, width: int, height: int) -> Tensor:
     """Put [height, width, channels] into the middle of a black image; what stands out is cut.
 

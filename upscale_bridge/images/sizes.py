@@ -5,6 +5,8 @@ Sizes are (width, height) in pixels, 1 or more a side. Nothing else in the proje
 
 from __future__ import annotations
 
+import math
+
 Size = tuple[int, int]
 
 GRID = 8
@@ -41,6 +43,24 @@ def even(size: Size) -> Size:
 def within(size: Size, edge: int) -> Size:
     """Return `size`, shrunk where its longer side exceeds `edge` and rounded down then."""
     return size if max(size) <= edge else rounded_down(size, edge / max(size))
+
+
+def fit_factor(size: Size, wanted: Size) -> float:
+    """Return the factor that makes `size` as large as fits inside `wanted`; a side of 0 is free."""
+    return min(side / now for side, now in zip(wanted, size, strict=True) if side)
+
+
+def area_factor(size: Size, pixels: float) -> float:
+    """Return the factor that gives an image about that many pixels."""
+    return math.sqrt(pixels / (size[0] * size[1]))
+
+
+def cropped(size: Size, wanted: Size) -> Size:
+    """Return the largest part of `size` that has the proportions of `wanted`, to half a pixel."""
+    (width, height), (wide, high) = size, wanted
+    if width * high > height * wide:
+        return min(max(round(height * wide / high), 1), width), height
+    return width, min(max(round(width * high / wide), 1), height)
 
 
 def cover_factor(size: Size, wanted: Size) -> float:

@@ -8,7 +8,8 @@ How a scale factor is reached, for a model of scale `s` and a factor `f`:
   that the last ends at (or a few pixels above) the exact size and no pass is larger than needed.
 - A model of scale 1 runs once; Lanczos does the rest.
 
-The result is round(width * f) x round(height * f) unless operation or host want another size.
+Of an image that is stretched, `f` is that of the side that grows most. What is to be cropped is
+cropped before the first pass.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from ..errors import OutOfMemoryError
 from ..images.channels import alpha_channel, fill_transparent, layers
-from ..images.resample import allocate, clean, resize
+from ..images.resample import allocate, clean, middle, resize
 from ..images.sizes import Size
 from ..monitor import Monitor, Part
 from .devices import PRECISIONS, Memory, is_out_of_memory
@@ -113,7 +114,9 @@ class Engine:
         started = time.monotonic()
         count, height, width, channels = images.shape
         target = size or operation.target(width, height)
-        sizes = pass_sizes((width, height), target, operation.scale_factor, model.scale)
+        window, factor = operation.window(width, height), operation.factor(width, height)
+        images = middle(images, *window)
+        sizes = pass_sizes(window, target, factor, model.scale)
         result = _allocate_result(count, sizes[-1], channels)
         while not self._lock.acquire(timeout=0.1):
             monitor.check()
@@ -124,7 +127,8 @@ class Engine:
                 if count > 1:
                     progress.shown = Part(monitor, f"image {index + 1} of {count}, ")
                 try:
-                    _upscale_image(setting, image.cpu(), place, sizes, operation, progress)
+                    by = None if factor < 1 else setting
+                    _upscale_image(by, image.cpu(), place, sizes, operation.alpha, progress)
                 finally:
                     self._learn(setting)
         except Exception as error:
@@ -136,7 +140,8 @@ class Engine:
             ) from error
         finally:
             self._lock.release()
-        return result, _report(setting, sizes, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return result, _report(setting, (width, height), sizes, seconds)
 
     def _prepare(self, model: Model, operation: LocalUpscale, *, largest: Size) -> RunSetup:
         """Choose device, number format and tile size, and bring the model to the device."""
@@ -207,7 +212,13 @@ def pass_sizes(size: Size, target: Size, factor: float, scale: int) -> list[Size
     while scale > 1 and scale**count < factor - 1e-9:
         count += 1
     rest = [scale ** (count - done) for done in range(1, count + 1)]
-    return [size, *((math.ceil(target[0] / r), math.ceil(target[1] / r)) for r in rest)]
+    # Of a side that is stretched less than the other nothing is lost on the way.
+    least = [min(pair) for pair in zip(size, target, strict=True)]
+    steps = [
+        tuple(max(math.ceil(side / r), low) for side, low in zip(target, least, strict=True))
+        for r in rest
+    ]
+    return [size, *((width, height) for width, height in steps)]
 
 
 def bytes_per_pixel(setting: RunSetup) -> float:
@@ -242,15 +253,18 @@ class _Progress:
 
 
 def _upscale_image(
-    setting: RunSetup,
+    setting: RunSetup | None,
     image: Tensor,
     result: Tensor,
     sizes: list[Size],
-    operation: LocalUpscale,
+    alpha_mode: str,
     progress: _Progress,
 ) -> None:
-    """Fill `result` [height', width', channels] from `image` [height, width, channels]."""
-    if operation.scale_factor < 1:
+    """Fill `result` [height', width', channels] from `image` [height, width, channels].
+
+    `setting` None: no model runs.
+    """
+    if setting is None:
         progress.monitor.check()
         result.copy_(resize(image, *sizes[-1]))
         progress.advance(image.shape[0] * image.shape[1])
@@ -259,9 +273,9 @@ def _upscale_image(
         image = fill_transparent(clean(image))
     for width, height in sizes[1:-1]:
         step = allocate(height, width, image.shape[-1])
-        _run_pass(setting, image, step, operation.alpha, progress)
+        _run_pass(setting, image, step, alpha_mode, progress)
         image = step
-    _run_pass(setting, image, result, operation.alpha, progress)
+    _run_pass(setting, image, result, alpha_mode, progress)
 
 
 def _run_pass(
@@ -302,7 +316,7 @@ def _key(setting: RunSetup) -> tuple[str, str, torch.dtype]:
     return (setting.model.name, str(setting.device), setting.dtype)
 
 
-def _report(setting: RunSetup, sizes: list[Size], seconds: float) -> Report:
+def _report(setting: RunSetup, size: Size, sizes: list[Size], seconds: float) -> Report:
     return Report(
         model=setting.model.name,
         architecture=setting.model.architecture,
@@ -313,7 +327,7 @@ def _report(setting: RunSetup, sizes: list[Size], seconds: float) -> Report:
         redone_tiles=setting.tally.redone,
         shrunk_to=setting.tally.smallest,
         seconds=round(seconds, 3),
-        input_size=sizes[0],
+        input_size=size,
         size=sizes[-1],
         model_version=setting.model.version,
     )

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..errors import InvalidInputError
 from ..images import sizes
+from ..images.sizes import Size
 from ..params import Operation, Param, param
 
 SHIPPED_MODEL = "UpscaleBridge-x4"
+
+BY_FACTOR, BY_LONGEST, BY_SHORTEST = "factor", "longest edge", "shortest edge"
+BY_BOX, BY_AREA = "width and height", "megapixels"
+_MOST_EDGE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class LocalUpscale(Operation):
         minimum=0.25,
         maximum=16.0,
         step=0.25,
+        only_for=("size_by", BY_FACTOR),
     )
     tile_size: int = param(
         0,
@@ -56,10 +63,109 @@ class LocalUpscale(Operation):
         "Fetch a known model that is not on this machine yet. Its licence and size are shown "
         "first.",
     )
+    size_by: str = param(
+        BY_FACTOR,
+        "What tells the size of the result: scale_factor, or one of the sizes in pixels.",
+        choices=(BY_FACTOR, BY_LONGEST, BY_SHORTEST, BY_BOX, BY_AREA),
+        later=True,
+    )
+    longest_edge: int = param(
+        2048,
+        "Longer side of the result in pixels; its proportions are those of the image.",
+        minimum=1,
+        maximum=_MOST_EDGE,
+        step=8,
+        only_for=("size_by", BY_LONGEST),
+        later=True,
+    )
+    shortest_edge: int = param(
+        1024,
+        "Shorter side of the result in pixels; its proportions are those of the image.",
+        minimum=1,
+        maximum=_MOST_EDGE,
+        step=8,
+        only_for=("size_by", BY_SHORTEST),
+        later=True,
+    )
+    width: int = param(
+        1920,
+        "Width of the result in pixels; 0 lets it follow from the height.",
+        minimum=0,
+        maximum=_MOST_EDGE,
+        step=8,
+        only_for=("size_by", BY_BOX),
+        later=True,
+    )
+    height: int = param(
+        1080,
+        "Height of the result in pixels; 0 lets it follow from the width.",
+        minimum=0,
+        maximum=_MOST_EDGE,
+        step=8,
+        only_for=("size_by", BY_BOX),
+        later=True,
+    )
+    fit_mode: str = param(
+        "fit",
+        "An image of other proportions than width and height: fit it inside, fill them and crop "
+        "what stands out, or stretch it.",
+        choices=("fit", "fill", "stretch"),
+        only_for=("size_by", BY_BOX),
+        later=True,
+    )
+    megapixels: float = param(
+        4.0,
+        "Pixels of the result in millions; its proportions are those of the image.",
+        minimum=0.1,
+        maximum=1000.0,
+        step=0.1,
+        only_for=("size_by", BY_AREA),
+        later=True,
+    )
 
-    def target(self, width: int, height: int) -> tuple[int, int]:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size_by == BY_BOX and not (self.width or self.height):
+            raise InvalidInputError(
+                "width", "width and height are both 0; name at least one of them in pixels."
+            )
+
+    def target(self, width: int, height: int) -> Size:
         """Return the size of the result for an image of this size, pixels."""
-        return sizes.enlarged((width, height), self.scale_factor)
+        if self._crops_or_stretches():
+            return self.width, self.height
+        return sizes.enlarged((width, height), self._even_factor((width, height)))
+
+    def window(self, width: int, height: int) -> Size:
+        """Return the size of the image's middle that is enlarged, pixels; the rest is cropped."""
+        if self._crops_or_stretches() and self.fit_mode == "fill":
+            return sizes.cropped((width, height), self.target(width, height))
+        return width, height
+
+    def factor(self, width: int, height: int) -> float:
+        """Return how many times as large it becomes; where it is stretched, its side that grows
+        most."""
+        if self._crops_or_stretches():
+            window = self.window(width, height)
+            return sizes.cover_factor(window, self.target(width, height))
+        return self._even_factor((width, height))
+
+    def _crops_or_stretches(self) -> bool:
+        both = bool(self.width and self.height)
+        return self.size_by == BY_BOX and both and self.fit_mode != "fit"
+
+    def _even_factor(self, size: Size) -> float:
+        """Return the factor that keeps the proportions."""
+        match self.size_by:
+            case "longest edge":
+                return self.longest_edge / max(size)
+            case "shortest edge":
+                return self.shortest_edge / min(size)
+            case "width and height":
+                return sizes.fit_factor(size, (self.width, self.height))
+            case "megapixels":
+                return sizes.area_factor(size, self.megapixels * 1e6)
+        return self.scale_factor
 
     @classmethod
     def nearest_factor(cls, factor: float) -> float:
@@ -92,6 +198,6 @@ class LocalUpscaleVideo(LocalUpscale):
         """The parameters; frames have no alpha."""
         return tuple(item for item in super().params() if item.name != "alpha")
 
-    def target(self, width: int, height: int) -> tuple[int, int]:
+    def target(self, width: int, height: int) -> Size:
         """Return the size of the result in pixels: even sides, which nearly all players need."""
         return sizes.even(super().target(width, height))
