@@ -18,6 +18,7 @@ from upscale_bridge import LocalUpscale  # noqa: E402 (the checkout need not be 
 from upscale_bridge.contract.operation import RemoteOperation  # noqa: E402
 from upscale_bridge.contract.shared import SHARED  # noqa: E402
 from upscale_bridge.local.catalogue import catalogue  # noqa: E402
+from upscale_bridge.local.extras import LocalExtras  # noqa: E402
 from upscale_bridge.local.operation import LocalUpscaleVideo  # noqa: E402
 from upscale_bridge.params import Operation, Param  # noqa: E402
 from upscale_bridge.remote.run import ResumeTask  # noqa: E402
@@ -31,10 +32,15 @@ ALL_REMOTE = "What all remote nodes have"
 NODES: dict[str, type[Operation]] = {
     "LocalESRGANUpscale": LocalUpscale,
     "LocalESRGANUpscaleVideo": LocalUpscaleVideo,
+    "LocalUpscaleExtras": LocalExtras,
     **{operation.__name__: operation for operation in REMOTE},
     "ResumeUpscaleTask": ResumeTask,
 }
-EXAMPLES = {LocalUpscale: "1 Upscale an image", LocalUpscaleVideo: "2 Upscale a video"}
+EXAMPLES = {
+    LocalUpscale: "1 Upscale an image",
+    LocalUpscaleVideo: "2 Upscale a video",
+    LocalExtras: "9 Blend two upscalers",
+}
 
 
 def parameters() -> str:
@@ -89,6 +95,8 @@ def _elsewhere(operation: type[Operation]) -> list[str]:
     """Return a node's names in the WebUI and in the shell."""
     if operation is LocalUpscale:
         return [f"WebUI: `{PREFIX}` and the model", "shell: `local`"]
+    if operation is LocalExtras:
+        return ["WebUI: panel only", "shell: `extras`"]
     if operation is ResumeTask:
         return ["shell: `tasks resume`"]
     if not issubclass(operation, RemoteOperation):

@@ -14,6 +14,7 @@ from ..upscale_bridge.errors import InvalidInputError
 from ..upscale_bridge.params import Operation
 from ..upscale_bridge.preflight import advise
 from . import host, remote, remote_video
+from .extras import LocalUpscaleExtras
 from .http import PREFIX, Handler, telling
 from .local import LocalESRGANUpscale
 from .video import LocalESRGANUpscaleVideo
@@ -21,6 +22,7 @@ from .video import LocalESRGANUpscaleVideo
 _NODES: tuple[Any, ...] = (
     LocalESRGANUpscale,
     LocalESRGANUpscaleVideo,
+    LocalUpscaleExtras,
     *remote.NODES,
     *remote_video.NODES,
 )

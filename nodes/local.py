@@ -25,11 +25,15 @@ CONNECTED_MODEL = {
 
 def model_widgets(operation: type[LocalUpscale]) -> dict[str, Any]:
     """Return the description of all parameters; the list of models is read anew each time."""
-    drawn = widgets(operation)
-    names = [entry.name for entry in host.service().library.entries()]
+    drawn, names = widgets(operation), model_names()
     model = next(item for item in operation.params() if item.name == "model")
     drawn["model"] = widget(model, choices=names)
     return drawn
+
+
+def model_names() -> list[str]:
+    """Return the names of all models, read anew each time."""
+    return [entry.name for entry in host.service().library.entries()]
 
 
 class LocalESRGANUpscale(PackNode):

@@ -7,12 +7,14 @@ called `nodes` would take the place of another one's, and of ComfyUI's own `node
 from typing import Any
 
 from . import remote, remote_video, routes
+from .extras import LocalUpscaleExtras
 from .local import LocalESRGANUpscale
 from .video import LocalESRGANUpscaleVideo
 
 NODES: tuple[Any, ...] = (
     LocalESRGANUpscale,
     LocalESRGANUpscaleVideo,
+    LocalUpscaleExtras,
     *remote.NODES,
     *remote_video.NODES,
     remote.ResumeUpscaleTask,

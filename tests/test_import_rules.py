@@ -38,7 +38,7 @@ MAY_IMPORT = {  # packages and modules of the core, from the inside to the outsi
     "vendors": "errors params texts images contract",
     "storage": "errors params vendors",
     "network": "errors monitor texts contract storage",
-    "local": "errors params monitor texts images storage network",
+    "local": "errors params monitor result texts images contract storage network",
     "remote": CORE_OF_CORE,
     "equivalent": "errors monitor result images contract local",
     "service": f"{CORE_OF_CORE} local remote equivalent",

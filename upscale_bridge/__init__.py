@@ -9,6 +9,7 @@ operation runs.
 """
 
 from .errors import UpscaleError
+from .local.extras import LocalExtras
 from .local.operation import LocalUpscale
 from .monitor import Monitor
 from .result import Result
@@ -22,6 +23,7 @@ from .vendors import (
 )
 
 __all__ = [
+    "LocalExtras",
     "LocalUpscale",
     "Monitor",
     "NovitaUpscale",

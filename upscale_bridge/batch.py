@@ -16,7 +16,7 @@ from .errors import InvalidInputError
 from .images import codecs
 from .images.folders import PICTURES, VIDEOS, WRITTEN, Kind, files, identity, is_folder, is_there
 from .images.metadata import Metadata, listed
-from .local.operation import LocalUpscale
+from .local.operation import LocalOperation
 from .monitor import Monitor
 from .service import Service
 
@@ -106,7 +106,7 @@ def plan_jobs(
 
 def run_job(
     job: FileJob,
-    operation: LocalUpscale | RemoteOperation,
+    operation: LocalOperation | RemoteOperation,
     output: OutputOptions,
     service: Service,
     monitor: Monitor,

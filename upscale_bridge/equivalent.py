@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from .contract.operation import RemoteOperation
-from .contract.plan import Enlarge, Resample
+from .contract.plan import Enlarge
 from .contract.shared import ANY_MODEL, DOWNLOAD, ERROR, RUN_LOCALLY
 from .errors import (
     DownloadError,
@@ -156,28 +156,16 @@ class Equivalent:
         Returns float32 [batch, height', width', channels], of the operation's target. Raises an
         `UpscaleError`, or what `monitor` raises.
         """
-        from .images.resample import centre
+        from .local.plans import carry_out, upscale
 
-        plan = operation.plan(images.shape[2], images.shape[1])
-        if not plan.steps:
-            return Result(_clean(images), {"model": "no upscaler"}, "")
         may_download = operation.when_unavailable == DOWNLOAD
-        done = []
-        for step in plan.steps:
-            if isinstance(step, Resample):
-                done.append(_resampled(step, images, plan.size, monitor))
-                continue
-            local = _local(step, models[step.model or SHIPPED_MODEL], may_download)
-            done.append(self._run_locally(local, images, monitor, plan.size))
-        if len(done) == 1 and plan.crop == plan.size:
-            return done[0]
-        pixels = done[0].images
-        if len(done) > 1:
-            pixels = _blended([one.images for one in done], [step.share for step in plan.steps])
-        if plan.crop != plan.size:
-            pixels = _each(pixels, lambda image: centre(image, *plan.crop))
-        used = " and ".join(str(one.info["model"]) for one in done)
-        return Result(pixels, {**done[0].info, "model": used}, "")
+
+        def run(step: Enlarge, images: Tensor, monitor: Monitor, size: Size) -> Result:
+            model = models[step.model or SHIPPED_MODEL]
+            local = upscale(step, model, download=may_download)
+            return self._run_locally(local, images, monitor, size)
+
+        return carry_out(operation.plan(images.shape[2], images.shape[1]), images, monitor, run)
 
     def _require(self, name: str, *, may_download: bool) -> None:
         if self._library.find(name) is not None:
@@ -200,41 +188,3 @@ class Equivalent:
             else:
                 return other
         return last
-
-
-def _local(step: Enlarge, model: str, may_download: bool) -> LocalUpscale:
-    # The size is what was promised; tiny images may need more than the largest factor.
-    factor = LocalUpscale.nearest_factor(step.factor)
-    return LocalUpscale(model=model, scale_factor=factor, download=may_download)
-
-
-def _resampled(step: Resample, images: Tensor, size: Size, monitor: Monitor) -> Result:
-    from .images.resample import nearest, resize
-
-    way = nearest if step.filter == "nearest" else resize
-
-    def change(image: Tensor) -> Tensor:
-        monitor.check()
-        return resize(way(image, *step.through), *size)
-
-    return Result(_each(_clean(images), change), {"model": step.filter.title()}, "")
-
-
-def _blended(images: list[Tensor], shares: list[float]) -> Tensor:
-    blended = images[0] * shares[0]
-    for one, share in zip(images[1:], shares[1:], strict=True):
-        blended += one * share
-    return blended
-
-
-def _clean(images: Tensor) -> Tensor:
-    """Return float32 in 0..1 on the CPU, without NaN."""
-    return images.cpu().float().nan_to_num(nan=0.0).clamp(0.0, 1.0)
-
-
-def _each(images: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
-    made = [change(image) for image in images]
-    result = made[0].new_empty((len(made), *made[0].shape))
-    for place, one in zip(result, made, strict=True):
-        place.copy_(one)
-    return result

@@ -33,13 +33,18 @@ class Monitor:
 class Part(Monitor):
     """Says of each line which part of the whole it is about; hands on everything else."""
 
-    def __init__(self, whole: Monitor, head: str) -> None:
-        """`head` stands before each line of status."""
+    def __init__(self, whole: Monitor, head: str, index: int = 0, count: int = 1) -> None:
+        """`head` stands before each line of status; progress is that of part `index` of `count`."""
         self.check = whole.check  # type: ignore[method-assign]
         self.notice = whole.notice  # type: ignore[method-assign]
-        self.progress = whole.progress  # type: ignore[method-assign]
         self.preview = whole.preview  # type: ignore[method-assign]
-        self._whole, self._head = whole, head
+        self._whole, self._head, self._index, self._count = whole, head, index, count
+
+    def progress(self, done: float, total: float) -> None:
+        if self._count == 1:
+            self._whole.progress(done, total)
+        else:
+            self._whole.progress(self._index + done / total, self._count)
 
     def status(self, text: str) -> None:
         self._whole.status(self._head + text)

@@ -11,7 +11,7 @@ from .equivalent import needed
 from .errors import InvalidInputError
 from .images.sizes import Size
 from .local.catalogue import find_spec
-from .local.operation import SHIPPED_MODEL, LocalUpscale
+from .local.operation import SHIPPED_MODEL, LocalOperation
 from .params import Operation
 from .remote.encoding import sendable_size
 from .texts import Text, Values
@@ -53,9 +53,13 @@ class Advice:
 
 def advise(service: Service, operation: Operation, size: Size | None) -> Advice:
     """Return what is known about `operation` on an image of `size` (width, height)."""
-    if isinstance(operation, LocalUpscale):
-        enlarged = size and operation.target(*size)
-        return Advice(enlarged, tuple(_model_notes(service, operation.model, operation.download)))
+    if isinstance(operation, LocalOperation):
+        notes = [
+            note
+            for name in operation.models()
+            for note in _model_notes(service, name, operation.may_download)
+        ]
+        return Advice(size and operation.target(*size), tuple(notes))
     if not isinstance(operation, RemoteOperation):
         return Advice(None, ())
     notes = [*_access_notes(service, operation, size), *_size_notes(operation, size)]

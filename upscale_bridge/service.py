@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .contract.operation import RemoteOperation
+from .local.extras import LocalExtras
 from .local.operation import LocalUpscale
 from .monitor import Monitor
 from .params import Operation
@@ -19,6 +21,7 @@ from .storage.settings import Settings, load_settings
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .contract.plan import Enlarge
     from .equivalent import Equivalent
     from .images.sizes import Size
     from .local.devices import Memory
@@ -128,6 +131,10 @@ class Service:
                 raise TypeError("a descriptor or a size is for local operations only")
             with lasting():
                 return run_remote(self.client, operation, images, monitor, self.equivalent)
+        if isinstance(operation, LocalExtras):
+            if descriptor is not None or size is not None:
+                raise TypeError("extras name their models and their size themselves")
+            return self._extras(operation, images, monitor)
         if not isinstance(operation, LocalUpscale):
             raise TypeError(f"unknown operation {type(operation).__name__}")
         return self._upscale(operation, images, monitor, descriptor, size)
@@ -140,6 +147,22 @@ class Service:
 
         with own_state():
             return self._upscale(operation, images, monitor, None, size)
+
+    def _extras(self, operation: LocalExtras, images: Tensor, monitor: Monitor) -> Result:
+        from .local.plans import carry_out, upscale
+
+        started, before = time.monotonic(), (images.shape[2], images.shape[1])
+
+        def run(step: Enlarge, images: Tensor, monitor: Monitor, size: Size) -> Result:
+            local = upscale(step, step.model, download=operation.download)
+            return self._upscale(local, images, monitor, None, size)
+
+        done = carry_out(operation.plan(*before), images, monitor, run)
+        size = done.images.shape[2], done.images.shape[1]
+        seconds = round(time.monotonic() - started, 3)
+        info = {**done.info, "input_size": before, "size": size, "seconds": seconds}
+        sizes = f"{before[0]} x {before[1]} -> {size[0]} x {size[1]}"
+        return Result(done.images, info, f"{sizes} with {info['model']}, {seconds:.1f} s")
 
     def _upscale(
         self,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from upscale_bridge.contract.operation import RemoteOperation
+from upscale_bridge.local.extras import LocalExtras
 from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.params import Operation, Param
 from upscale_bridge.vendors import OPERATIONS
 
-_ALL: tuple[type[Operation], ...] = (LocalUpscale, *OPERATIONS)
+_ALL: tuple[type[Operation], ...] = (LocalUpscale, LocalExtras, *OPERATIONS)
 KINDS = {kind.title: kind for kind in _ALL}
 """All of them by their titles, that of this machine first."""
 

@@ -12,7 +12,7 @@ from modules import scripts_postprocessing
 from modules.ui_components import InputAccordion
 
 from upscale_bridge.errors import StoppedError
-from upscale_bridge.local.operation import LocalUpscale
+from upscale_bridge.local.operation import LocalOperation, LocalUpscale
 from upscale_bridge.params import Operation, Param
 
 from . import ahead, extras, host, lists
@@ -125,7 +125,7 @@ def _draw_parameter(kind: type[Operation], item: Param) -> Any:
     return component(
         replace(item, help=labelled(item.help)),
         choices=lists.choices(kind, item),
-        open_list=kind is not LocalUpscale and not item.choices,
+        open_list=not issubclass(kind, LocalOperation) and not item.choices,
         visible=not chooser or defaults[chooser] == value,
     )
 

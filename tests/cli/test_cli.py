@@ -173,6 +173,14 @@ def test_wished_size_is_met(run, wish, expected):
     assert size("out/a.png") == expected
 
 
+def test_extras_blend_two_upscalers(run):
+    second = ("--upscaler-2", "Nearest", "--extras-upscaler-2-visibility", "0.5")
+    assert run("extras", "in/a.png", "-o", "out", "--upscaling-resize", "1.5", *second)[0] == 0
+    assert size("out/a.png") == (12, 9)
+    status, _, err = run("extras", "in/a.png", "-o", "new", "--upscaler-1", "nowhere")
+    assert (status, "There is no model 'nowhere'" in err) == (5, True)
+
+
 @pytest.mark.parametrize(
     ("flag", "value", "sentence"),
     [

@@ -6,10 +6,11 @@ import re
 import pytest
 
 from tests.webui.started import BOTH, KEY, KINDS, SENDING, differs, part, photo
+from upscale_bridge.local.extras import LocalExtras
 from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.service import Result
 
-ALL = (LocalUpscale, *KINDS.values())
+ALL = (LocalUpscale, LocalExtras, *KINDS.values())
 HIDDEN = ("image_url", "send_data_uri")
 PARAMETERS = [(kind, item) for kind in ALL for item in kind.params() if item.name not in HIDDEN]
 
@@ -83,7 +84,7 @@ def test_parameter_is_drawn_as_what_it_is(webui):
         elif item.kind == "bool":
             assert shape == "Checkbox", where
         elif item.kind == "text":
-            listed = item.name == "model" or item.suggestions
+            listed = item.name == "model" or item.suggestions or kind is LocalExtras
             assert shape == ("Dropdown" if listed else "Textbox"), where
         elif shape == "Slider":
             low = item.minimum if item.above is None else item.above

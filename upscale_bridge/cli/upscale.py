@@ -1,4 +1,4 @@
-"""`upscale-bridge local`, and one command for each remote operation."""
+"""`upscale-bridge local` and `extras`, and one command for each remote operation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from ..errors import (
 from ..file_plans import FilePlan, plan_picture
 from ..images.folders import is_there
 from ..images.metadata import listed
-from ..local.operation import BY_BOX, BY_FACTOR, LocalUpscale
+from ..local.extras import LocalExtras
+from ..local.operation import BY_BOX, BY_FACTOR, LocalOperation, LocalUpscale
 from ..monitor import Monitor
 from ..params import Operation
 from ..vendors import OPERATIONS
@@ -45,6 +46,7 @@ def add_commands(commands: Any) -> None:
     """Add the commands that upscale files."""
     local = _add(commands, "local", LocalUpscale, "upscale files on this machine")
     _add_sizes(local)
+    _add(commands, "extras", LocalExtras, "upscale files on this machine by one or two upscalers")
     for operation in OPERATIONS:
         about = f"upscale files through {operation.vendor.title}"
         remote = _add(commands, operation.command, operation, about)
@@ -139,7 +141,7 @@ def _run(args: argparse.Namespace) -> int:
 
     with interruptible(shown):
         workers = 1
-        if not isinstance(operation, LocalUpscale):
+        if not isinstance(operation, LocalOperation):
             remote = operation
 
             def plan(job: batch.FileJob, monitor: Monitor) -> FilePlan:
@@ -152,7 +154,8 @@ def _run(args: argparse.Namespace) -> int:
         elif args.overwrite or any(
             isinstance(job.target, str) or not is_there(job.target) for job in jobs
         ):  # one message about a missing model, not one for every picture
-            service.library.load(operation.model, shown, may_download=operation.download)
+            for name in operation.models():
+                service.library.load(name, shown, may_download=operation.may_download)
         failures = report(args, results(jobs, work, shown, workers))
     if len(failures) > 1:
         note(f"{len(failures)} of {len(jobs)} pictures failed; their reasons stand above.")

@@ -40,6 +40,17 @@ def even(size: Size) -> Size:
     return max(round(width / 2), 1) * 2, max(round(height / 2), 1) * 2
 
 
+def limited(size: Size, factor: float, edge: int) -> Size:
+    """Return `size` times `factor`, of which a side exceeds `edge`, as the WebUI keeps it to that.
+
+    scripts/postprocessing_upscale.py of AUTOMATIC1111's WebUI.
+    """
+    width, height = size[0] * factor, size[1] * factor
+    if height > width:
+        return max(int(edge * width // height), 1), edge
+    return edge, max(int(edge * height // width), 1)
+
+
 def within(size: Size, edge: int) -> Size:
     """Return `size`, shrunk where its longer side exceeds `edge` and rounded down then."""
     return size if max(size) <= edge else rounded_down(size, edge / max(size))

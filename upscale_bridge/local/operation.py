@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +19,25 @@ _MOST_EDGE = 1_000_000
 
 
 @dataclass(frozen=True)
-class LocalUpscale(Operation):
+class LocalOperation(Operation):
+    """What this machine does to images; subclasses are frozen dataclasses like all operations."""
+
+    @abstractmethod
+    def target(self, width: int, height: int) -> Size:
+        """Return the size of the result for an image of this size, pixels."""
+
+    @abstractmethod
+    def models(self) -> tuple[str, ...]:
+        """Return the names of the models that it needs, each once."""
+
+    @property
+    def may_download(self) -> bool:
+        """Whether known models are fetched that are not on this machine."""
+        return bool(getattr(self, "download", False))
+
+
+@dataclass(frozen=True)
+class LocalUpscale(LocalOperation):
     """Enlarge images on this machine, with any model that spandrel loads."""
 
     title: ClassVar[str] = "Local ESRGAN Upscale"
@@ -130,8 +149,10 @@ class LocalUpscale(Operation):
                 "width", "width and height are both 0; name at least one of them in pixels."
             )
 
+    def models(self) -> tuple[str, ...]:
+        return (self.model,)
+
     def target(self, width: int, height: int) -> Size:
-        """Return the size of the result for an image of this size, pixels."""
         if self._crops_or_stretches():
             return self.width, self.height
         return sizes.enlarged((width, height), self._even_factor((width, height)))

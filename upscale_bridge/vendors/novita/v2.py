@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import quote
 
+from ...contract.extras import LOCAL_MODELS, MODES, Extras
 from ...contract.http import Call, Json, Reply, post
 from ...contract.operation import Limits, RemoteOperation, Way
 from ...contract.plan import LocalPlan
@@ -22,11 +23,8 @@ from ...images.sizes import Size
 from ...params import param
 from ...texts import shortened
 from .api import NOVITA
-from .extras import LOCAL_MODELS, Extras
 
 SUBMIT, PROGRESS = "/v2/upscale", "/v2/progress"
-MODES = ("by factor", "to size")
-"""resize_mode 0 and 1 (novita-client 0.5.3)."""
 _FACES = ("gfpgan_visibility", "codeformer_visibility")
 _REFUSALS = {1, 2, 3, 4, 6, 7, 8, 10}  # codes that say that nothing was begun
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from ...contract.extras import MODES
 from ...contract.fields import make, read_body, required, ticket_in_query
 from ...contract.http import Call, Reply, answer
 from ...contract.reading import whole
 from ...contract.server import Poll, Request, ServedTask, Submit, TaskServerWire
 from ...contract.tasks import Done, Failed, Queued, Running, Source, Status
-from .v2 import MODES, PROGRESS, SUBMIT, NovitaUpscaleV2
+from .v2 import PROGRESS, SUBMIT, NovitaUpscaleV2
 
 _CODES = {400: 6, 401: 4, 402: 7, 403: 4, 404: 3, 409: 6, 504: 9}
 

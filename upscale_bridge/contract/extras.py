@@ -1,20 +1,25 @@
-"""What the Extras tab of AUTOMATIC1111's WebUI does, which Novita's v2 API mirrors.
+"""What the Extras tab of AUTOMATIC1111's WebUI does: one or two upscalers, blended and cropped.
 
-Rounding down to multiples of 8 px and black borders of a crop included: modules/upscaler.py and
-scripts/postprocessing_upscale.py of the WebUI.
+Its sizes are rounded down to multiples of 8 px, and a crop may leave black borders:
+modules/upscaler.py and scripts/postprocessing_upscale.py of the WebUI. Novita's v2 API mirrors its
+parameters. Elsewhere the same is done to exact sizes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...contract.plan import Enlarge, LocalPlan, Resample
-from ...images import sizes
-from ...images.sizes import Size
+from ..images import sizes
+from ..images.sizes import Size
+from .plan import Enlarge, LocalPlan, Resample
 
-_NO_UPSCALER = ("None", "")  # what the WebUI calls no upscaler, and what our own parameters do
-_PLAIN = ("Lanczos", "Nearest")  # the WebUI's upscalers that are no models
-LOCAL_MODELS = {  # the WebUI's names of models that we know under their files' names
+MODES = ("by factor", "to size")
+"""resize_mode 0 and 1."""
+NO_UPSCALER = ("None", "")
+"""What the WebUI calls no upscaler, and what our own parameters do."""
+PLAIN = ("Lanczos", "Nearest")
+"""The WebUI's upscalers that are no models."""
+LOCAL_MODELS = {
     "R-ESRGAN 4x+": "RealESRGAN_x4plus",
     "R-ESRGAN 4x+ Anime6B": "RealESRGAN_x4plus_anime_6B",
     "R-ESRGAN 2x+": "RealESRGAN_x2plus",
@@ -24,6 +29,7 @@ LOCAL_MODELS = {  # the WebUI's names of models that we know under their files' 
     "ESRGAN_4x": "ESRGAN_4x",
     "4x-UltraSharp": "4x-UltraSharp",
 }
+"""The WebUI's names of models that we know under their files' names."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Extras:
 
     upscaler: str
     second: str
-    """Names of the WebUI's upscalers."""
+    """Names of upscalers, or of models."""
     share: float
     """Of the second one in the result, 0..1."""
     by: float | None
@@ -41,12 +47,18 @@ class Extras:
     """(width, height) in that case."""
     crop: bool
     """Fill that size and crop what stands out; else stay within the image's proportions."""
+    most: int = 0
+    """Longest side of what a factor gives, pixels; 0 for any."""
+    grid: bool = True
+    """Round sides down as the WebUI does; else they are exact."""
 
     def factor(self, size: Size) -> float:
         """Return how many times as large an image becomes, before its size is rounded."""
         if not self._upscalers():
             return 1.0
-        return sizes.cover_factor(size, self.to) if self.by is None else self.by
+        if self.by is None:
+            return sizes.cover_factor(size, self.to)
+        return self._within_most(size, self.by)
 
     def target(self, size: Size) -> Size:
         """Return the size of the result."""
@@ -58,7 +70,7 @@ class Extras:
 
     def models(self) -> tuple[str, ...]:
         """Return the local names of the models, each once."""
-        named = (_local_name(name) for name in self._upscalers() if name not in _PLAIN)
+        named = (_local_name(name) for name in self._upscalers() if name not in PLAIN)
         return tuple(dict.fromkeys(named))
 
     def plan(self, size: Size) -> LocalPlan:
@@ -71,23 +83,34 @@ class Extras:
 
     def _step(self, name: str, share: float, size: Size) -> Enlarge | Resample:
         factor = self.factor(size)
-        if factor >= 1 and name not in _PLAIN:
+        if factor >= 1 and name not in PLAIN:
             return Enlarge(_local_name(name), factor, share)
-        through = sizes.rounded_down(size, max(factor, 1.0))  # the grid comes after it
         nearest = name == "Nearest" and factor >= 1
+        through = self._covered(size)
+        if self.grid:
+            through = sizes.rounded_down(size, max(factor, 1.0))  # the grid comes after it
         return Resample("nearest" if nearest else "lanczos", through, share)
 
     def _covered(self, size: Size) -> Size:
         """Return the size to which an image is enlarged, before it may be cropped."""
         if not self._upscalers():  # the WebUI skips the whole step
             return size
-        return sizes.on_grid(size, self.factor(size))
+        rounded = sizes.on_grid if self.grid else sizes.enlarged
+        return rounded(size, self.factor(size))
+
+    def _within_most(self, size: Size, factor: float) -> float:
+        """Return a factor that keeps to `most`."""
+        if not self.most or max(size) * factor <= self.most:
+            return factor
+        if not self.grid:
+            return self.most / max(size)
+        return sizes.cover_factor(size, sizes.limited(size, factor, self.most))
 
     def _upscalers(self) -> tuple[str, ...]:
         """Return the upscalers whose results are seen, at most two."""
-        if self.upscaler in _NO_UPSCALER:
+        if self.upscaler in NO_UPSCALER:
             return ()
-        if self.second in _NO_UPSCALER or not self.share:
+        if self.second in NO_UPSCALER or not self.share:
             return (self.upscaler,)
         return self.upscaler, self.second
 
