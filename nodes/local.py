@@ -6,7 +6,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..upscale_bridge.local.operation import LocalUpscale
+from ..upscale_bridge.local.operation import NO_MODEL, LocalUpscale
 from . import host, images, progress, results
 from .inputs import by_group, widget, widgets
 from .shared import PackNode
@@ -28,6 +28,8 @@ def model_widgets(operation: type[LocalUpscale]) -> dict[str, Any]:
     drawn, names = widgets(operation), model_names()
     model = next(item for item in operation.params() if item.name == "model")
     drawn["model"] = widget(model, choices=names)
+    other = next(item for item in operation.params() if item.name == "mixed_with")
+    drawn["mixed_with"] = widget(other, choices=[NO_MODEL, *names])
     return drawn
 
 
@@ -70,7 +72,9 @@ class LocalESRGANUpscale(PackNode):
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, model: Any = None) -> bool:  # noqa: N802 (ComfyUI's name)
+    def VALIDATE_INPUTS(  # noqa: N802 (ComfyUI's name)
+        cls, model: Any = None, mixed_with: Any = None
+    ) -> bool:
         """Accept models that are not listed: the run then says what is missing and what to do."""
         return True
 

@@ -12,7 +12,7 @@ from ..upscale_bridge.contract.operation import RemoteOperation
 from ..upscale_bridge.remote.run import ResumeTask
 from ..upscale_bridge.vendors import OPERATIONS
 from . import host, images, progress, results
-from .inputs import widget, widgets
+from .inputs import by_group, widget, widgets
 from .shared import PackNode
 
 if TYPE_CHECKING:
@@ -44,13 +44,15 @@ class RemoteUpscale(PackNode):
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
         """Describe the inputs."""
+        required, later = by_group(cls.OPERATION, all_widgets(cls.OPERATION))
         return {
             "required": {
                 "image": ("IMAGE", {"tooltip": "Images, with or without alpha."}),
-                **all_widgets(cls.OPERATION),
+                **required,
             },
             "optional": {
                 "mask": ("MASK", {"tooltip": "Resized to the result by Lanczos; not sent."}),
+                **later,
             },
         }
 

@@ -45,7 +45,9 @@ class LocalESRGANUpscaleVideo(PackNode):
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, model: Any = None) -> bool:  # noqa: N802 (ComfyUI's name)
+    def VALIDATE_INPUTS(  # noqa: N802 (ComfyUI's name)
+        cls, model: Any = None, mixed_with: Any = None
+    ) -> bool:
         """Accept models that are not listed: the run then says what is missing and what to do."""
         return True
 

@@ -116,7 +116,10 @@ def test_operation_has_a_node_with_english_texts(kind, drawn):
     told = texts[kind.__name__]
     assert told["display_name"] == kind.title
     assert told["description"] == kind.__doc__
-    assert list(told["inputs"]) == ["image", *(item.name for item in kind.params()), "mask"]
+    first, later = (
+        [item.name for item in kind.params() if item.later is late] for late in (False, True)
+    )
+    assert list(told["inputs"]) == ["image", *first, "mask", *later]
     assert all(text["tooltip"].strip() for text in told["inputs"].values())
 
 

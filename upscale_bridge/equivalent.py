@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .contract.operation import RemoteOperation
@@ -165,7 +166,9 @@ class Equivalent:
             local = upscale(step, model, download=may_download)
             return self._run_locally(local, images, monitor, size)
 
-        return carry_out(operation.plan(images.shape[2], images.shape[1]), images, monitor, run)
+        plan = operation.plan(images.shape[2], images.shape[1])
+        plan = replace(plan, colours=operation.colour_match)
+        return carry_out(plan, images, monitor, run)
 
     def _require(self, name: str, *, may_download: bool) -> None:
         if self._library.find(name) is not None:

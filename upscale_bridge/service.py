@@ -172,12 +172,21 @@ class Service:
         descriptor: object,
         size: Size | None,
     ) -> Result:
+        from .images.colours import match_batch
+        from .images.resample import middle
+
         model = (
             self.library.load(operation.model, monitor, may_download=operation.download)
             if descriptor is None
             else self._wrap(descriptor)
         )
+        other, share = operation.mix()
+        if other:
+            second = self.library.load(other, monitor, may_download=operation.download)
+            model = self.library.mixed(model, second, share)
         pixels, report = self.engine.upscale(model, images, operation, monitor, size)
+        shown = middle(images, *operation.window(images.shape[2], images.shape[1]))
+        match_batch(pixels, shown, operation.colour_match, monitor.check)
         return Result(pixels, report.as_dict(), report.summary)
 
     def outlooks(

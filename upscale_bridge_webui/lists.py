@@ -6,7 +6,7 @@ from modules import shared
 
 from upscale_bridge.contract.operation import RemoteOperation
 from upscale_bridge.local.extras import NO_MODELS, LocalExtras
-from upscale_bridge.local.operation import LocalUpscale
+from upscale_bridge.local.operation import NO_MODEL, LocalUpscale
 from upscale_bridge.params import Operation, Param
 
 from . import host
@@ -17,6 +17,8 @@ def choices(kind: type[Operation], item: Param) -> list[str] | None:
     """Return what may be chosen for a text, None for one that has no list; asks nobody."""
     if kind is LocalUpscale and item.name == "model":
         return _models()
+    if kind is LocalUpscale and item.name == "mixed_with":
+        return [NO_MODEL, *_models()]
     if kind is LocalExtras and item in LocalExtras.upscalers():
         return [*_models(), *NO_MODELS]
     if issubclass(kind, RemoteOperation) and kind.catalogue is not None and item.name == "model":

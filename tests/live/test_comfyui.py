@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.live.host import COMFYUI, LOAD, ROOT, ask, node, pictures, running
+from upscale_bridge import LocalUpscale
 
 NODE = "LocalESRGANUpscale"
 
@@ -57,10 +58,13 @@ def upscale(image, **inputs):
 SAVE = node("SaveImage", images=["upscale", 0], filename_prefix="test")
 
 
+LATER = [item.name for item in LocalUpscale.params() if item.later]
+
+
 def test_node_is_there_with_its_inputs(comfyui):
     info = ask(comfyui, f"/object_info/{NODE}")[NODE]
     assert info["display_name"] == "Local ESRGAN Upscale"
-    assert info["category"] == "Upscale Bridge"
+    assert info["category"] == "image/upscaling"
     assert info["input_order"] == {
         "required": [
             "image",
@@ -71,7 +75,7 @@ def test_node_is_there_with_its_inputs(comfyui):
             "alpha",
             "download",
         ],
-        "optional": ["mask", "upscale_model"],
+        "optional": ["mask", "upscale_model", *LATER],
     }
     assert info["output"] == ["IMAGE", "MASK", "STRING"]
     assert info["input"]["required"]["model"][0][0] == "UpscaleBridge-x4"

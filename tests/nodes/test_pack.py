@@ -55,8 +55,11 @@ def test_an_operation_of_a_new_vendor_gets_a_node(part):
         "Acme Upscale.",
         "Enlarge.",
     )
-    widgets = list(node.INPUT_TYPES()["required"])
-    assert widgets == ["image", *(item.name for item in kind.params())]
+    groups = node.INPUT_TYPES()
+    later = [item.name for item in kind.params() if item.later]
+    assert list(groups["optional"]) == ["mask", *later]
+    names = [item.name for item in kind.params() if item.name not in later]
+    assert list(groups["required"]) == ["image", *names]
 
 
 def test_web_directory_holds_help_for_every_node_and_nothing_private(pack):

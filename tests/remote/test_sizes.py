@@ -12,6 +12,9 @@ from PIL import Image
 from tests.fakes import faults
 from tests.remote.host import ALL, EACH, KINDS, POLLED, PROFILES, Watch, enlarged, make, picture
 from upscale_bridge.errors import BadReplyError, InvalidInputError
+from upscale_bridge.images import codecs
+from upscale_bridge.images.resample import centre, resize
+from upscale_bridge.monitor import Monitor
 from upscale_bridge.remote import encoding
 
 SIZED = [one for one in POLLED if KINDS[one].size_parameter]
@@ -209,3 +212,35 @@ def test_v2_rounds_down_to_multiples_of_eight():
 
 def test_v2_at_factor_one_may_be_a_little_smaller():
     encoding.check_size(make("novita-v2", upscaling_resize=1.0), (61, 50), (56, 48))
+
+
+CROPPED = {"resize_mode": "to size", "upscaling_resize_w": 40, "upscaling_resize_h": 40}
+
+
+@pytest.mark.parametrize("method", ["lab", "wavelet"])
+@pytest.mark.parametrize(("command", "values"), [("novita", {}), ("novita-v2", CROPPED)])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_result_gets_the_colours_of_what_was_sent(command, values, method, channels):
+    image = resize(torch.rand(4, 6, channels) * 0.5 + 0.3, 48, 32)
+    wish = KINDS[command](**values, colour_match=method)
+    parcel = encoding.pack(wish, image, Monitor())
+    expected = carry_out(wish.plan(48, 32), image[None, ..., :3])
+    back = codecs.encode(expected * 0.8).data
+    found = encoding.unpack(wish, parcel)(back)
+    assert found.shape[-1] == channels
+    assert (found[..., :3] - expected).abs().mean() < 0.4 * (expected * 0.2).mean()
+
+
+def carry_out(plan, image):
+    """Return what a service would make of an image, by Lanczos."""
+    return centre(resize(image[0], *plan.size), *plan.crop)
+
+
+def test_colours_of_a_kept_result_cost_nothing(vendor):
+    plain = vendor.run("novita", picture()).images
+    found = vendor.run("novita", picture(), colour_match="lab")
+    assert found.images.shape == plain.shape
+    assert found.info["tasks"][0]["how"] == "reused"
+    address = {"image_url": "https://pictures.example.com/a.png", "colour_match": "lab"}
+    with pytest.raises(InvalidInputError, match="only its address names"):
+        vendor.run("photio", picture(), **address)

@@ -235,7 +235,9 @@ def test_all_of_v2_but_faces_is_done_here(vendor, changes, model, size, monkeypa
         assert result.info["local"]["model"] == "RealESRGAN_x4plus and ESRGAN_4x"
 
 
-RUN, DOWNLOAD, ANY = KINDS["novita"].params()[-2].choices[1:]
+_, RUN, DOWNLOAD, ANY = next(
+    item.choices for item in KINDS["novita"].params() if item.name == "when_unavailable"
+)
 UNKNOWN = {"upscaler_1": "nobody's"}
 
 

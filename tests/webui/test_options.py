@@ -56,7 +56,8 @@ def test_every_setting_is_drawn_with_its_help(webui):
             assert drawn.component.__name__ == shapes[item.kind]
     drawn = webui.opts.data_labels["upscale_bridge_when_unavailable"]
     assert drawn.component.__name__ == "Dropdown"
-    assert drawn.component_args["choices"] == list(KINDS["photio"].params()[-2].choices)
+    (item,) = (one for one in KINDS["photio"].params() if one.name == "when_unavailable")
+    assert drawn.component_args["choices"] == list(item.choices)
     assert webui.opts.data_labels["upscale_bridge_list_remote"].component.__name__ == "Checkbox"
 
 

@@ -23,7 +23,9 @@ def other(item):
         case "bool":
             return not item.default
         case "text":
-            others = {"model": "acme/other-model", "options": '{"n": 1}'}
+            others = {"model": "acme/other-model", "options": '{"n": 1}', "mixed_with": ""}
+            if item.default == "UpscaleBridge-x4":
+                others["model"] = "realesr-general-x4v3"  # the one that has a denoise
             return others.get(item.name, f"some {item.name}")
     low = item.minimum if item.minimum is not None else item.above + item.step
     found = low if low != item.default else item.maximum
@@ -84,7 +86,7 @@ def test_parameter_is_drawn_as_what_it_is(webui):
         elif item.kind == "bool":
             assert shape == "Checkbox", where
         elif item.kind == "text":
-            listed = item.name == "model" or item.suggestions or kind is LocalExtras
+            listed = item.name in ("model", "mixed_with") or item.suggestions or kind is LocalExtras
             assert shape == ("Dropdown" if listed else "Textbox"), where
         elif shape == "Slider":
             low = item.minimum if item.above is None else item.above

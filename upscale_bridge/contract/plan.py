@@ -40,6 +40,8 @@ class LocalPlan:
     """(width, height)."""
     crop: Size
     """(width, height); what the image does not reach is black."""
+    colours: str = "none"
+    """How the result gets the image's colours, a choice of `colour_match`."""
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..params import Operation, param
 
@@ -10,6 +11,18 @@ ERROR = "error"
 RUN_LOCALLY = "run locally"
 DOWNLOAD = "run locally, download if needed"
 ANY_MODEL = "run locally with any model"
+
+
+def colour_match() -> Any:
+    """Declare whose colours a result has."""
+    return param(
+        "none",
+        "Give the result the colours of the input, which models may shift: lab in the mean and the "
+        "spread of the whole image, wavelet everywhere, in all but fine detail.",
+        choices=("none", "lab", "wavelet"),
+        advanced=True,
+        later=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +59,7 @@ class SharedParams(Operation):
         maximum=1_000_000,
         advanced=True,
     )
+    colour_match: str = colour_match()
 
 
 SHARED = tuple(item.name for item in SharedParams.params())

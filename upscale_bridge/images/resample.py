@@ -192,6 +192,21 @@ def resize(pixels: Tensor, width: int, height: int) -> Tensor:
     return result
 
 
+def resized_rows(pixels: Tensor, width: int, height: int, top: int, bottom: int) -> Tensor:
+    """Return rows `top` to `bottom` of what `resize` makes of [height', width', channels]."""
+    old_height, old_width = pixels.shape[:2]
+    reach = support(old_height, height)
+    first = max(0, top * old_height // height - reach)
+    last = min(old_height, -(-bottom * old_height // height) + reach)
+    rows: Taps | slice = slice(top - first, bottom - first)
+    if old_height != height:
+        rows = taps(Span(first, last), Span(top, bottom), old_height, height)
+    columns: Taps | slice = slice(None)
+    if old_width != width:
+        columns = taps(Span(0, old_width), Span(0, width), old_width, width)
+    return resample(clean(pixels[first:last]), rows, columns).clamp(0.0, 1.0)
+
+
 @dataclass(frozen=True)
 class _Slice:
     """A range of target pixels, the source pixels that it sees, and what it takes from them."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from ..contract.extras import MODES, PLAIN, Extras
 from ..contract.plan import LocalPlan
+from ..contract.shared import colour_match
 from ..images.sizes import Size
 from ..params import Param, param
 from .operation import SHIPPED_MODEL, LocalOperation
@@ -90,12 +91,14 @@ class LocalExtras(LocalOperation):
         "first.",
     )
 
+    colour_match: str = colour_match()
+
     def target(self, width: int, height: int) -> Size:
         return self._extras().target((width, height))
 
     def plan(self, width: int, height: int) -> LocalPlan:
         """Return what is done to an image of this size, pixels."""
-        return self._extras().plan((width, height))
+        return replace(self._extras().plan((width, height)), colours=self.colour_match)
 
     def models(self) -> tuple[str, ...]:
         return self._extras().models()

@@ -18,7 +18,7 @@ from ..monitor import Monitor
 from ..network.downloads import download
 from ..storage.settings import home, make_folder
 from .catalogue import ModelSpec, catalogue, find_spec
-from .loader import EXTENSIONS, Model, load_model
+from .loader import EXTENSIONS, Model, load_model, mixed
 from .operation import SHIPPED_MODEL
 from .scan import Scan, scan_folder, stem_of, walk
 
@@ -72,6 +72,7 @@ class Library:
         self._idle_seconds = idle_seconds
         self._scans: dict[Path, Scan] = {}
         self._loaded: dict[Path, tuple[_Identity, Model]] = {}
+        self._mix: tuple[Model, Model, float, Model] | None = None
         self._timer: threading.Timer | None = None
         self._lock = threading.RLock()
         self._fetching = threading.Lock()
@@ -135,10 +136,18 @@ class Library:
             self._release_later()
         return model
 
+    def mixed(self, first: Model, second: Model, share: float) -> Model:
+        """Return the model between two, made once; raise `UnsupportedModelError` if they differ."""
+        with self._lock:
+            if self._mix is None or self._mix[:3] != (first, second, share):
+                self._mix = first, second, share, mixed(first, second, share)
+            return self._mix[3]
+
     def release(self) -> None:
         """Forget all loaded models."""
         with self._lock:
             self._loaded.clear()
+            self._mix = None
 
     def fetch(self, spec: ModelSpec, monitor: Monitor) -> Path:
         """Download a known model into the first folder and return its path.

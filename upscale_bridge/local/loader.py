@@ -92,6 +92,22 @@ class Model:
         self._sight: ReceptiveField | None = None
         self._lock = threading.Lock()
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return all tensors of the network, not to be changed."""
+        found: dict[str, Tensor] = self._master.model.state_dict()
+        return found
+
+    def with_weights(self, weights: dict[str, Tensor], name: str) -> Model:
+        """Return the same network with other weights."""
+        descriptor = self._copy()
+        descriptor.model.load_state_dict(weights)
+        return Model(name, descriptor, self.version)
+
+    def _copy(self) -> ImageModelDescriptor[Any]:
+        master = copy.copy(self._master)
+        vars(master).pop("patcher", None)  # ComfyUI's memory manager's, not ours to copy
+        return copy.deepcopy(master)
+
     def sight(
         self,
         device: torch.device = _CPU,
@@ -125,9 +141,7 @@ class Model:
         with self._lock:
             key = (device, dtype)
             if key not in self._replicas:
-                master = copy.copy(self._master)
-                vars(master).pop("patcher", None)  # ComfyUI's memory manager's, not ours to copy
-                descriptor = copy.deepcopy(master)
+                descriptor = self._copy()
                 if folds(descriptor.model):
                     fold(descriptor.model)
                 lean = slim(descriptor.model.eval())
@@ -189,6 +203,30 @@ class Replica:
         self._call.check = check  # type: ignore[method-assign]
         output: Tensor = self._descriptor(pixels)
         return output, self._call.finite
+
+
+@lasting()
+def mixed(first: Model, second: Model, share: float) -> Model:
+    """Return a model whose weights lie between those of two, `share` of the way to the second.
+
+    Raises `UnsupportedModelError` unless they are of one architecture with the same layers.
+    """
+    ours, theirs = first.weights(), second.weights()
+    alike = (first.architecture, first.scale) == (second.architecture, second.scale)
+    if not alike or {k: v.shape for k, v in ours.items()} != {
+        k: v.shape for k, v in theirs.items()
+    }:
+        raise UnsupportedModelError(
+            f"{first.name} ({first.architecture}, {first.scale}x) and {second.name} "
+            f"({second.architecture}, {second.scale}x) cannot be mixed: their layers differ; "
+            "choose two models of one architecture and size."
+        )
+    between = {
+        name: torch.lerp(one, theirs[name].to(one.dtype), share) if one.is_floating_point() else one
+        for name, one in ours.items()
+    }
+    name = f"{first.name} x {1 - share:.2f} + {second.name} x {share:.2f}"
+    return first.with_weights(between, name)
 
 
 @own_state()

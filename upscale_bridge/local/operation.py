@@ -6,12 +6,16 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..contract.shared import colour_match
 from ..errors import InvalidInputError
 from ..images import sizes
 from ..images.sizes import Size
 from ..params import Operation, Param, param
+from .catalogue import find_spec
 
 SHIPPED_MODEL = "UpscaleBridge-x4"
+NO_MODEL = "None"
+_DENOISED = "realesr-general-x4v3", "realesr-general-wdn-x4v3"
 
 BY_FACTOR, BY_LONGEST, BY_SHORTEST = "factor", "longest edge", "shortest edge"
 BY_BOX, BY_AREA = "width and height", "megapixels"
@@ -142,15 +146,64 @@ class LocalUpscale(LocalOperation):
         later=True,
     )
 
+    colour_match: str = colour_match()
+    mixed_with: str = param(
+        NO_MODEL,
+        "Name of a second model of the same architecture, whose weights are mixed with the model's "
+        "before it runs; None for none.",
+        advanced=True,
+        later=True,
+    )
+    mix_share: float = param(
+        0.5,
+        "Share of the second model in the mixed weights.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        advanced=True,
+        later=True,
+    )
+    denoise: float = param(
+        1.0,
+        "Of the model realesr-general-x4v3 alone: 1 removes as much noise as it can, 0 leaves most "
+        "of it, by mixing it with realesr-general-wdn-x4v3.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        advanced=True,
+        later=True,
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.denoise < 1:
+            self._check_denoise()
         if self.size_by == BY_BOX and not (self.width or self.height):
             raise InvalidInputError(
                 "width", "width and height are both 0; name at least one of them in pixels."
             )
 
     def models(self) -> tuple[str, ...]:
-        return (self.model,)
+        other, _ = self.mix()
+        return (self.model, other) if other else (self.model,)
+
+    def mix(self) -> tuple[str, float]:
+        """Return the model whose weights are mixed in, empty for none, and its share, 0..1."""
+        if self.denoise < 1:  # as Real-ESRGAN's inference_realesrgan.py has it
+            return _DENOISED[1], 1 - self.denoise
+        return ("", 0.0) if self.mixed_with in (NO_MODEL, "") else (self.mixed_with, self.mix_share)
+
+    def _check_denoise(self) -> None:
+        spec = find_spec(self.model.replace("\\", "/").rsplit("/", 1)[-1])
+        if spec is None or spec.name != _DENOISED[0]:
+            raise InvalidInputError(
+                "denoise",
+                f"denoise is for the model {_DENOISED[0]}; choose it, or set denoise to 1.",
+            )
+        if self.mixed_with not in (NO_MODEL, ""):
+            raise InvalidInputError(
+                "denoise", "denoise mixes two models by itself; set mixed_with to None."
+            )
 
     def target(self, width: int, height: int) -> Size:
         if self._crops_or_stretches():

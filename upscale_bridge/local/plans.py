@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from ..contract.plan import Enlarge, LocalPlan, Resample
+from ..images.colours import match_batch
 from ..images.resample import allocate, centre, clean, nearest, resize
 from ..images.sizes import Size
 from ..monitor import Monitor, Part
@@ -41,11 +42,12 @@ def carry_out(plan: LocalPlan, images: Tensor, monitor: Monitor, run: RunModel) 
             done.append(_resampled(step, images, plan.size, part))
         else:
             done.append(run(step, images, part, plan.size))
-    if len(done) == 1 and plan.crop == plan.size:
-        return done[0]
     pixels = done[0].images
     if len(done) > 1:
         pixels = _blended([one.images for one in done], [step.share for step in plan.steps])
+    match_batch(pixels, images, plan.colours, monitor.check)
+    if len(done) == 1 and plan.crop == plan.size:
+        return done[0]
     if plan.crop != plan.size:
         pixels = _each(pixels, lambda image: centre(image, *plan.crop))
     used = " and ".join(dict.fromkeys(str(one.info["model"]) for one in done))

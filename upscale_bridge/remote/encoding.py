@@ -37,6 +37,8 @@ class Parcel:
     """float32 [height, width, 1] of the image before it was shrunk."""
     size: Size
     """(width, height) of the image before it was shrunk."""
+    colours: Tensor | None = None
+    """float [height, width, 3] of that image, where the result is to have its colours."""
 
 
 def pack(operation: RemoteOperation, image: Tensor, monitor: Monitor) -> Parcel:
@@ -54,17 +56,24 @@ def pack(operation: RemoteOperation, image: Tensor, monitor: Monitor) -> Parcel:
             "result_size to as delivered.",
         )
     if operation.image_address:
+        if operation.colour_match != "none":
+            raise InvalidInputError(
+                "colour_match",
+                "Of an image that only its address names nobody here knows the colours; set "
+                "colour_match to none.",
+            )
         return Parcel(None, b"", None, (width, height))
     alpha = None
     if channels in (2, 4):
         alpha = image[..., -1:].float().nan_to_num(nan=0.0).clamp(0, 1).cpu()
     colours = image if alpha is None else fill_transparent(image)[..., :-1]
     colours = colours.expand(-1, -1, 3) if colours.shape[-1] == 1 else colours
+    kept = None if operation.colour_match == "none" else colours
     colours = _fit(operation, colours, monitor)
     array = codecs.to_uint8(colours)
     digest = hashlib.sha256(repr(array.shape).encode() + array.tobytes()).digest()
     picture = _encode(operation, colours, monitor)
-    return Parcel(picture, digest, alpha, (width, height))
+    return Parcel(picture, digest, alpha, (width, height), kept)
 
 
 def unpack(operation: RemoteOperation, parcel: Parcel) -> Callable[[Delivered], Tensor]:
@@ -82,6 +91,8 @@ def unpack(operation: RemoteOperation, parcel: Parcel) -> Callable[[Delivered], 
         check_size(operation, sent, (pixels.shape[1], pixels.shape[0]))
         if operation.result_size == "exact":
             pixels = _resize(pixels, operation.target(*parcel.size))
+        if parcel.colours is not None:
+            pixels = _match(operation, pixels, parcel.colours)
         return pixels if parcel.alpha is None else _join(operation, pixels, parcel.alpha)
 
     return decode_result
@@ -203,6 +214,19 @@ def _resize(pixels: Tensor, size: Size) -> Tensor:
     from ..images.resample import resize
 
     return resize(pixels, *size)
+
+
+def _match(operation: RemoteOperation, pixels: Tensor, original: Tensor) -> Tensor:
+    """Return float32 [height, width, 3 or 4] with the colours of what was sent."""
+    from ..images.colours import match
+
+    original = original.cpu()
+    if not operation.keeps_aspect():
+        size = original.shape[1], original.shape[0]
+        original = fit_layer(operation, original, size, (pixels.shape[1], pixels.shape[0]))
+    pixels = pixels.clone()
+    match(pixels[..., :3], original, operation.colour_match)
+    return pixels
 
 
 def _join(operation: RemoteOperation, pixels: Tensor, alpha: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ _LONGEST = {  # seconds
     "wavespeed-ai/seedvr2/video": 600.0,
     "wavespeed-ai/flashvsr": 600.0,
 }
-_FOR_IMAGES = {"when_too_large", "result_size", "when_unavailable"}
+_FOR_IMAGES = {"when_too_large", "result_size", "when_unavailable", "colour_match"}
 _IN_THE_ANSWER = ("enable_base64_output", "enable_sync_mode")
 
 
