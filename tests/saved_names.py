@@ -133,11 +133,11 @@ def _environment():
 
 def _files():
     from upscale_bridge.remote import task
-    from upscale_bridge.server import queue, sqlite_queue
+    from upscale_bridge.server import job_table, queue
 
     return {
         "journal": _table(task.Task, task.MIGRATIONS),
-        "queue": _table(queue.Job, sqlite_queue.MIGRATIONS),
+        "queue": _table(queue.Job, job_table.MIGRATIONS),
     }
 
 

@@ -25,6 +25,10 @@ OWNERS = {  # who may import a third-party package
     "starlette": {"server.http", "server.bodies", "server.endpoint"},
     "uvicorn": {"server.http", "server.protocol"},
     "prometheus_client": {"server.metrics"},
+    "sqlalchemy": {"server.cluster.database"},
+    "celery": {"server.cluster.turns"},
+    "kombu": {"server.cluster.turns"},
+    "fsspec": {"server.cluster.places"},
 }
 CORE_OF_CORE = "texts errors params monitor result images contract vendors storage network"
 MAY_IMPORT = {  # packages and modules of the core, from the inside to the outside

@@ -11,12 +11,12 @@ import pytest
 from tests.stored import DATA, FILES, fill_journal, fill_queue, recorded
 from upscale_bridge.remote import task
 from upscale_bridge.remote.journal import Journal, Task
-from upscale_bridge.server import sqlite_queue
+from upscale_bridge.server import job_table
 from upscale_bridge.server.queue import Job
 from upscale_bridge.server.sqlite_queue import SqliteQueue
 
 ROWS = {"journal": Task, "queue": Job}
-MIGRATIONS = {"journal": task.MIGRATIONS, "queue": sqlite_queue.MIGRATIONS}
+MIGRATIONS = {"journal": task.MIGRATIONS, "queue": job_table.MIGRATIONS}
 OPEN = {"journal": Journal, "queue": SqliteQueue}
 FILL = {"journal": fill_journal, "queue": fill_queue}
 KINDS = {"str": "TEXT", "TaskState": "TEXT", "JobState": "TEXT", "int": "INTEGER", "float": "REAL"}
@@ -73,7 +73,7 @@ def test_every_field_has_a_column_and_every_column_a_field(kind, tmp_path):
     wanted = {field.name: KINDS[str(field.type)] for field in fields(ROWS[kind])}
     advice = ADVICE.format(
         table=table,
-        place={"journal": "remote/task.py", "queue": "server/sqlite_queue.py"}[kind],
+        place={"journal": "remote/task.py", "queue": "server/job_table.py"}[kind],
     )
     assert {column: kind for column, (kind, _) in found.items()} == wanted, advice
 

@@ -19,7 +19,7 @@ from tests.stored import DATA, FILES, recorded
 from upscale_bridge.errors import SettingsError
 from upscale_bridge.remote import task
 from upscale_bridge.remote.journal import Task
-from upscale_bridge.server import sqlite_queue
+from upscale_bridge.server import job_table
 from upscale_bridge.server.queue import Job
 from upscale_bridge.storage.database import Database, Migration
 
@@ -38,7 +38,7 @@ class NewJob(Job):
     weight: float = 2.5
 
 
-OLD = {"journal": (Task, task.MIGRATIONS), "queue": (Job, sqlite_queue.MIGRATIONS)}
+OLD = {"journal": (Task, task.MIGRATIONS), "queue": (Job, job_table.MIGRATIONS)}
 NEW = {"journal": NewTask, "queue": NewJob}
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.server.sockless import TestClock, job
 from upscale_bridge.server import worker
-from upscale_bridge.server.files import Files
+from upscale_bridge.server.files import FolderFiles
 from upscale_bridge.server.queue import QueueFullError
 from upscale_bridge.server.sqlite_queue import SqliteQueue
 
@@ -37,7 +37,7 @@ def queue(tmp_path, clock):
 
 @pytest.fixture
 def files(tmp_path, clock):
-    return Files(tmp_path / "files", 1 << 20, clock)
+    return FolderFiles(tmp_path / "files", 1 << 20, clock)
 
 
 def store(files):
@@ -66,7 +66,9 @@ def test_a_new_process_believes_it_for_a_few_hours_only(queue, files, tmp_path, 
     one = queue.submit(job(source=name, lifetime=7 * DAY))
     queue.finish(queue.take(), store(files))
     clock.time += days * DAY
-    worker.sweep(SqliteQueue(tmp_path, clock=clock), Files(tmp_path / "files", 1 << 20, clock))
+    worker.sweep(
+        SqliteQueue(tmp_path, clock=clock), FolderFiles(tmp_path / "files", 1 << 20, clock)
+    )
     assert SqliteQueue(tmp_path, clock=clock).get(one.id)
     assert files.read(name)
 

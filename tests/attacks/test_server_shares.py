@@ -154,8 +154,8 @@ def test_limit_that_is_no_number_is_not_no_limit(server, value):
 
 
 def test_promises_of_one_key_do_not_push_out_those_of_another(server, monkeypatch):
-    monkeypatch.setattr(uploads, "_MOST_EACH", 3)
-    monkeypatch.setattr(uploads, "_MOST_PROMISED", 4)
+    monkeypatch.setattr(uploads, "MOST_EACH", 3)
+    monkeypatch.setattr(uploads, "MOST_PROMISED", 4)
     anna, ben = (server.customers.add(name) for name in ("anna", "ben"))
     url = server.post(TICKETS, {}, key=ben).json()["data"]["upload"]["url"]
     for _ in range(20):

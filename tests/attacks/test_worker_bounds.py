@@ -1,5 +1,6 @@
 """What one task may take: its failure is its own, and its worker lives."""
 
+import functools
 import sys
 import threading
 import time
@@ -96,15 +97,15 @@ def test_worker_that_hangs_is_ended_and_replaced(tmp_path, server, monkeypatch):
     monkeypatch.setattr(workers, "_GRACE_SECONDS", 0.0)
     name = ticket(server.post(V3, novita()))
     folder = server.customers.path.parent
-    monkeypatch.setattr(workers, "work", hang)
-    with workers.Workers(folder, server.queue, ("cpu",), 1 << 30, Bounds(seconds=1.0)) as running:
+    work = functools.partial(hang, folder)
+    with workers.Workers(work, server.queue, ("cpu",), Bounds(seconds=1.0)) as running:
         first = running._processes[0].pid
         wait_until(lambda: server.queue.get(name).state == "failed")
         wait_until(lambda: running._processes[0].pid != first and running.alive())
     assert "takes longer than" in server.queue.get(name).reason
 
 
-def hang(folder, device, most_bytes, bounds, hand):
+def hang(folder, device, bounds, hand):
     """Take a job and never come back."""
     from upscale_bridge.server.sqlite_queue import SqliteQueue
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.server.sockless import MODEL, Server
+from tests.server.stores import Databases
 from upscale_bridge.contract import presets
 from upscale_bridge.local.library import SHIPPED_FOLDER
 from upscale_bridge.service import Service
@@ -29,6 +30,13 @@ def small_presets(monkeypatch):
 @pytest.fixture
 def server(tmp_path, service, small_presets):
     return Server(tmp_path / "server", service)
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory):
+    made = Databases(tmp_path_factory.mktemp("databases"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +64,13 @@ def listen(server, ends):
     yield start
     for one in open_ones:
         ends(one)
+
+
+@pytest.fixture(scope="session")
+def s3():
+    pytest.importorskip("moto")
+    from tests.server.clusters import S3
+
+    made = S3()
+    yield made
+    made.close()

@@ -17,7 +17,7 @@ from upscale_bridge.server.admission import Admission, Sender
 from upscale_bridge.server.api_clients import ApiClients
 from upscale_bridge.server.app import App
 from upscale_bridge.server.bounds import Bounds
-from upscale_bridge.server.files import Files
+from upscale_bridge.server.files import FolderFiles
 from upscale_bridge.server.queue import Job
 from upscale_bridge.server.replies import Stored, Wait
 from upscale_bridge.server.sqlite_queue import SqliteQueue
@@ -82,7 +82,7 @@ class Server:
     def __init__(self, folder, service, most=1000, most_bytes=1 << 30, **options):
         self.service, self.clock = service, TestClock()
         self.queue = SqliteQueue(folder, most, self.clock)
-        self.files = Files(folder / "files", most_bytes, self.clock)
+        self.files = FolderFiles(folder / "files", most_bytes, self.clock)
         self.customers = ApiClients(folder / "keys.json")
         self.alive = True
         workers = lambda: self.alive  # noqa: E731
@@ -105,7 +105,8 @@ class Server:
             call = replace(call, body=body or b"")
             found = self.app.handle(call, found.customer, BASE)
         if isinstance(found, Stored):
-            return Reply(200, found.path.read_bytes(), found.headers)
+            with found.file:
+                return Reply(200, found.file.read(), found.headers)
         if isinstance(found, Wait) and not found.seconds:
             return found.done(self.queue.get(found.job))
         return found

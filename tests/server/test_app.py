@@ -21,6 +21,7 @@ from tests.server.sockless import (
     v2,
     wavespeed,
 )
+from upscale_bridge.server import processing, worker
 from upscale_bridge.server.replies import Wait
 
 RESULT, PROGRESS = "/v3/async/task-result?task_id=", "/v2/progress?task_id="
@@ -247,7 +248,7 @@ def test_late_sync_answer_says_that_the_task_goes_on(server):
 
 
 @pytest.mark.parametrize("root", ["/api/v3", "/api/v2"])
-def test_finished_predictions_are_deleted_with_their_files(server, root):
+def test_predictions_are_deleted_with_their_files_whatever_came_of_them(server, root):
     names = [ticket(server.post(WAVESPEED, wavespeed(image(seed=seed)))) for seed in (1, 2)]
     server.work()
     names.append(ticket(server.post(WAVESPEED, wavespeed(image(seed=3)))))
@@ -257,5 +258,36 @@ def test_finished_predictions_are_deleted_with_their_files(server, root):
     assert server.get(PREDICTIONS + names[0]).status == 404
     assert server.file(url).status == 404
     assert server.get(PREDICTIONS + names[1]).status == 200
-    assert server.get(PREDICTIONS + names[2]).json()["data"]["status"] == "created"
+    assert server.get(PREDICTIONS + names[2]).status == 404
+    assert server.work() == 0
+    assert len(server.files._folder.settle()) == 2  # image and result of the one that stays
+    assert server.files.rooms() == []
+
+
+def test_delete_reaches_a_running_worker(server, monkeypatch):
+    monkeypatch.setattr(worker, "_NEWS_SECONDS", 0.0)
+    name = ticket(server.post(WAVESPEED, wavespeed()))
+    reached = []
+
+    def slow(service, operation, data, monitor, models):
+        monitor.check()
+        server.post("/api/v3/predictions/delete", {"ids": [name]})
+        reached.append(True)
+        monitor.check()
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr(processing, "carry_out", slow)
     assert server.work() == 1
+    assert reached == [True]
+    assert server.get(PREDICTIONS + name).status == 404
+    assert server.queue.counts() == {"queued": 0, "running": 0, "done": 0, "failed": 0}
+    assert server.files._folder.settle() == {}
+
+
+@pytest.mark.parametrize(
+    ("header", "urgency"),
+    [("", 3), ("u=5", 5), ("u=7, i", 7), ("i, u=4", 4), ("u=0", 3), ("u=9", 3), ("v=7", 3)],
+)
+def test_submit_may_let_others_go_first(server, header, urgency):
+    name = ticket(server.post(WAVESPEED, wavespeed(), **({"priority": header} if header else {})))
+    assert server.queue.get(name).urgency == urgency

@@ -11,7 +11,7 @@ import pytest
 from tests.server.sockless import TestClock, job
 from upscale_bridge.errors import SettingsError
 from upscale_bridge.server import worker
-from upscale_bridge.server.files import Files
+from upscale_bridge.server.files import FolderFiles
 from upscale_bridge.server.ledger import NoRoomError
 from upscale_bridge.server.sqlite_queue import SqliteQueue
 
@@ -23,7 +23,7 @@ def clock():
 
 @pytest.fixture
 def files(tmp_path, clock):
-    return Files(tmp_path / "files", 1000, clock)
+    return FolderFiles(tmp_path / "files", 1000, clock)
 
 
 def write(files, name, data, customer="anna"):
@@ -213,7 +213,7 @@ def test_threads_and_processes_write_and_remove_at_once(tmp_path):
             except OSError as error:
                 errors.append(error)
 
-    owners = [Files(tmp_path / "files", 1 << 20) for _ in range(4)]
+    owners = [FolderFiles(tmp_path / "files", 1 << 20) for _ in range(4)]
     threads = [threading.Thread(target=work, args=(files,)) for files in owners]
     for thread in threads:
         thread.start()

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from tests.server.sockless import TestClock, job
-from upscale_bridge.server.queue import KeyReusedError, QueueFullError
+from tests.server.stores import KINDS, Two
+from upscale_bridge.server.queue import KeyReusedError, QueueFullError, Selection
 from upscale_bridge.server.sqlite_queue import SqliteQueue
 
 
@@ -18,15 +19,23 @@ def clock():
     return TestClock()
 
 
-@pytest.fixture
-def queue(tmp_path, clock):
-    return SqliteQueue(tmp_path, 50, clock)
+@pytest.fixture(params=KINDS)
+def two(request, tmp_path, databases, clock):
+    """Makes queues of one database."""
+    made = Two(request.param, tmp_path, databases, clock)
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def other(tmp_path, clock):
+def queue(two):
+    return two.queue()
+
+
+@pytest.fixture
+def other(two):
     """The queue as another process has it."""
-    return SqliteQueue(tmp_path, 50, clock)
+    return two.queue()
 
 
 def state(queue, one):
@@ -147,8 +156,8 @@ def test_turns_are_those_of_a_plain_count(queue, clock, seed):
             queue.finish(taken, "x")
 
 
-def test_full_queue_refuses_until_one_is_taken(tmp_path):
-    queue = SqliteQueue(tmp_path, 2)
+def test_full_queue_refuses_until_one_is_taken(two):
+    queue = two.queue(2)
     one = queue.submit(job(key="k", digest="d"))
     queue.submit(job("ben"))
     with pytest.raises(QueueFullError, match="2 jobs are waiting"):
@@ -197,6 +206,31 @@ def test_counts_name_every_state(queue):
     assert queue.counts() == {"queued": 1, "running": 1, "done": 1, "failed": 1}
 
 
+def test_oldest_tells_how_long_the_first_has_waited(queue, clock):
+    assert queue.oldest() == 0
+    queue.submit(job())
+    clock.time += 7
+    queue.submit(job())
+    assert queue.oldest() == 7
+    queue.take()
+    assert queue.oldest() == 0
+
+
+def test_page_finds_jobs_by_state_time_and_parameters(queue, clock):
+    for number in range(4):
+        clock.time += 1
+        told = json.dumps({"model": "ab"[number % 2], "it's": "x"})
+        queue.submit(job(source=str(number), parameters=told))
+    queue.fail(queue.take(), "why")
+
+    def found(state=None, skip=0, **parameters):
+        wanted = Selection(("NovitaUpscale",), 0.0, clock.time, parameters, state)
+        return "".join(one.source for one in queue.page("anna", wanted, skip, 3))
+
+    assert (found(), found(skip=2), found("failed")) == ("321", "10", "0")
+    assert (found(model="b"), found(model="c"), found(**{"it's": "x"}, skip=3)) == ("31", "", "0")
+
+
 def test_finished_jobs_expire_each_after_its_own_time(queue, clock):
     short, long = queue.submit(job(lifetime=10.0)), queue.submit(job(lifetime=100.0))
     queue.submit(job(lifetime=1.0))
@@ -208,6 +242,52 @@ def test_finished_jobs_expire_each_after_its_own_time(queue, clock):
     assert [one.id for one in queue.expired()] == [short.id]
     clock.time += 1000  # what has not been done does not expire
     assert {one.id for one in queue.expired()} == {short.id, long.id}
+
+
+# --- what is urgent, what is loaded
+
+
+def order(queue, clock, loaded=()):
+    """Take all jobs, a second apart; return their sources."""
+    found = []
+    while (one := queue.take(loaded)) is not None:
+        clock.time += 1
+        found.append(one.source)
+        queue.finish(one, "x")
+    return "".join(found)
+
+
+def test_what_is_not_urgent_lets_others_go_first_but_not_for_ever(queue, clock):
+    for name, customer, urgency in (
+        *(("a", "anna", 7), ("b", "anna", 7), ("c", "anna", 3), ("d", "ben", 3), ("e", "ben", 3)),
+    ):
+        queue.submit(job(customer, source=name, urgency=urgency))
+    assert order(queue, clock) == "cdeab"
+    queue.submit(job("ben", source="f", urgency=7))
+    clock.time += 61
+    queue.submit(job("anna", source="g"))
+    assert order(queue, clock) == "fg"
+
+
+def test_worker_goes_on_with_the_models_that_it_has_for_a_while(queue, clock):
+    for name in "abcabcabc":
+        queue.submit(job({"a": "anna"}.get(name, "ben"), source=name, models=name))
+    assert order(queue, clock, ["b"]) == "babbacacc"  # who was never served is not passed over
+    for name in "xyxyxyxyxyxyxyxyxyxy":
+        queue.submit(job({"x": "cora"}.get(name, "dora"), source=name, models=name))
+    served = order(queue, clock, ["x"])
+    assert served.count("x") == served.count("y") == 10
+    assert served.startswith("xyxxxx")
+    assert "xxxxxxxx" not in served, "five seconds are the most"
+
+
+def test_jobs_that_came_much_later_do_not_go_first(queue, clock):
+    queue.submit(job(source="a", models="other"))
+    clock.time += 50
+    queue.submit(job(source="b", models="m"))
+    clock.time += 20
+    queue.submit(job(source="c", models="m"))
+    assert order(queue, clock, ["m"]) == "bac"
 
 
 # --- Idempotency-Key
@@ -242,7 +322,8 @@ def test_keys_belong_to_customers_and_no_key_is_no_key(queue):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
-def test_files_are_for_their_owner_only(queue, tmp_path):
+def test_files_are_for_their_owner_only(tmp_path):
+    queue = SqliteQueue(tmp_path)
     before = os.umask(0)
     try:
         queue.submit(job())
@@ -258,3 +339,34 @@ def test_files_are_for_their_owner_only(queue, tmp_path):
 def test_stored_job_holds_plain_data(queue):
     one = queue.submit(job(parameters=json.dumps({"prompt": "\ud800 é"})))
     assert queue.get(one.id).parameters == one.parameters
+
+
+# --- loads
+
+
+def loads_of_100(queue, clock, *, routed):
+    """Return how many models are loaded for 100 tasks: six keys with a model each, three workers
+    that hold two models, a second for a task."""
+    for number in range(240):
+        name = f"key-{number % 6}"
+        queue.submit(job(name, models=name), waiting=0)
+    held, loads, served, dice = [[] for _ in range(3)], 0, [], random.Random(1)
+    for _ in range(240):
+        worker = dice.choice(held)  # whichever is free
+        clock.time += 1 / 3
+        one = queue.take(worker if routed else ())
+        served.append(one.customer)
+        loads += one.models not in worker
+        worker[:] = [*[name for name in worker if name != one.models], one.models][-2:]
+        queue.finish(one, "x")
+    shares = [served[:120].count(f"key-{index}") for index in range(6)]
+    assert min(shares) >= 14, shares
+    assert max(shares) <= 26, shares
+    return loads / 2.4
+
+
+def test_tasks_go_to_workers_that_have_their_models(tmp_path, clock):
+    without = loads_of_100(SqliteQueue(tmp_path / "a", 700, clock), clock, routed=False)
+    routed = loads_of_100(SqliteQueue(tmp_path / "b", 700, clock), clock, routed=True)
+    assert without > 70
+    assert routed < 25

@@ -105,7 +105,7 @@ def test_results_cannot_be_overwritten(server):
 
 
 def test_oldest_promises_are_dropped(server, monkeypatch):
-    monkeypatch.setattr(uploads, "_MOST_PROMISED", 3)
+    monkeypatch.setattr(uploads, "MOST_PROMISED", 3)
     urls = [promise(server)[0] for _ in range(5)]
     assert [put(server, url).status for url in urls] == [403, 403, 200, 200, 200]
 

@@ -20,7 +20,7 @@ from upscale_bridge.server import worker
 from upscale_bridge.server.api_clients import ApiClient, ApiClients
 from upscale_bridge.server.app import App
 from upscale_bridge.server.bounds import Bounds
-from upscale_bridge.server.files import Files
+from upscale_bridge.server.files import FolderFiles
 from upscale_bridge.server.replies import Replies
 from upscale_bridge.server.sqlite_queue import SqliteQueue
 from upscale_bridge.server.webhooks import Secrets, Webhooks
@@ -48,7 +48,7 @@ def server(tmp_path):
     """An app, its queue, and what its webhooks were sent."""
     clock, sent, answers = LaterClock(), [], []
     queue = SqliteQueue(tmp_path / "server", clock=clock)
-    files = Files(tmp_path / "server" / "files", 1 << 30)
+    files = FolderFiles(tmp_path / "server" / "files", 1 << 30)
     keys = Secrets(tmp_path / "server" / "secret")
     service = Service(lambda: [tmp_path])
     app = App(service, queue, files, ApiClients(tmp_path / "none"), lambda: True, keys)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import StoppedError, UpscaleError
-from . import catalogue, doctor, keys, models, serve, tasks, upscale, videos
+from . import catalogue, cluster, doctor, keys, models, serve, tasks, upscale, videos
 from .common import fail
 from .terminal import Log, Parser
 
@@ -57,5 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     tasks.add_commands(commands)
     keys.add_commands(commands)
     serve.add_commands(commands)
+    cluster.add_commands(commands)
     doctor.add_commands(commands)
     return parser

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DownloadError, SettingsError
+from ..errors import DownloadError, InvalidInputError, SettingsError
 from ..local.operation import SHIPPED_MODEL
 from ..service import Service
 from ..storage.settings import home
 from ..vendors import ENTRIES
+from . import cluster
 from .common import add_common
 from .terminal import Terminal, interruptible, note
 
@@ -50,16 +51,7 @@ def add_commands(commands: Any) -> None:
         "--disk-gb", type=float, default=20.0, metavar="N", help="for images and results"
     )
     serve.add_argument("--body-mb", type=int, default=64, metavar="N", help="largest request")
-    serve.add_argument(
-        "--task-minutes", type=float, default=30.0, metavar="N", help="longest time of a task"
-    )
-    serve.add_argument(
-        "--task-gb",
-        type=float,
-        default=0.0,
-        metavar="N",
-        help="most memory of a task (Linux); default: 3/4 of the machine's, for all workers",
-    )
+    cluster.add_bounds(serve)
     serve.add_argument(
         "--allow-url", action="store_true", help="fetch images from public addresses on request"
     )
@@ -73,6 +65,7 @@ def add_commands(commands: Any) -> None:
         action="store_true",
         help=f"let {SHIPPED_MODEL} stand in for known models that are missing, and say so",
     )
+    cluster.add_parts(serve)
     _add_keys_file(serve)
     add_common(serve)
     keys = commands.add_parser("server-keys", help="make or remove keys for clients of `serve`")
@@ -125,8 +118,12 @@ def _explained() -> Iterator[None]:
 
 def _serve(args: argparse.Namespace) -> int:
     with _explained():
-        from ..server.bounds import Bounds
         from ..server.http import Options, customers_of, serve
+    addresses = cluster.addresses_of(args)
+    if addresses is not None and args.device:
+        raise InvalidInputError(
+            "--device", "Devices of a cluster work elsewhere: `upscale-bridge worker --device ...`."
+        )
     options = Options(
         folder=home() / "server",
         keys=_customers(args).path,
@@ -138,7 +135,7 @@ def _serve(args: argparse.Namespace) -> int:
         most_bytes=int(args.disk_gb * (1 << 30)),
         most_body=args.body_mb << 20,
         fetch_addresses=args.allow_url,
-        bounds=Bounds(60 * args.task_minutes, int(args.task_gb * (1 << 30))),
+        bounds=cluster.bounds_of(args),
         substitute=args.substitute,
     )
     customers_of(options)  # before a long download
@@ -147,7 +144,12 @@ def _serve(args: argparse.Namespace) -> int:
         _download(library, quiet=args.json)
     _tell_missing(library, args)
     note(f"Listening on http://{args.host}:{args.port} (Ctrl-C stops)")
-    serve(options)
+    if addresses is None:
+        serve(options)
+    else:
+        from ..server.cluster import listener
+
+        listener.serve(options, addresses)
     return 0
 
 

@@ -143,6 +143,10 @@ class Library:
                 self._mix = first, second, share, mixed(first, second, share)
             return self._mix[3]
 
+    def is_loaded(self, name: str) -> bool:
+        """Tell whether a model is in memory."""
+        return self.find(name) in self._loaded
+
     def release(self) -> None:
         """Forget all loaded models."""
         with self._lock:

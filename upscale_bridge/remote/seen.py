@@ -10,9 +10,8 @@ hours for each wrong start, and may be less; what is removed by age is kept long
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Protocol
 
-from ..storage.database import Database
 from .clock import Clock
 
 LONGEST_GAP = 6 * 3600.0
@@ -24,10 +23,17 @@ _STORED_EVERY = 60.0
 log = logging.getLogger("upscale_bridge.remote")
 
 
+class Statements(Protocol):
+    """A database, as `storage.database.Database` is one."""
+
+    def execute(self, sql: str, *values: Any) -> Any:
+        """Run one statement, inside a transaction."""
+
+
 class SeenTime:
     """Seconds that were seen to pass, as all programs of the user know it together."""
 
-    def __init__(self, database: Database[Any], clock: Clock) -> None:
+    def __init__(self, database: Statements, clock: Clock) -> None:
         """`database` has the table `seen` with one row: seconds, and what the calendar said."""
         self._database, self._clock = database, clock
         self._began: float | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ from .ledger import NoRoomError
 from .queue import JobState, KeyReusedError, Queue, QueueFullError, Selection
 from .replies import Replies, Stored, Wait, wire_of
 from .submits import Submits
-from .uploads import PUT, UploadStore
+from .uploads import PUT, Promises, UploadStore
 from .webhooks import Secrets
 
 if TYPE_CHECKING:
@@ -70,13 +71,15 @@ class App:
         fetch: Callable[[str], bytes] | None = None,
         *,
         substitute: bool = False,
+        promises: Promises | None = None,
     ) -> None:
         """`service` knows the models, `alive` how many workers live, `webhook_keys`
         are the customers' secrets, `fetch` returns what lies at an address (without it none is
-        fetched), `substitute` lets the shipped model stand in for known ones."""
+        fetched), `substitute` lets the shipped model stand in for known ones; `promises` of
+        uploads may be those of several listeners."""
         self._secrets = webhook_keys
         self._queue, self._files = queue, files
-        self._uploads, self._replies = UploadStore(files), Replies(files)
+        self._uploads, self._replies = UploadStore(files, promises), Replies(files)
         self._submits = Submits(
             service, queue, files, self._uploads, self._replies, fetch, substitute=substitute
         )
@@ -182,18 +185,19 @@ class App:
     def _delete(self, request: Delete, customer: ApiClient) -> Reply:
         for name in filter(str.isascii, request.tickets):
             job = self._queue.get(name)
-            if job is not None and job.customer == customer.name and job.finished:
-                self._queue.remove(job.id)
+            if job is not None and job.customer == customer.name:
+                self._queue.remove(job.id)  # who works on it hears of it soon
                 self._files.remove(job.source)
                 self._files.remove(job.result)
+                self._files.release(job.id)
         return request.reply
 
     def _send_file(self, name: str) -> Answer:
-        path = self._files.path(name)
-        if path is None:
+        found = self._files.open(name)
+        if found is None:
             return answer({"code": 404, "message": "There is no such file, or no more."}, 404)
-        mime = MIMES.get(path.suffix, "application/octet-stream")
-        return Stored(path, {"content-type": mime, "x-content-type-options": "nosniff"})
+        mime = MIMES.get(Path(name).suffix, "application/octet-stream")
+        return Stored(*found, {"content-type": mime, "x-content-type-options": "nosniff"})
 
 
 def _refuse(path: str, error: UpscaleError) -> Reply:

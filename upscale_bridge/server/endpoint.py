@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -194,14 +193,9 @@ async def _response(found: Answer, *, close: bool = False) -> Response:
     if isinstance(found, Reply):
         return Response(found.body, found.status, {**found.headers, **more})
     assert isinstance(found, Stored)
-    try:
-        file = await run_in_threadpool(found.path.open, "rb")
-    except FileNotFoundError:
-        return _plain(404, "There is no such file, or no more.")
     lease = contextlib.ExitStack()
-    lease.enter_context(file)
-    size = os.fstat(file.fileno()).st_size
-    return _Streamed(file, size, {**found.headers, **more}, 200, lease)
+    lease.enter_context(found.file)
+    return _Streamed(found.file, found.size, {**found.headers, **more}, 200, lease)
 
 
 def _plain(status: int, message: str, **more: str) -> Response:

@@ -8,6 +8,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO, Protocol
 
 from ..errors import SettingsError
 from ..remote.clock import Clock
@@ -19,13 +20,81 @@ _SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 MIMES = {suffix: mime for mime, suffix in _SUFFIXES.items()}
 
 
-class Files:
-    """One folder of files; safe between processes."""
+class Place(Protocol):
+    """Where files lie; what cannot be done for its sake raises `SettingsError`."""
 
-    def __init__(self, folder: Path, most_bytes: int, clock: Clock | None = None) -> None:
+    def store(self, name: str, data: bytes) -> None:
+        """Store a file, whole or not at all."""
+
+    def open(self, name: str) -> tuple[IO[bytes], int] | None:
+        """Return a file and its size in bytes, None when there is none of that name."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
+    def free(self) -> int | None:
+        """Return how many bytes may still be stored; None where nobody knows."""
+
+    def address(self, name: str, seconds: float) -> str | None:
+        """Return where clients fetch a file themselves for that time; None where they cannot."""
+
+
+class Folder:
+    """A folder of this machine, or one that several machines share; safe between processes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def store(self, name: str, data: bytes) -> None:
+        folder = make_folder(self._path, private=True)
+        temporary = folder / f".{name}.{secrets.token_hex(4)}"
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(folder / name)
+        except OSError as error:
+            raise SettingsError(f"Cannot write {name} ({error.strerror}).") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def open(self, name: str) -> tuple[IO[bytes], int] | None:
+        path = self._path / name
+        if not path.is_file():
+            return None
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            return None
+        return file, os.fstat(file.fileno()).st_size
+
+    def remove(self, name: str) -> None:
+        (self._path / name).unlink(missing_ok=True)
+
+    def free(self) -> int:
+        return shutil.disk_usage(make_folder(self._path, private=True)).free
+
+    def address(self, name: str, seconds: float) -> None:
+        """Only the server hands files out."""
+
+    def settle(self) -> dict[str, int]:
+        """Remove parts that were never finished; return the sizes of all files, bytes."""
+        found = {}
+        for path in make_folder(self._path, private=True).iterdir():
+            if _NAME.fullmatch(path.name):
+                found[path.name] = path.stat().st_size
+            else:
+                path.unlink(missing_ok=True)
+        return found
+
+
+class Files:
+    """Files and how much room they take; safe between processes."""
+
+    def __init__(self, place: Place, ledger: Ledger, most_bytes: int) -> None:
         """No file is taken that would make all of them larger than `most_bytes`."""
-        self._folder, self._most = folder, most_bytes
-        self._ledger = Ledger(folder.with_suffix(".sqlite3"), clock)
+        self._place, self._ledger, self._most = place, ledger, most_bytes
 
     @property
     def most(self) -> int:
@@ -51,10 +120,15 @@ class Files:
     def write(self, name: str, data: bytes, *, room: str) -> None:
         """Store a file for which there is a room, whole or not at all.
 
-        Raises `SettingsError` when the disk cannot be written.
+        Raises `SettingsError` when it cannot be written.
         """
-        self._store(name, data)
+        # Noted before it is there: what nobody knows of would never be removed.
         self._ledger.fill(room, name, len(data))
+        try:
+            self._place.store(name, data)
+        except SettingsError:
+            self._ledger.remove(name)
+            raise
 
     def take(
         self,
@@ -70,30 +144,31 @@ class Files:
         """
         self._add(name, customer, UPLOAD, len(data), share, allowances)
         try:
-            self._store(name, data)
+            self._place.store(name, data)
         except SettingsError:
             self._ledger.remove(name)
             raise
 
     def read(self, name: str) -> bytes | None:
         """Return a file, None when there is none of that name."""
-        path = self.path(name)
-        try:
-            return path.read_bytes() if path else None
-        except FileNotFoundError:
+        found = self.open(name)
+        if found is None:
             return None
+        with found[0] as file:
+            return file.read()
 
-    def path(self, name: str) -> Path | None:
-        """Return where a file lies, None when there is none of that name."""
-        if not _NAME.fullmatch(name):
-            return None
-        path = self._folder / name
-        return path if path.is_file() else None
+    def open(self, name: str) -> tuple[IO[bytes], int] | None:
+        """Return a file and its size in bytes, None when there is none of that name."""
+        return self._place.open(name) if _NAME.fullmatch(name) else None
+
+    def address(self, name: str, base_url: str, seconds: float) -> str:
+        """Return where a client of the server at `base_url` fetches a file, for that time."""
+        return self._place.address(name, seconds) or f"{base_url}/files/{name}"
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
         if _NAME.fullmatch(name):
-            (self._folder / name).unlink(missing_ok=True)
+            self._place.remove(name)
             self._ledger.remove(name)
 
     def sweep(self, seconds: float, needed: Callable[[str], bool]) -> None:
@@ -105,16 +180,6 @@ class Files:
     def rooms(self) -> list[str]:
         """Return the names of the rooms that should have found their job by now."""
         return self._ledger.rooms()
-
-    def settle(self) -> None:
-        """Take up what lies in the folder and is not known, after a crash or an older version."""
-        found = {}
-        for path in make_folder(self._folder, private=True).iterdir():
-            if _NAME.fullmatch(path.name):
-                found[path.name] = path.stat().st_size
-            else:
-                path.unlink(missing_ok=True)  # a part that was never finished
-        self._ledger.adopt(found)
 
     def size(self) -> int:
         """Return how many bytes lie here."""
@@ -129,7 +194,7 @@ class Files:
         share: int | None,
         allowances: Sequence[tuple[float, int]] = (),
     ) -> None:
-        free = shutil.disk_usage(make_folder(self._folder, private=True)).free
+        free = self._place.free()
         share = self._most if share is None else share
         self._ledger.add(
             name,
@@ -138,20 +203,19 @@ class Files:
             size,
             most=self._most,
             share=share,
-            free=free,
+            free=self._most if free is None else free,
             allowances=allowances,
         )
 
-    def _store(self, name: str, data: bytes) -> None:
-        folder = make_folder(self._folder, private=True)
-        temporary = folder / f".{name}.{secrets.token_hex(4)}"
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(folder / name)
-        except OSError as error:
-            raise SettingsError(f"Cannot write {name} ({error.strerror}).") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+
+class FolderFiles(Files):
+    """Those in a folder of this machine, with a ledger beside it."""
+
+    def __init__(self, folder: Path, most_bytes: int, clock: Clock | None = None) -> None:
+        self._folder = Folder(folder)
+        ledger = Ledger.in_file(folder.with_suffix(".sqlite3"), clock)
+        super().__init__(self._folder, ledger, most_bytes)
+
+    def settle(self) -> None:
+        """Take up what lies in the folder and is not known, after a crash or an older version."""
+        self._ledger.adopt(self._folder.settle())

@@ -5,12 +5,13 @@ Imported only by `serve`: its packages are the extra [server].
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -24,16 +25,18 @@ from starlette.routing import Route
 from ..errors import SettingsError
 from ..network.transport import fetch_public, post_public
 from ..service import Service
+from . import worker
 from .api_clients import ApiClients
 from .app import App
 from .bodies import PIECE_SECONDS
 from .bounds import Bounds
 from .endpoint import Endpoint
-from .files import Files
+from .files import Files, FolderFiles
 from .protocol import Protocol
 from .queue import Queue
 from .replies import Replies
 from .sqlite_queue import SqliteQueue
+from .uploads import Promises
 from .webhooks import Secrets, Webhooks
 from .workers import Workers
 
@@ -89,28 +92,49 @@ def customers_of(options: Options) -> ApiClients:
 
 def serve(options: Options) -> None:
     """Run until SIGTERM or SIGINT. Raises `SettingsError`."""
-    customers = customers_of(options)
-    queue = SqliteQueue(options.folder, options.most_waiting)
-    files = Files(options.folder / "files", options.most_bytes)
+    folder = options.folder
+    queue = SqliteQueue(folder, options.most_waiting)
+    files = FolderFiles(folder / "files", options.most_bytes)
     files.settle()
-    secrets = Secrets(options.folder / "webhook-secret")
-    workers = Workers(options.folder, queue, options.devices, options.most_bytes, options.bounds)
+    secrets = Secrets(folder / "webhook-secret")
+    work = functools.partial(worker.work, folder, options.most_bytes)
+    workers = Workers(work, queue, options.devices, options.bounds)
+    listen(options, Parts(queue, files, secrets, Promises(), workers.alive), workers)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a listener works with: its own things, or those that it shares with others."""
+
+    queue: Queue
+    files: Files
+    secrets: Secrets
+    promises: Promises
+    alive: Callable[[], int]
+    """How many workers live."""
+
+
+def listen(options: Options, parts: Parts, beside: AbstractContextManager[object]) -> None:
+    """Answer calls until SIGTERM or SIGINT; `beside` is entered for that time."""
 
     def fetch(url: str) -> bytes:
         return fetch_public(url, options.most_body, PIECE_SECONDS)
 
+    queue = parts.queue
     app = App(
         Service(),
         queue,
-        files,
-        customers,
-        workers.alive,
-        webhook_keys=secrets,
+        parts.files,
+        customers_of(options),
+        parts.alive,
+        webhook_keys=parts.secrets,
         fetch=fetch if options.fetch_addresses else None,
         substitute=options.substitute,
+        promises=parts.promises,
     )
     server = _Server(_configure(make_asgi(app, queue, options), options))
-    with workers, Webhooks(queue, Replies(files).event, post_public, secrets):
+    event = Replies(parts.files).event
+    with beside, Webhooks(queue, event, post_public, parts.secrets):
         log.info("Listening on http://%s:%d", options.host, options.port)
         server.run()
 

@@ -5,13 +5,14 @@ A table, so that nobody has to walk through the folder, and so that listener and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UpscaleError
 from ..remote.clock import Clock
 from ..storage.database import Database, Migration
+from .sql_queue import Table
 
 UPLOAD, FILE, ROOM, COUNTED = "upload", "file", "room", "counted"
 """Kinds of entries: an upload, any other file, room for one to come, an upload that is gone."""
@@ -34,6 +35,9 @@ MIGRATIONS = (  # a new field of LedgerEntry needs one more at the end; released
 )
 
 
+INDEXES = ("customer, size", "kind, created")
+
+
 class NoRoomError(UpscaleError):
     """A customer's share of the disk, or the whole of it, is used up."""
 
@@ -54,11 +58,18 @@ class LedgerEntry:
 class Ledger:
     """All entries; thread-safe, and safe between processes."""
 
-    def __init__(self, path: Path, clock: Clock | None = None) -> None:
-        self._clock = clock or Clock()
-        self._database = Database(
-            path, "files", LedgerEntry, MIGRATIONS, indexes=("customer, size", "kind, created")
-        )
+    def __init__(
+        self, table: Table[LedgerEntry], now: Callable[[], float], alone: Callable[[str], None]
+    ) -> None:
+        """`now` returns the present in seconds since 1970, `alone` waits until no other transaction
+        does the same; both are called inside a transaction."""
+        self._database, self._now, self._alone = table, now, alone
+
+    @classmethod
+    def in_file(cls, path: Path, clock: Clock | None = None) -> Ledger:
+        """Return the one in an sqlite file, which has one writer at a time."""
+        table: Database[LedgerEntry] = Database(path, "files", LedgerEntry, MIGRATIONS, INDEXES)
+        return cls(table, (clock or Clock()).now, lambda what: None)
 
     def add(
         self,
@@ -78,15 +89,16 @@ class Ledger:
         of which those of rooms are spoken for. `allowances` are (seconds, most uploads).
         """
         with self._database.transaction():
+            self._alone("take room")
             if kind == UPLOAD:
                 self._refuse_uploads(customer, allowances)
-            if self._sum("1") + size > most or self._sum("kind = 'room'") + size > free:
+            if self._sum("1 = 1") + size > most or self._sum("kind = 'room'") + size > free:
                 raise NoRoomError("The server's disk is used up; try again later.")
             if self._sum("customer = ?", customer) + size > share:
                 raise NoRoomError(
                     "This key's share of the server's disk is used up; try again later."
                 )
-            self._database.insert(LedgerEntry(name, customer, kind, size, self._clock.now()))
+            self._database.insert(LedgerEntry(name, customer, kind, size, self._now()))
 
     def fill(self, room: str, name: str, size: int) -> None:
         """Note a file that takes its place in a room which was added before."""
@@ -95,20 +107,22 @@ class Ledger:
                 "SELECT customer FROM files WHERE name = ?", room
             ).fetchone()
             self._database.execute(
-                "UPDATE files SET size = MAX(size - ?, 0) WHERE name = ?", size, room
+                "UPDATE files SET size = CASE WHEN size > ? THEN size - ? ELSE 0 END "
+                "WHERE name = ?",
+                *(size, size, room),
             )
             customer = row[0] if row else ""
-            self._database.insert(LedgerEntry(name, customer, FILE, size, self._clock.now()))
+            self._database.insert(LedgerEntry(name, customer, FILE, size, self._now()))
 
     def adopt(self, sizes: dict[str, int]) -> None:
         """Make the entries of files fit what is in the folder: names and bytes."""
         with self._database.transaction():
             rows = self._database.execute("SELECT name FROM files WHERE kind IN ('file', 'upload')")
-            known = {str(name) for (name,) in rows}
+            known = {str(name) for (name,) in rows.fetchall()}
             for name in known - sizes.keys():
                 self._database.execute("DELETE FROM files WHERE name = ?", name)
             for name in sizes.keys() - known:
-                self._database.insert(LedgerEntry(name, "", FILE, sizes[name], self._clock.now()))
+                self._database.insert(LedgerEntry(name, "", FILE, sizes[name], self._now()))
 
     def remove(self, name: str) -> None:
         """Forget an entry, but for an upload's share of its customer's limits."""
@@ -121,7 +135,7 @@ class Ledger:
                 "DELETE FROM files WHERE name = ? AND kind != 'counted' "
                 "OR kind = 'counted' AND created < ?",
                 name,
-                self._clock.now() - _DAY,
+                self._now() - _DAY,
             )
 
     def size(self) -> int:
@@ -131,13 +145,11 @@ class Ledger:
 
     def rooms(self) -> list[str]:
         """Return the names of the rooms that have had the time to get their job."""
-        return self._names("kind = 'room' AND created < ?", self._clock.now() - _ROOM_SECONDS)
+        return self._names("kind = 'room' AND created < ?", _ROOM_SECONDS)
 
     def older(self, seconds: float) -> list[str]:
         """Return the names of the files that are older than this."""
-        return self._names(
-            "kind IN ('file', 'upload') AND created < ?", self._clock.now() - seconds
-        )
+        return self._names("kind IN ('file', 'upload') AND created < ?", seconds)
 
     def _refuse_uploads(self, customer: str, allowances: Sequence[tuple[float, int]]) -> None:
         for seconds, most in allowances:
@@ -145,15 +157,19 @@ class Ledger:
                 "SELECT COUNT(*) FROM files WHERE customer = ? AND created > ? "
                 "AND kind IN ('upload', 'counted')",
                 customer,
-                self._clock.now() - seconds,
+                self._now() - seconds,
             ).fetchone()
             if recent >= most:
                 raise NoRoomError(f"This key may upload {most} files in {seconds:.0f} s.")
 
-    def _names(self, condition: str, *values: float) -> list[str]:
+    def _names(self, condition: str, age: float) -> list[str]:
+        """Return the names of entries whose `created` is compared with what was `age` seconds
+        ago."""
         with self._database.transaction(reading=True):
-            rows = self._database.execute(f"SELECT name FROM files WHERE {condition}", *values)
-            return [str(name) for (name,) in rows]
+            rows = self._database.execute(
+                f"SELECT name FROM files WHERE {condition}", self._now() - age
+            )
+            return [str(name) for (name,) in rows.fetchall()]
 
     def _sum(self, condition: str, *values: str) -> int:
         (total,) = self._database.execute(

@@ -15,6 +15,9 @@ from ..errors import UpscaleError
 
 JobState = Literal["queued", "running", "done", "failed", "removed"]
 
+USUAL = 3
+"""How urgent a job is whose submit says nothing (RFC 9218); 0 comes first, 7 last."""
+
 LIMITS_SECONDS = 86_400.0
 """For how long a submit counts for the limits of its customer."""
 
@@ -74,6 +77,8 @@ class Job:
     """When to try again; negative when it is over."""
     models: str = ""
     """JSON of which model does the work of which one that was asked for; empty when not known."""
+    urgency: int = USUAL
+    """0 to 7; what has more than `USUAL` lets others go first."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,28 @@ class Selection:
     parameters: Mapping[str, str]
     """What they were told, among others."""
     state: JobState | None = None
+
+
+@dataclass(frozen=True)
+class WorkerFacts:
+    """One worker, as all machines see it."""
+
+    machine: str
+    device: str
+    version: str
+    """Of the program."""
+    models: tuple[str, ...]
+    """Names of those that it has in memory."""
+    job: str
+    """The ticket of what it works on, empty for nothing."""
+    since: float
+    """When it started, seconds since 1970."""
+    busy: float
+    """Seconds of work, those of earlier workers of the device included."""
+    done: int
+    """How many tasks it has ended, counted alike."""
+    loads: int
+    """How often it has loaded a model, counted alike."""
 
 
 class Queue(ABC):
@@ -119,15 +146,18 @@ class Queue(ABC):
         """Return a job by its ticket."""
 
     @abstractmethod
-    def take(self) -> Job | None:
+    def take(self, loaded: Sequence[str] = ()) -> Job | None:
         """Return the next job, which is this process's from now on.
 
-        Customers take turns: the one who was served longest ago comes first.
+        Customers take turns: the one who was served longest ago comes first. `loaded` are the
+        `models` of jobs whose models this process has in memory: such a job may go before others
+        of its customer that came within the same minute, and before the turn of another customer
+        whose last one is hardly longer ago.
         """
 
     @abstractmethod
-    def advance(self, job: Job, fraction: float) -> None:
-        """Note how much of a job of this process is done."""
+    def advance(self, job: Job, fraction: float) -> bool:
+        """Note how much of a job is done; False when the job is not this process's any more."""
 
     @abstractmethod
     def finish(self, job: Job, result: str) -> bool:
@@ -154,6 +184,14 @@ class Queue(ABC):
         """Return how many jobs are in each state."""
 
     @abstractmethod
+    def oldest(self) -> float:
+        """Return for how many seconds the first of the waiting jobs has waited, 0 without one."""
+
+    def workers(self) -> list[WorkerFacts]:
+        """Return the workers that live, where the queue knows them."""
+        return []
+
+    @abstractmethod
     def latest(self, customer: str, count: int) -> list[Job]:
         """Return a customer's last jobs, the newest first."""
 
@@ -171,6 +209,10 @@ class Queue(ABC):
 
         What is due longest comes first.
         """
+
+    @abstractmethod
+    def claim_tell(self, job: Job) -> bool:
+        """Tell whether this process may tell of a job's end now; no other one may, for a while."""
 
     @abstractmethod
     def note_tell(self, job: Job, *, over: bool, pause: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import IO
 
 from ..contract.http import Json, Reply
 from ..contract.server import ServedTask, ServerWire, Submit, SyncServerWire, TaskServerWire
@@ -25,9 +25,11 @@ _RESULT_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class Stored:
-    """An answer that is a file of the server; it may be gone when it is sent."""
+    """An answer that is a file of the server, open; whoever sends it closes it."""
 
-    path: Path
+    file: IO[bytes]
+    size: int
+    """Bytes."""
     headers: Mapping[str, str]
 
 
@@ -112,7 +114,7 @@ class Replies:
                 return Failed(job.reason)
         if may_hold_data and _sends_data(job):
             return Done((Output(data=self._files.read(job.result) or b""),))
-        return Done((Output(url=f"{base_url}/files/{job.result}"),))
+        return Done((Output(url=self._files.address(job.result, base_url, job.lifetime)),))
 
 
 def models_of(job: Job) -> dict[str, str]:

@@ -31,6 +31,19 @@ def describe(queue: Queue, workers_alive: int, customer: str) -> Json:
         "now": queue.time(),
         "queue": queue.counts(),
         "workers_alive": workers_alive,
+        "workers": [
+            {
+                "machine": one.machine,
+                "device": one.device,
+                "version": one.version,
+                "models": one.models,
+                "working": bool(one.job),
+                "since": one.since,
+                "busy_seconds": round(one.busy, 1),
+                "done": one.done,
+            }
+            for one in queue.workers()
+        ],
         "last_hour": {
             "finished": len(took),
             "median_seconds": round(median(took), 3) if took else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,13 +25,14 @@ from . import processing
 from .admission import RefusedError
 from .api_clients import ApiClient
 from .files import Files
-from .queue import Job, Queue
+from .queue import USUAL, Job, Queue
 from .replies import Replies, Wait
 from .slots import Slots
 from .uploads import UploadStore
 from .webhooks import check_address
 
 _FETCHES, _FETCHES_EACH = 8, 2
+_URGENCY = re.compile(r"(?:^|[,;]) *u=([0-7]) *(?:$|[,;])")
 
 
 class Submits:
@@ -79,6 +81,7 @@ class Submits:
             digest=hashlib.sha256(call.url.encode() + b"\0" + call.body).hexdigest(),
             base_url=base_url,
             webhook=check_address(submit.webhook),
+            urgency=_urgency(call.headers.get("priority", "")),
         )
         earlier = self._queue.repeated(job)
         if earlier is not None:
@@ -140,3 +143,10 @@ class Submits:
             raise InvalidInputError("image", f"The image cannot be fetched: {error}") from error
         finally:
             self._fetching.give(customer.name)
+
+
+def _urgency(priority: str) -> int:
+    """Return how urgent the header Priority (RFC 9218) says that a request is: `USUAL` or less
+    urgent, since nobody may go before all others by saying so."""
+    found = _URGENCY.search(priority)
+    return max(int(found[1]), USUAL) if found else USUAL

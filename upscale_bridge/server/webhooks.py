@@ -132,6 +132,8 @@ class Webhooks:
 
     def _tell(self, job: Job) -> None:
         try:
+            if not self._queue.claim_tell(job):  # another listener tells it
+                return
             arrived = self._send(job)
             pause = min(_FIRST_PAUSE * 2**job.tells, _LONGEST_PAUSE)
             over = arrived or job.tells + 1 >= _MOST_TRIES

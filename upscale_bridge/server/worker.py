@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import multiprocessing
@@ -10,58 +9,61 @@ import os
 import signal
 import threading
 import time
-from multiprocessing.context import SpawnContext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import StoppedError, UpscaleError
+from ..errors import SettingsError, StoppedError, UpscaleError
 from ..monitor import Monitor
 from ..service import Service
 from ..vendors import operation_named
 from . import processing
 from .bounds import Bounds, TooLongError, limited_memory
-from .files import Files
+from .files import Files, FolderFiles
+from .hand import Hand
 from .queue import Job, Queue
 from .sqlite_queue import SqliteQueue
+
+if TYPE_CHECKING:
+    from ..local.devices import Memory
 
 log = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 0.1
 _NEWS_SECONDS = 0.5
-_SWEEP_SECONDS = 60.0
+SWEEP_SECONDS = 60.0
 _NICER = 5  # an engine on the CPU must not make the listener slow
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
 _LONGEST_LIFE = 8 * 86_400.0  # seconds; a little more than any result's
 
 
-class Hand:
-    """Which job a worker has in hand, and since when; its listener sees it as well."""
-
-    def __init__(self, context: SpawnContext) -> None:
-        # Without locks: a worker that is killed could hold one for ever.
-        self._job = context.RawArray(ctypes.c_char, 64)
-        self._since = context.RawValue(ctypes.c_double, 0.0)
-
-    def take(self, job: str) -> None:
-        """Begin with a job."""
-        self._job.value = job.encode()
-        self._since.value = time.monotonic()
-
-    def drop(self) -> None:
-        """Have no job any more."""
-        self._since.value = 0.0
-
-    def overdue(self, seconds: float) -> str:
-        """Return the job that has been in hand for longer, empty for none."""
-        since = self._since.value
-        late = since and time.monotonic() - since > seconds
-        return self._job.value.decode() if late else ""
+class GoneError(StoppedError):
+    """Nobody wants the job's result from this worker any more."""
 
 
-def work(folder: Path, device: str, most_bytes: int, bounds: Bounds, hand: Hand) -> None:
+def work(folder: Path, most_bytes: int, device: str, bounds: Bounds, hand: Hand) -> None:
     """Do jobs until SIGTERM or the listener's death; the one in hand goes back into the queue.
 
     `bounds.memory` is this worker's own.
     """
+    stop = prepare_process()
+    service = service_on(device)
+    queue, files = SqliteQueue(folder), FolderFiles(folder / "files", most_bytes)
+    swept = 0.0
+    while not stop.is_set():
+        if time.monotonic() - swept > SWEEP_SECONDS:
+            sweep(queue, files)
+            swept = time.monotonic()
+        job = queue.take()
+        if job is None:
+            stop.wait(_IDLE_SECONDS)
+            continue
+        hand.take(job.id)
+        do(service, queue, files, job, stop, bounds)
+        hand.drop()
+
+
+def prepare_process() -> threading.Event:
+    """Make this process a worker; return what SIGTERM and the death of its parent set."""
     stop = threading.Event()
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -72,26 +74,18 @@ def work(folder: Path, device: str, most_bytes: int, bounds: Bounds, hand: Hand)
         _OOM_SCORE.write_text("500")
     threading.Thread(target=_stop_after_listener, args=(stop,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the listener's affair
+    return stop
 
-    def memory() -> object:
+
+def service_on(device: str) -> Service:
+    """Return what does operations on a device."""
+
+    def memory() -> Memory:
         from ..local.devices import Memory
 
         return Memory(device)
 
-    service = Service(memory=memory)  # type: ignore[arg-type]
-    queue, files = SqliteQueue(folder), Files(folder / "files", most_bytes)
-    swept = 0.0
-    while not stop.is_set():
-        if time.monotonic() - swept > _SWEEP_SECONDS:
-            sweep(queue, files)
-            swept = time.monotonic()
-        job = queue.take()
-        if job is None:
-            stop.wait(_IDLE_SECONDS)
-            continue
-        hand.take(job.id)
-        do(service, queue, files, job, stop, bounds)
-        hand.drop()
+    return Service(memory=memory)
 
 
 def _stop_after_listener(stop: threading.Event) -> None:
@@ -125,6 +119,8 @@ def do(
         files.write(name, picture.data, room=job.id)
         if not queue.finish(job, name):
             files.remove(name)
+    except GoneError:
+        log.info("Job %s was removed, or is another worker's by now.", job.id)
     except StoppedError:
         queue.give_back(job)
     except UpscaleError as error:
@@ -157,15 +153,17 @@ def release_room(queue: Queue, files: Files, room: str) -> None:
 
 
 class _JobMonitor(Monitor):
-    """Notes the progress in the queue, now and then, and ends what takes too long."""
+    """Notes the progress in the queue, now and then; ends what takes too long or is not wanted."""
 
     def __init__(self, queue: Queue, job: Job, stop: threading.Event, seconds: float) -> None:
         self._queue, self._job, self._stop, self._seconds = queue, job, stop, seconds
         self._began = self._told = time.monotonic()
+        self._fraction = 0.0
 
     def check(self) -> None:
         if self._stop.is_set():
             raise StoppedError
+        self._tell()
         if time.monotonic() - self._began > self._seconds:
             raise TooLongError(
                 f"This image takes longer than {self._seconds / 60:.0f} minutes, which is what a "
@@ -173,6 +171,18 @@ class _JobMonitor(Monitor):
             )
 
     def progress(self, done: float, total: float) -> None:
-        if time.monotonic() - self._told > _NEWS_SECONDS:
-            self._told = time.monotonic()
-            self._queue.advance(self._job, done / total)
+        self._fraction = done / total
+        self._tell()
+
+    def _tell(self) -> None:
+        """Note the progress; raises `GoneError` when nobody wants it."""
+        if time.monotonic() - self._told < _NEWS_SECONDS:
+            return
+        self._told = time.monotonic()
+        try:
+            wanted = self._queue.advance(self._job, self._fraction)
+        except SettingsError as error:  # a database that is away for a moment costs no task
+            log.warning("The progress of job %s was not noted: %s", self._job.id, error)
+            return
+        if not wanted:
+            raise GoneError

@@ -5,20 +5,28 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
 from .bounds import Bounds
+from .hand import Hand
 from .queue import Queue
-from .worker import Hand, work
 
 log = logging.getLogger("upscale_bridge.server")
 
 _LOOK_SECONDS = 0.5
 _MOST_PAUSE = 30.0
-_STOP_SECONDS = 30.0
+STOP_SECONDS = 30.0
 _GRACE_SECONDS = 30.0  # in which a task that takes too long should end by itself
+
+
+Work = Callable[[str, Bounds, Hand], None]
+"""What a worker process does for a device; it can be pickled."""
+
+
+def _nothing(hand: Hand) -> None:
+    """Do nothing about a worker that died."""
 
 
 class Workers:
@@ -26,14 +34,18 @@ class Workers:
 
     def __init__(
         self,
-        folder: Path,
+        work: Work,
         queue: Queue,
         devices: tuple[str, ...],
-        most_bytes: int,
         bounds: Bounds,
+        *,
+        died: Callable[[Hand], None] = _nothing,
+        patience: float = STOP_SECONDS,
     ) -> None:
-        self._folder, self._devices, self._most_bytes = folder, devices, most_bytes
-        self._queue = queue
+        """`died` hears of the hand of each worker that is dead, before the next one starts; at the
+        end workers have `patience` seconds."""
+        self._work, self._devices = work, devices
+        self._queue, self._died, self._patience = queue, died, patience
         self._bounds = replace(bounds, memory=bounds.memory_of(len(devices)))
         # A forked child would share sockets and threads with the listener.
         self._context = multiprocessing.get_context("spawn")
@@ -54,9 +66,12 @@ class Workers:
         for process in self._processes.values():
             process.terminate()
         for process in self._processes.values():
-            process.join(_STOP_SECONDS)
+            process.join(self._patience)
             if process.is_alive():
                 process.kill()
+                process.join()
+        for hand in self._hands:
+            self._died(hand)
 
     def alive(self) -> int:
         """Return how many workers live."""
@@ -66,9 +81,7 @@ class Workers:
         device = self._devices[index]
         hand = self._hands[index] = Hand(self._context)
         process = self._context.Process(
-            target=work,
-            args=(self._folder, device, self._most_bytes, self._bounds, hand),
-            daemon=True,
+            target=self._work, args=(device, self._bounds, hand), daemon=True
         )
         process.start()
         self._processes[index] = process
@@ -83,6 +96,7 @@ class Workers:
             for index in dead:
                 code = self._processes[index].exitcode
                 log.error("The worker for %s ended (%s).", self._devices[index], code)
+                self._died(self._hands[index])
                 self._start(index)
             pause = min(2 * pause, _MOST_PAUSE) if dead else _LOOK_SECONDS
 
