@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from upscale_bridge.cli import main
+from upscale_bridge.cli import cluster, main
 from upscale_bridge.errors import DownloadError
 from upscale_bridge.local.library import SHIPPED_FOLDER
 from upscale_bridge.server.api_clients import ApiClients
@@ -150,3 +150,38 @@ def test_missing_models_are_fetched_before_the_server_listens(run, served, monke
 def test_nothing_is_fetched_for_a_server_that_may_not_listen(run, monkeypatch):
     monkeypatch.setattr("upscale_bridge.local.library.download", lambda *_, **__: 1 / 0)
     assert run("serve", "--host", "0.0.0.0", "--download")[0] == 3
+
+
+# --- clusters
+
+PARTS = ("--broker", "redis://h", "--store", "postgresql://a:secret@h/b", "--files", "s3://b")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("serve", *PARTS[:2]), "also needs --store and --files"),
+        (("worker", *PARTS[:4]), "also needs --files"),
+        (("worker",), "needs --broker, --store and --files"),
+        (("serve", *PARTS, "--device", "cpu"), "`upscale-bridge worker --device ...`"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else " ".join(one[::2]),
+)
+def test_cluster_is_named_whole(run, arguments, told):
+    status, _, err = run(*arguments)
+    assert (status, told in err) == (2, True), err
+    assert "secret" not in err
+
+
+def test_parts_of_a_cluster_may_stand_in_the_environment(run, monkeypatch):
+    monkeypatch.setenv("UPSCALE_BRIDGE_BROKER", "redis://h")
+    assert "also needs --store and --files" in run("worker")[2]
+
+
+@pytest.mark.parametrize("package", ["celery", "sqlalchemy", "psycopg", "redis", "s3fs"])
+def test_missing_package_of_a_cluster_is_named(run, monkeypatch, package):
+    real = cluster.find_spec
+    monkeypatch.setattr(cluster, "find_spec", lambda name: (name != package and real(name)) or None)
+    status, _, err = run("worker", *PARTS)
+    assert status == 3
+    assert "pip install 'celery' 'redis' 'SQLAlchemy' 'psycopg[binary]' 's3fs'" in err

@@ -48,7 +48,7 @@ class Here:
             promises=SharedPromises(store),
         )
         stack.enter_context(turns)
-        stack.enter_context(Keeper(self.queue, self.files))
+        stack.enter_context(Keeper(self.queue, self.files, turns.under_way))
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import threading
 from dataclasses import make_dataclass, replace
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from tests.server.sockless import TestClock, job
 from tests.server.stores import LEASE, Two
@@ -117,6 +118,22 @@ def test_news_of_a_finish_that_got_lost_is_no_reason_to_throw_the_result_away(qu
     assert not queue.finish(taken, "b.png")
 
 
+def test_connection_that_breaks_off_with_a_finish_costs_no_result(queue, monkeypatch):
+    one = queue.submit(job())
+    taken, real, broken = queue.take(), queue._store.execute, []
+
+    def execute(sql, *values):
+        if "finished = ?" in sql and not broken:
+            broken.append(True)
+            raise OperationalError("the connection is lost", None, Exception())
+        return real(sql, *values)
+
+    monkeypatch.setattr(queue._database, "execute", execute)
+    assert queue.finish(taken, "a.png")
+    assert broken
+    assert queue.get(one.id).result == "a.png"
+
+
 def test_nobody_is_taken_for_dead_by_who_could_not_hear(queue, two, clock):
     queue.submit(job())
     queue.take()
@@ -143,7 +160,7 @@ def test_clocks_of_machines_do_not_matter(two, skew, monkeypatch):
     assert there.get(one.id).finished >= one.created
 
 
-def test_late_jobs_are_announced_to_idle_workers_only(two, clock):
+def test_late_jobs_are_announced_anew_while_somebody_is_idle(two, clock):
     told = []
     queue, other = two.queue(announce=told.append), two.queue()
     for _ in range(3):
@@ -151,13 +168,15 @@ def test_late_jobs_are_announced_to_idle_workers_only(two, clock):
     assert told == [1, 1, 1]
     assert queue.announce_late() == 0  # the turns may be on their way
     clock.time += 3
-    assert queue.announce_late() == 2
+    assert queue.announce_late() == 3
+    assert queue.announce_late(lambda: 2) == 1
+    assert queue.announce_late(lambda: 5) == 0
     taken = other.take()
-    assert queue.announce_late() == 1
+    assert queue.announce_late() == 2
     queue.take()
     assert queue.announce_late() == 0
     other.give_back(taken)
-    assert queue.announce_late() == 1
+    assert queue.announce_late() == 2
 
 
 def test_workers_are_known_with_what_they_do_and_their_counts_go_on(queue, two):

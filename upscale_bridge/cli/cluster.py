@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInputError, SettingsError
@@ -16,14 +18,14 @@ if TYPE_CHECKING:
 
 _PACKAGES = {
     "celery": "celery",
-    "kombu": "celery",
     "redis": "redis",
     "sqlalchemy": "SQLAlchemy",
     "psycopg": "psycopg[binary]",
-    "fsspec": "fsspec",
     "s3fs": "s3fs",
 }
 """Names of modules and of what brings them."""
+_NEEDED = {"redis": "redis", "postgresql": "psycopg", "s3:": "s3fs"}
+"""What addresses that start in some way need."""
 _PARTS = {
     "broker": ("URL", "redis://HOST or amqp://USER:PASSWORD@HOST: what brings turns to workers"),
     "store": ("URL", "postgresql://USER:PASSWORD@HOST/NAME, or sqlite:////PATH on one machine"),
@@ -108,22 +110,27 @@ def addresses_of(args: argparse.Namespace) -> Addresses | None:
         raise InvalidInputError(
             missing[0], f"A cluster also needs {' and '.join(missing)}; docs/SCALING.md tells how."
         )
-    try:
-        from ..server.cluster.parts import Addresses
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
+    _require_packages(given)
+    from ..server.cluster.parts import Addresses
+
     return Addresses(given["broker"], given["store"], given["files"], args.lease_seconds)
 
 
-def _missing(error: ModuleNotFoundError) -> SettingsError | ModuleNotFoundError:
-    package = (error.name or "").partition(".")[0]
-    if package not in _PACKAGES:
-        return error
-    wanted = " ".join(f"'{one}'" for one in dict.fromkeys(_PACKAGES.values()))
-    return SettingsError(
-        f"The package {_PACKAGES[package]} is missing; `pip install {wanted}` brings all that a "
-        "cluster needs."
-    )
+def _require_packages(given: Mapping[str, str]) -> None:
+    """Raise `SettingsError` where a package is missing that these parts need."""
+    needed = ["celery", "sqlalchemy"]
+    needed += [one for start, one in _NEEDED.items() if any(map(_starting(start), given.values()))]
+    missing = [_PACKAGES[one] for one in needed if find_spec(one) is None]
+    if missing:
+        wanted = " ".join(f"'{one}'" for one in _PACKAGES.values())
+        raise SettingsError(
+            f"The package {missing[0]} is missing; `pip install {wanted}` brings all that a "
+            "cluster needs."
+        )
+
+
+def _starting(start: str) -> Callable[[str], bool]:
+    return lambda text: text.startswith(start)
 
 
 def _work(args: argparse.Namespace) -> int:

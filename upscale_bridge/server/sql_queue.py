@@ -17,56 +17,15 @@ from ..remote.clock import Clock
 from ..remote.seen import SeenTime
 from .queue import (
     LIMITS_SECONDS,
-    USUAL,
     Job,
     KeyReusedError,
     Queue,
     QueueFullError,
     Selection,
 )
+from .turn_order import next_turn
 
 _MOST_TRIES = 2
-_YIELDS_SECONDS = 60.0  # for which a job that is not urgent lets others go first
-_TOGETHER_SECONDS = 60.0  # a customer's later jobs may go first if they came within that time
-_TURN_SECONDS = 5.0  # for which another customer's turn may wait to save the loading of a model
-
-# The first job of the customer who was served longest ago. Each step finds the next customer, and
-# that one's turn, by an index, so that the time does not grow with the number of jobs.
-_NEXT = """
-WITH RECURSIVE waiting(customer) AS (
-  SELECT MIN(customer) FROM jobs WHERE state = 'queued'
-  UNION ALL
-  SELECT (SELECT MIN(customer) FROM jobs WHERE state = 'queued' AND customer > waiting.customer)
-  FROM waiting WHERE customer IS NOT NULL
-), since AS (
-  SELECT customer, (SELECT MAX(started) FROM jobs WHERE customer = waiting.customer) AS served,
-    (SELECT MIN(created) FROM jobs WHERE state = 'queued' AND customer = waiting.customer) AS oldest
-  FROM waiting WHERE customer IS NOT NULL
-), turns AS (
-  {turns}
-)
-SELECT jobs.* FROM turns JOIN jobs ON jobs.{number} = turns.first
-ORDER BY CASE WHEN urgency > {usual} AND created > ? THEN 1 ELSE 0 END,
-  {other}served, jobs.created, jobs.{number} LIMIT 1
-"""
-
-_TURNS = """SELECT served, (
-    SELECT {number} FROM jobs WHERE state = 'queued' AND customer = since.customer
-    ORDER BY urgency, created, {number} LIMIT 1
-  ) AS first FROM since"""
-
-# With models that are loaded: those jobs of a customer first that came together with the oldest
-# one, and those customers whose turn comes soon anyway.
-_TURNS_LOADED = """SELECT served, first FROM (
-    SELECT served, jobs.{number} AS first, ROW_NUMBER() OVER (
-      PARTITION BY jobs.customer ORDER BY urgency,
-        CASE WHEN models IN ({loaded}) AND created <= oldest + ? THEN 0 ELSE 1 END,
-        created, jobs.{number}
-    ) AS place
-    FROM since JOIN jobs ON jobs.customer = since.customer WHERE jobs.state = 'queued'
-  ) AS ranked WHERE place = 1"""
-_OTHER = """CASE WHEN models IN ({loaded}) AND served <= ? + (SELECT MIN(served) FROM turns)
-  THEN 0 ELSE 1 END, """
 
 Row = TypeVar("Row")
 
@@ -152,7 +111,8 @@ class SqlQueue(Queue):
             self._alone("take")
             self._revive()
             while True:
-                waiting = self._next(loaded)
+                sql, values = next_turn(self._number, loaded, self._now())
+                waiting = self._database.rows(sql, *values)
                 if not waiting:
                     return None
                 found = self._database.execute(
@@ -289,17 +249,6 @@ class SqlQueue(Queue):
                 return now
             self._begun = True
         return self._seen.now(reading=reading)
-
-    def _next(self, loaded: Sequence[str]) -> list[Job]:
-        """Return the job whose turn it is, at a worker that has those models loaded."""
-        number, marks = self._number, ", ".join("?" * len(loaded))
-        turns = (_TURNS_LOADED if loaded else _TURNS).format(number=number, loaded=marks)
-        other = _OTHER.format(loaded=marks) if loaded else ""
-        sql = _NEXT.format(number=number, usual=USUAL, turns=turns, other=other)
-        yields = self._now() - _YIELDS_SECONDS
-        if not loaded:
-            return self._database.rows(sql, yields)
-        return self._database.rows(sql, *loaded, _TOGETHER_SECONDS, yields, *loaded, _TURN_SECONDS)
 
     def _refuse_more(
         self, customer: str, allowances: Sequence[tuple[float, int]], waiting: int

@@ -123,6 +123,9 @@ def do(
         log.info("Job %s was removed, or is another worker's by now.", job.id)
     except StoppedError:
         queue.give_back(job)
+    except SettingsError:  # it may name folders and addresses of ours
+        log.exception("Job %s failed.", job.id)
+        queue.fail(job, "The server cannot keep files at present; its log says why.")
     except UpscaleError as error:
         queue.fail(job, str(error))
     except MemoryError:

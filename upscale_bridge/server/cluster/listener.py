@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -38,7 +38,7 @@ def serve(options: Options, addresses: Addresses) -> None:
 
     @contextmanager
     def beside() -> Iterator[None]:
-        with turns, Keeper(queue, files):
+        with turns, Keeper(queue, files, turns.under_way):
             yield
 
     listen(options, parts, beside())
@@ -48,8 +48,9 @@ def serve(options: Options, addresses: Addresses) -> None:
 class Keeper:
     """Announces late tasks anew and removes what is old, from entering to leaving."""
 
-    def __init__(self, queue: ClusterQueue, files: Files) -> None:
-        self._queue, self._files = queue, files
+    def __init__(self, queue: ClusterQueue, files: Files, under_way: Callable[[], int]) -> None:
+        """`under_way` tells how many turns the broker holds."""
+        self._queue, self._files, self._under_way = queue, files, under_way
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -70,7 +71,7 @@ class Keeper:
         looks = 0
         while not self._stop.wait(_LOOK_SECONDS):
             try:
-                self._queue.announce_late()
+                self._queue.announce_late(self._under_way)
                 if looks % int(SWEEP_SECONDS / _LOOK_SECONDS) == 0:
                     sweep(self._queue, self._files)
                     self._queue.presence.sweep()

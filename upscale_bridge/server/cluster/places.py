@@ -101,8 +101,6 @@ class ObjectPlace:
 
 
 def _filesystem(scheme: str, options: dict[str, str], endpoint: str | None) -> Any:
-    import fsspec
-
     chosen: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
     if scheme == "s3":
         chosen["client_kwargs"] = {"region_name": options.get("region") or "us-east-1"}
@@ -110,6 +108,8 @@ def _filesystem(scheme: str, options: dict[str, str], endpoint: str | None) -> A
         if endpoint:
             chosen["endpoint_url"] = endpoint
     try:
+        import fsspec
+
         return fsspec.filesystem(scheme, **chosen)
     except (ImportError, ValueError) as error:
         raise SettingsError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 
+from ...errors import SettingsError
 from ...remote.clock import Clock
 from ...remote.seen import SeenTime
 from ..job_table import INDEXES, MIGRATIONS
@@ -12,6 +14,8 @@ from ..queue import Job, WorkerFacts
 from ..sql_queue import SqlQueue
 from .database import Store, StoreTable
 from .presence import LEASE_SECONDS, OwnPresence, Presence
+
+log = logging.getLogger("upscale_bridge.server")
 
 _TELL_SECONDS = 120.0  # in which one who tells of a job's end is done with it
 _LATE_SECONDS = 2.0  # after which somebody should have begun with a job
@@ -70,9 +74,14 @@ class ClusterQueue(SqlQueue):
         self._announce(1)
 
     def finish(self, job: Job, result: str) -> bool:
-        if super().finish(job, result):
-            return True
-        # The connection may have broken off between the change and the news of it.
+        try:
+            if super().finish(job, result):
+                return True
+        except SettingsError as error:
+            # The connection may have broken off before the change, or before the news of it.
+            log.warning("%s", error)
+            if super().finish(job, result):
+                return True
         found = self.get(job.id)
         return found is not None and found.result == result
 
@@ -90,10 +99,11 @@ class ClusterQueue(SqlQueue):
     def workers(self) -> list[WorkerFacts]:
         return self.presence.living()
 
-    def announce_late(self) -> int:
+    def announce_late(self, under_way: Callable[[], int] = lambda: 0) -> int:
         """Announce anew what should have been begun: a turn may be lost with a broker or a worker.
 
-        Returns how many turns these were; raises `SettingsError`.
+        While nobody is idle nothing is late. `under_way` tells how many turns the broker holds.
+        Returns how many were announced; raises `SettingsError`.
         """
         with self._database.transaction():
             self._alone("take")
@@ -102,7 +112,8 @@ class ClusterQueue(SqlQueue):
                 "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND created < ?",
                 self._now() - _LATE_SECONDS,
             ).fetchone() or (0,)
-            turns = min(int(late), self.presence.idle()) if late else 0
+            idle = bool(late) and self.presence.idle() > 0
+        turns = max(int(late) - under_way(), 0) if idle else 0
         if turns:
             self._announce(turns)
         return turns

@@ -75,6 +75,17 @@ class Turns:
             self._unsent = min(self._unsent + turns, _MOST_UNSENT)
             self._wanted.notify()
 
+    def under_way(self) -> int:
+        """Return how many turns wait for a worker; 0 where the broker does not tell."""
+        try:
+            with self._app.connection_for_read() as connection:
+                connection.ensure_connection(max_retries=1)
+                found = connection.default_channel.queue_declare(_QUEUE, passive=True)
+                return int(found.message_count)
+        except Exception as error:  # each transport has errors of its own
+            log.debug("The broker does not tell how many turns it holds: %s", error)
+            return 0
+
     def work(self, turn: Callable[[], None], stop: threading.Event) -> None:
         """Take turns, one at a time, until `stop` is set and the turn in hand is over."""
         self._app.task(name=_TURN)(turn)

@@ -93,10 +93,10 @@ def _work(
                 loads = desk.begin(job)
                 do(desk.service, queue, files, job, stop, bounds)
                 own.end(desk.names(), loads)
-            except UpscaleError as error:
+            except Exception:
                 # The job is this process's, which cannot say what came of it; others do it anew
                 # when this one is gone.
-                log.error("%s", error)
+                log.exception("A turn could not be ended.")
                 over.set()
             finally:
                 hand.drop()
