@@ -83,28 +83,32 @@ def test_missing_is_empty_for_packages_of_any_version(install):
     assert install.missing("pytest<0.1\nhypothesis==99\n") == []
 
 
-def test_only_the_missing_package_is_installed(install, pip, lacking, capsys):
+def test_installation_is_announced(install, pip, lacking, capsys):
     lacking("requests")
     assert install.main() == 0
-    assert [names(arguments) for arguments in pip.arguments] == [{"requests"}]
-    assert "--no-deps" not in pip.arguments[0]
     assert capsys.readouterr().out == "Upscale Bridge installs requests>=2.28\n"
 
 
-def test_spandrel_is_installed_without_its_dependencies(install, pip, lacking):
-    lacking("spandrel")
-    assert install.main() == 0
-    assert [names(arguments) for arguments in pip.arguments] == [{"spandrel"}]
-    assert "--no-deps" in pip.arguments[0]
-
-
-def test_small_dependencies_of_spandrel_come_first(install, pip, lacking):
-    lacking("spandrel", "einops", "safetensors")
-    install.main()
-    assert [names(arguments) for arguments in pip.arguments] == [
-        {"einops", "safetensors"},
-        {"spandrel"},
-    ]
+@pytest.mark.parametrize(
+    ("missing", "status", "installed"),
+    [
+        (["requests"], 0, [{"requests"}]),
+        (["spandrel"], 0, [{"spandrel"}]),
+        (["spandrel", "einops", "safetensors"], 0, [{"einops", "safetensors"}, {"spandrel"}]),
+        (["requests", "spandrel"], 3, [{"requests"}]),
+        (["spandrel"], 7, [{"spandrel"}]),
+    ],
+)
+def test_what_is_missing_is_installed_until_it_fails(
+    install, pip, lacking, missing, status, installed
+):
+    """Spandrel comes last, without its heavy dependencies."""
+    lacking(*missing)
+    pip.status = status
+    assert install.main() == status
+    assert [names(arguments) for arguments in pip.arguments] == installed
+    for arguments in pip.arguments:
+        assert ("--no-deps" in arguments) == (names(arguments) == {"spandrel"})
 
 
 def test_heavy_packages_are_never_named(install, pip, lacking):
@@ -114,20 +118,6 @@ def test_heavy_packages_are_never_named(install, pip, lacking):
     for arguments in pip.arguments:
         assert not names(arguments) & OF_THE_HOST
         assert not {"-U", "--upgrade", "--force-reinstall"} & set(arguments)
-
-
-@pytest.mark.parametrize("package", ["requests", "spandrel"])
-def test_failure_of_pip_is_the_exit_status(install, pip, lacking, package):
-    lacking(package)
-    pip.status = 7
-    assert install.main() == 7
-
-
-def test_nothing_more_is_tried_after_a_failure(install, pip, lacking):
-    lacking("requests", "spandrel")
-    pip.status = 3
-    assert install.main() == 3
-    assert [names(arguments) for arguments in pip.arguments] == [{"requests"}]
 
 
 def test_a_try_is_a_quick_one(install, pip, lacking):

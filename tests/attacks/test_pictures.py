@@ -1,6 +1,5 @@
 """A picture from a stranger reaches no decoder but those that are listed, and costs little."""
 
-import io
 import struct
 import subprocess
 import time
@@ -11,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.corpus import chunk, saved
 from upscale_bridge.errors import InvalidInputError
 from upscale_bridge.images import headers
 from upscale_bridge.images.codecs import (
@@ -28,16 +28,6 @@ Image.init()
 AVIF = ["avif"] if "AVIF" in Image.SAVE else []  # from Pillow 11.3 on
 MEGABYTE = 1 << 20
 ENDLESS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n{1 pop} loop\n"
-
-
-def saved(image, format, **options):
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
-
-
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png(width, height, *chunks, depth=8, colour=2, interlaced=0):

@@ -69,6 +69,12 @@ class Layer(torch.nn.Module):
         return x * 2
 
 
+@pytest.fixture
+def path(tmp_path):
+    """Where a test writes its model."""
+    return tmp_path / "model.pth"
+
+
 @pytest.fixture(scope="module", autouse=True)
 def loaded():
     """Measure files, not the import of spandrel."""
@@ -168,9 +174,8 @@ def saved(value, **options):
 
 
 @pytest.mark.parametrize("kind", [*DISGUISES, *ODD_ARCHIVES])
-def test_weights_in_odd_archives_are_refused(good, tmp_path, kind):
+def test_weights_in_odd_archives_are_refused(good, path, kind):
     """Programs differ in how they read these: what one checks, another would not load."""
-    path = tmp_path / "model.pth"
     path.write_bytes({**DISGUISES, **ODD_ARCHIVES}[kind](saved(good)))
     if kind.startswith("without"):
         assert load_model(path).scale == 4
@@ -218,17 +223,15 @@ def big_endian(data, tmp_path):
 @pytest.mark.parametrize(
     "change", [entry_twice, entry_in_other_case, other_name_inside, overlapping, big_endian]
 )
-def test_archives_that_mean_two_things_are_refused(good, tmp_path, change):
-    path = tmp_path / "model.pth"
+def test_archives_that_mean_two_things_are_refused(good, tmp_path, path, change):
     path.write_bytes(change(saved(good), tmp_path))
     refusal(path)
 
 
-def test_tar_of_the_oldest_torch_is_refused(tmp_path):
+def test_tar_of_the_oldest_torch_is_refused(path):
     """CVE-2025-32434: torch before 2.6 runs what such a file names, whatever it was told."""
     import tarfile
 
-    path = tmp_path / "model.pth"
     with tarfile.open(path, "w") as archive:
         for name in ("storages", "tensors", "pickle", "sys_info"):
             data = pickle.dumps(1)
@@ -294,9 +297,8 @@ NAMES = [
 
 @pytest.mark.parametrize("form", ["GLOBAL", "STACK_GLOBAL"])
 @pytest.mark.parametrize(("module", "name"), NAMES, ids=lambda text: ascii(text))
-def test_names_that_no_weights_need_are_refused(tmp_path, module, name, form):
+def test_names_that_no_weights_need_are_refused(path, module, name, form):
     """Wherever they stand, and whether or not they are called."""
-    path = tmp_path / "model.pth"
     program = Program().dictionary(params=Program().called(module, name, form))
     for data in (program.archive(), program.legacy()):
         path.write_bytes(data)
@@ -314,20 +316,18 @@ def test_names_that_no_weights_need_are_refused(tmp_path, module, name, form):
         ("collections", "OrderedDict", "fromkeys"),
     ],
 )
-def test_attributes_of_harmless_names_are_not_reached(tmp_path, names):
+def test_attributes_of_harmless_names_are_not_reached(path, names):
     module, name, attribute = names
-    path = tmp_path / "model.pth"
     path.write_bytes(
         Program().dictionary(params=Program().called(module, f"{name}.{attribute}")).archive()
     )
     assert "which no weights need" in refusal(path)
 
 
-def test_state_is_set_on_nothing(tmp_path, good):
+def test_state_is_set_on_nothing(path, good):
     """BUILD would write into the class or function on the stack, of this process."""
     before = dict(vars(pickles.Thing))
     state = Program().dictionary(__setstate__=Program().text("x"), poison=Program().text("y"))
-    path = tmp_path / "model.pth"
     for target in (
         Program().name("argparse", "Namespace"),
         Program().name("torch._utils", "_rebuild_tensor_v2"),
@@ -360,14 +360,12 @@ BOMBS = {
 
 @pytest.mark.parametrize("kind", BOMBS)
 @pytest.mark.parametrize("form", ["archive", "legacy"])
-def test_pickles_that_grow_are_refused(tmp_path, kind, form):
-    path = tmp_path / "model.pth"
+def test_pickles_that_grow_are_refused(path, kind, form):
     path.write_bytes(getattr(BOMBS[kind], form)())
     refusal(path, size=10 * MEGABYTE)
 
 
-def test_endless_pickle_ends(tmp_path):
-    path = tmp_path / "model.pth"
+def test_endless_pickle_ends(path):
     path.write_bytes(Program(b"N0" * MEGABYTE).archive())
     assert "has more than 500000 instructions" in refusal(path)
 
@@ -393,8 +391,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("form", ["archive", "legacy"])
 @pytest.mark.parametrize("kind", SHAPES)
-def test_tensors_larger_than_their_numbers_are_refused(tmp_path, kind, form):
-    path = tmp_path / "model.pth"
+def test_tensors_larger_than_their_numbers_are_refused(path, kind, form):
     program = Program().dictionary(weight=Program().tensor(*SHAPES[kind]))
     path.write_bytes(getattr(program, form)(bytes(64)))
     refusal(path, lambda path: read_weights(path, whole))
@@ -409,16 +406,14 @@ def test_tensors_larger_than_their_numbers_are_refused(tmp_path, kind, form):
     ],
 )
 @pytest.mark.parametrize("form", ["archive", "legacy"])
-def test_storages_larger_than_the_file_are_refused(tmp_path, type_, count, form):
-    path = tmp_path / "model.pth"
+def test_storages_larger_than_the_file_are_refused(path, type_, count, form):
     program = Program().dictionary(w=Program().tensor((4,), (1,), 0, type_=type_, count=count))
     path.write_bytes(getattr(program, form)(bytes(64)))
     refusal(path, lambda path: read_weights(path, whole))
 
 
-def test_numbers_that_many_tensors_share_are_not_copied_without_end(tmp_path):
+def test_numbers_that_many_tensors_share_are_not_copied_without_end(path):
     shared = torch.zeros(200_000)
-    path = tmp_path / "model.pth"
     torch.save({f"w{number}": shared for number in range(3)}, path)
     assert len(read_weights(path, whole)) == 3
     torch.save({f"w{number}": shared for number in range(100)}, path)
@@ -522,60 +517,41 @@ TOWERS = {
 
 @pytest.mark.filterwarnings("ignore:torch.meshgrid")  # spandrel's own
 @pytest.mark.parametrize("kind", TOWERS)
-def test_small_files_do_not_build_large_networks(tmp_path, kind):
-    path = tmp_path / "model.pth"
+def test_small_files_do_not_build_large_networks(path, kind):
     torch.save(TOWERS[kind](), path)
     text = refusal(path, size=100 * MEGABYTE)
     assert "nothing in it was run" not in text or "damaged" in text
 
 
-def test_file_that_is_written_meanwhile_is_refused(good, tmp_path, monkeypatch):
-    path = tmp_path / "model.pth"
+@pytest.fixture
+def meanwhile(good, path, monkeypatch):
+    """Let something happen to a good file after it was looked at, before its numbers are read."""
     torch.save(good, path)
     made = reader._make
 
-    def written(*arguments):
-        with path.open("ab") as file:
-            file.write(b"more")
-        return made(*arguments)
+    def happens(what):
+        monkeypatch.setattr(reader, "_make", lambda *arguments: (what(), made(*arguments))[1])
 
-    monkeypatch.setattr(reader, "_make", written)
-    assert "is being written by another program" in refusal(path)
+    return happens
 
 
-def test_file_that_shrinks_meanwhile_is_refused(good, tmp_path, monkeypatch):
-    """A mapped file would end the process."""
-    path = tmp_path / "model.pth"
-    torch.save(good, path)
-    made = reader._make
-
-    def shrunk(*arguments):
-        os.truncate(path, 1000)
-        return made(*arguments)
-
-    monkeypatch.setattr(reader, "_make", shrunk)
+@pytest.mark.parametrize("size", [1000, 10 * MEGABYTE], ids=["shrinks", "grows"])
+def test_file_that_changes_meanwhile_is_refused(path, meanwhile, size):
+    """A mapped file that shrinks would end the process."""
+    meanwhile(lambda: os.truncate(path, size))
     assert "is being written by another program" in refusal(path, size=MEGABYTE)
 
 
-def test_file_that_is_replaced_meanwhile_is_loaded_as_it_was(good, tmp_path, monkeypatch):
-    path = tmp_path / "model.pth"
-    torch.save(good, path)
+def test_file_that_is_replaced_meanwhile_is_loaded_as_it_was(tmp_path, path, meanwhile):
     torch.save(network(scale=2), tmp_path / "other")
-    made = reader._make
-
-    def replaced(*arguments):
-        (tmp_path / "other").replace(path)
-        return made(*arguments)
-
-    monkeypatch.setattr(reader, "_make", replaced)
+    meanwhile(lambda: (tmp_path / "other").replace(path))
     assert load_model(path).scale == 4
-    monkeypatch.setattr(reader, "_make", made)
+    meanwhile(lambda: None)
     assert load_model(path).scale == 2
 
 
 @pytest.mark.parametrize("make", ["fifo", "folder", "link to nowhere", "unreadable"])
-def test_what_is_no_file_is_refused_at_once(tmp_path, make):
-    path = tmp_path / "model.pth"
+def test_what_is_no_file_is_refused_at_once(tmp_path, path, make):
     if make == "fifo":
         os.mkfifo(path)
     elif make == "folder":

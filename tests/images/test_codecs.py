@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
+from tests.corpus import saved
 from upscale_bridge.errors import InvalidInputError
 from upscale_bridge.images.codecs import MIMES, decode, encode, to_uint8
 from upscale_bridge.images.metadata import Metadata
@@ -20,12 +21,6 @@ def pixels(channels, top=255, height=13, width=21):
     levels = torch.randint(0, top + 1, (height, width, channels))
     levels[0, 0], levels[-1, -1] = 0, top
     return levels.float() / top
-
-
-def saved(image, format, **options):
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
 
 
 def from_array(array):

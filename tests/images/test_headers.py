@@ -1,11 +1,11 @@
 """What a file says before it is decoded is what the decoder makes of it."""
 
-import io
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.corpus import saved
 from upscale_bridge.errors import InvalidInputError
 from upscale_bridge.images.codecs import (
     FILE_FORMATS,
@@ -37,12 +37,6 @@ OPTIONS = {
     "gif": [{"comment": b"hello" * 100}, {"interlace": False}],
     "png": [{"bits": 4}],
 }
-
-
-def saved(image, format, **options):
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
 
 
 def frames(format, many=3):

@@ -2,12 +2,12 @@
 
 import io
 import struct
-import zlib
 
 import pytest
 import torch
 from PIL import Image
 
+from tests.corpus import chunk
 from upscale_bridge.images.codecs import decode, encode, unfit
 from upscale_bridge.images.metadata import Metadata
 
@@ -19,10 +19,6 @@ def pixels(channels, height=13, width=21):
 
 def levels(image):
     return (image * 65535).round().int()
-
-
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 @pytest.mark.parametrize("format", ["png", "tiff"])

@@ -80,29 +80,20 @@ def test_file_is_found_by_an_alias(library, put):
     assert library.find("RealESRGAN_x4plus_anime_6B.pth") == path
 
 
-@pytest.mark.parametrize("extension", [".pth", ".pt", ".ckpt", ".sft", ".SAFETENSORS"])
-def test_all_weights_files_are_listed(library, put, extension):
-    path = put(f"model{extension}")
-    assert library.find("model") == path
-
-
-def test_other_files_are_not_listed(library, put):
-    put("notes.txt")
-    put("model.safetensors.part")
-    assert library.find("notes") is None
-    assert library.find("model") is None
-
-
-def test_first_extension_wins(library, put):
-    put("model.pth")
-    path = put("model.safetensors")
-    assert library.find("model") == path
-
-
-def test_extension_in_the_name_chooses_the_file(library, put):
-    path = put("model.pth")
-    put("model.safetensors")
-    assert library.find("model.pth") == path
+@pytest.mark.parametrize(
+    ("files", "name", "found"),
+    [
+        *(([f"model{end}"], "model", f"model{end}") for end in (".pth", ".pt", ".ckpt", ".sft")),
+        (["model.SAFETENSORS"], "model", "model.SAFETENSORS"),
+        (["notes.txt"], "notes", None),
+        (["model.safetensors.part"], "model", None),
+        (["model.pth", "model.safetensors"], "model", "model.safetensors"),
+        (["model.pth", "model.safetensors"], "model.pth", "model.pth"),
+    ],
+)
+def test_weights_are_known_by_their_extensions(library, put, files, name, found):
+    paths = {file: put(file) for file in files}
+    assert library.find(name) == paths.get(found)
 
 
 def test_linked_files_and_folders_are_found(library, put, folder, tmp_path):

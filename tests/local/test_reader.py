@@ -47,6 +47,12 @@ def random_tensor(shape, dtype):
     return values.to(dtype)
 
 
+@pytest.fixture
+def path(tmp_path):
+    """Where a test writes its model."""
+    return tmp_path / "model.pth"
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("weights")
@@ -79,7 +85,7 @@ def test_our_reader_gives_what_torch_gives(folder, wanted, form):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_views_of_shared_numbers_are_kept(tmp_path, form):
+def test_views_of_shared_numbers_are_kept(path, form):
     base = torch.arange(60.0).reshape(3, 4, 5)
     weights = {
         "base": base,
@@ -88,7 +94,6 @@ def test_views_of_shared_numbers_are_kept(tmp_path, form):
         "number": base[1, 2, 3],
         "parameter": torch.nn.Parameter(base[0].clone()),
     }
-    path = tmp_path / "model.pth"
     torch.save(weights, path, **form)
     same(read_weights(path, whole), torch.load(path, weights_only=False))
 
@@ -124,14 +129,12 @@ def test_checkpoint_of_a_training_run_is_loaded(tmp_path, state, form):
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "netG."])
-def test_prefixes_of_trainers_are_dropped(tmp_path, state, prefix):
-    path = tmp_path / "model.pth"
+def test_prefixes_of_trainers_are_dropped(path, state, prefix):
     torch.save({prefix + name: value for name, value in state(width=8).items()}, path)
     assert load_model(path).scale == 4
 
 
-def test_whole_model_is_refused_by_the_name_of_its_class(tmp_path):
-    path = tmp_path / "model.pth"
+def test_whole_model_is_refused_by_the_name_of_its_class(path):
     torch.save(torch.nn.Conv2d(3, 3, 3), path)
     with pytest.raises(UnsupportedModelError, match=r"asks for torch\.nn\.modules\.conv\.Conv2d"):
         load_model(path)
@@ -149,10 +152,9 @@ def test_surplus_weights_are_left_out_and_named(tmp_path, state, suffix, caplog)
     assert "ema.decay" in caplog.text
 
 
-def test_surplus_of_a_renamed_network_is_refused_as_such(tmp_path, state):
+def test_surplus_of_a_renamed_network_is_refused_as_such(path, state):
     """spandrel renames the weights of an ESRGAN, so that those too many cannot be told apart."""
     weights = dict(state(blocks=1))
-    path = tmp_path / "model.pth"
     torch.save({**weights, "model.1.sub.0.RDB1.conv1.0.extra": torch.ones(1)}, path)
     try:
         assert load_model(path).scale == 4
@@ -161,25 +163,22 @@ def test_surplus_of_a_renamed_network_is_refused_as_such(tmp_path, state):
         assert "damaged" not in str(error)
 
 
-def test_missing_weights_are_named(tmp_path, state):
+def test_missing_weights_are_named(path, state):
     weights = dict(state(width=8))
     del weights["body.2.bias"]
-    path = tmp_path / "model.pth"
     torch.save(weights, path)
     with pytest.raises(UnsupportedModelError, match=r"does not fit .*Missing key.*body\.2\.bias"):
         load_model(path)
 
 
-def test_only_the_weights_of_the_network_are_read(tmp_path, state):
+def test_only_the_weights_of_the_network_are_read(path, state):
     """The numbers of an optimizer, twice as many, take no memory."""
-    path = tmp_path / "model.pth"
     weights = dict(state(width=8))
     broken = {name: torch.full_like(value, float("nan")) for name, value in weights.items()}
     torch.save({"params": weights, "optimizer": broken}, path)
     assert load_model(path).scale == 4
 
 
-def test_safetensors_are_told_by_their_bytes(tmp_path, state):
-    path = tmp_path / "model.pth"
+def test_safetensors_are_told_by_their_bytes(path, state):
     save_file(dict(state(width=8)), path)
     assert load_model(path).scale == 4

@@ -139,31 +139,23 @@ def test_connection_that_always_breaks_is_given_up_and_kept(server, target, part
     assert target.read_bytes() == CONTENT
 
 
-def test_part_of_an_earlier_run_is_used(server, target, part):
-    part.write_bytes(CONTENT[:1000])
-    download(server.url, target, Monitor(), sha256=SHA256)
-    assert server.ranges == ["bytes=1000-"]
-    assert target.read_bytes() == CONTENT
-
-
-def test_server_without_ranges_starts_over(server, target, part):
-    server.mode = "no ranges"
-    part.write_bytes(b"x" * 1000)
-    download(server.url, target, Monitor(), size=len(CONTENT), sha256=SHA256)
-    assert target.read_bytes() == CONTENT
-
-
-def test_complete_part_is_not_fetched_again(server, target, part):
-    part.write_bytes(CONTENT)
-    download(server.url, target, Monitor(), size=len(CONTENT), sha256=SHA256)
-    assert server.ranges == []
-    assert target.read_bytes() == CONTENT
-
-
-def test_refused_range_starts_over(server, target, part):
-    part.write_bytes(b"x" * (len(CONTENT) + 1))
-    download(server.url, target, Monitor(), sha256=SHA256)
-    assert server.ranges == [f"bytes={len(CONTENT) + 1}-", None]
+@pytest.mark.parametrize(
+    ("kept", "mode", "size", "ranges"),
+    [
+        (CONTENT[:1000], "", None, ["bytes=1000-"]),
+        (CONTENT, "", len(CONTENT), []),
+        (b"x" * 1000, "no ranges", len(CONTENT), ["bytes=1000-"]),
+        (b"x" * (len(CONTENT) + 1), "", None, [f"bytes={len(CONTENT) + 1}-", None]),
+    ],
+    ids=["used", "complete", "of a server without ranges", "refused"],
+)
+def test_part_of_an_earlier_run_is_used_if_it_can_be(
+    server, target, part, kept, mode, size, ranges
+):
+    server.mode = mode
+    part.write_bytes(kept)
+    download(server.url, target, Monitor(), size=size, sha256=SHA256)
+    assert server.ranges == ranges
     assert target.read_bytes() == CONTENT
 
 
@@ -177,25 +169,19 @@ def test_missing_file_is_a_clear_error(server, target, part):
     assert not part.exists()
 
 
-def test_wrong_hash_is_thrown_away(server, target, part):
-    with pytest.raises(DownloadError, match="is not the expected file") as caught:
-        download(server.url, target, Monitor(), size=len(CONTENT), sha256="0" * 64)
-    assert SHA256 in str(caught.value)
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        ({"sha256": "0" * 64}, f"is not the expected file.*{SHA256}"),
+        ({"size": 1000}, "more than the expected 1000 bytes"),
+        ({"size": len(CONTENT) + 9}, f"{len(CONTENT)} bytes instead of {len(CONTENT) + 9}"),
+    ],
+)
+def test_what_is_not_the_expected_file_is_thrown_away(server, target, part, expected, said):
+    with pytest.raises(DownloadError, match=said):
+        download(server.url, target, Monitor(), **expected)
     assert not target.exists()
-    assert not part.exists()
-
-
-def test_too_many_bytes_are_not_taken(server, target):
-    with pytest.raises(DownloadError, match="more than the expected 1000 bytes"):
-        download(server.url, target, Monitor(), size=1000)
-    assert not target.exists()
-
-
-def test_too_few_bytes_are_thrown_away(server, target, part):
-    with pytest.raises(DownloadError, match=f"{len(CONTENT)} bytes instead of {len(CONTENT) + 9}"):
-        download(server.url, target, Monitor(), size=len(CONTENT) + 9)
-    assert not target.exists()
-    assert not part.exists()
+    assert not part.exists() or expected == {"size": 1000}, "it is not read to its end"
 
 
 def test_server_that_is_not_there_is_a_clear_error(target):

@@ -29,7 +29,7 @@ def test_only_what_ended_or_will_end_is_marked(pack):
 
 
 def test_no_node_has_a_place_for_a_key(pack):
-    for name in [*SENDING, "ResumeUpscaleTask"]:
+    for name in [*SENDING, "WaveSpeedUpscaleVideo", "ResumeUpscaleTask"]:
         for inputs in pack.NODE_CLASS_MAPPINGS[name].INPUT_TYPES().values():
             assert not [field for field in inputs if "key" in field or "token" in field]
 

@@ -61,11 +61,6 @@ def test_models_are_offered_and_others_accepted(pack):
     assert node.VALIDATE_INPUTS() is True
 
 
-def test_no_place_for_a_key(pack):
-    for inputs in pack.NODE_CLASS_MAPPINGS[NAME].INPUT_TYPES().values():
-        assert not [field for field in inputs if "key" in field or "token" in field]
-
-
 # --- runs
 
 

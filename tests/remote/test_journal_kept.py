@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.remote.journals import ONE, TWO, clock, finished, journal, running
-from upscale_bridge.errors import InvalidInputError, SettingsError
+from upscale_bridge.errors import InvalidInputError
 from upscale_bridge.remote.journal import FILE, Journal
 
 __all__ = ["clock", "journal"]  # fixtures
@@ -96,16 +96,15 @@ def test_submit_of_a_dead_program_is_in_doubt(journal, program):
     assert not journal.begin_submit(ONE.request)
 
 
-def test_doubt_outlives_the_program_that_tried_again(journal, program):
-    kill(program("retaken"))
+@pytest.mark.parametrize(
+    ("left", "found"),
+    [("retaken", ("ambiguous", "It broke.", "")), ("running", ("running", "", "t-1"))],
+)
+def test_doubt_and_ticket_outlive_the_program(journal, program, left, found):
+    kill(program(left))
     task, ours = journal.claim(ONE, 7)
-    assert (task.state, task.reason, ours) == ("ambiguous", "It broke.", False)
-
-
-def test_accepted_task_of_a_dead_program_keeps_its_ticket(journal, program):
-    kill(program("running"))
-    task, ours = journal.claim(ONE, 7)
-    assert (task.state, task.ticket, ours) == ("running", "t-1", False)
+    assert (task.state, task.reason, task.ticket) == found
+    assert not ours
 
 
 def test_sweep_leaves_the_living_alone_and_buries_the_dead(journal, program, tmp_path):
@@ -280,13 +279,3 @@ def test_journal_is_written_ahead_and_survives_its_reader(journal, tmp_path, clo
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
     assert Journal(tmp_path, clock).get(ONE.request) == journal.get(ONE.request)
-
-
-def test_file_of_a_newer_version_is_left_alone(journal, tmp_path, clock):
-    running(journal)
-    with sqlite3.connect(tmp_path / FILE) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    with pytest.raises(SettingsError, match="was made by a newer Upscale Bridge; update this one"):
-        Journal(tmp_path, clock).claim(TWO, 7)
-    assert [task.request for task in journal.all()] == [ONE.request]
