@@ -1,5 +1,6 @@
 """A cluster of real parts: Redis, PostgreSQL, an S3 server, listeners and workers as processes."""
 
+import logging
 import os
 import signal
 import socket
@@ -59,6 +60,7 @@ class S3:
     def __init__(self):
         from moto.server import ThreadedMotoServer
 
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)  # else a line for each request
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self._server.start()
         self.endpoint = "http://{}:{}".format(*self._server.get_host_and_port())
@@ -74,6 +76,13 @@ class S3:
         self._server.stop()
 
 
+class RunningListener(RunningServer):
+    """A listener, which takes calls whether workers live or not."""
+
+    def ready(self):
+        return self._ask()[0] in (200, 503)
+
+
 class Cluster:
     """Everything; enter to start it."""
 
@@ -86,7 +95,7 @@ class Cluster:
         parts = ("--broker", self.redis.url, "--store", self.store, "--files", self.files)
         self._parts = (*parts, "--lease-seconds", "5")
         self.listeners = [
-            RunningServer(folder / f"listener{index}", flags=(*self._parts, *flags))
+            RunningListener(folder / f"listener{index}", flags=(*self._parts, *flags))
             for index in range(listeners)
         ]
         self.machines = [
