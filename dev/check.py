@@ -13,8 +13,9 @@ from pathlib import Path
 from environment import ROOT, prepare, prepare_aside
 
 NOVITA_CLIENT_V2 = "novita-client==0.5.3"  # the last release that speaks v2
-# Whole files, in their order: those that start a server or a browser do so once. `-n 0` is one.
-TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+# Whole files, in their order: those that start a server or a browser do so once. Some tests wait
+# for a process or a time limit, so that three at once keep two cores busy. `-n 0` is one.
+THREE_AT_ONCE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 def main() -> int:
@@ -34,7 +35,7 @@ def checks(python: Path) -> dict:
         "lint": [*tool, "ruff", "check", "."],
         "format": [*tool, "ruff", "format", "--check", "."],
         "types": [str(python), "dev/typed.py"],
-        "tests": [*tool, "pytest", *TWO_AT_ONCE, *sys.argv[1:]],
+        "tests": [*tool, "pytest", *THREE_AT_ONCE, *sys.argv[1:]],
     }
 
 
