@@ -36,7 +36,8 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
 from upscale_bridge.local.devices import Memory  # noqa: E402
 from upscale_bridge.local.engine import Engine  # noqa: E402
-from upscale_bridge.local.loader import Model, import_spandrel, load_model  # noqa: E402
+from upscale_bridge.local.loader import import_spandrel, load_model  # noqa: E402
+from upscale_bridge.local.model import Model  # noqa: E402
 from upscale_bridge.local.operation import LocalUpscale  # noqa: E402
 from upscale_bridge.monitor import Monitor  # noqa: E402
 

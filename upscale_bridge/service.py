@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .local.devices import Memory
     from .local.engine import Engine
     from .local.library import Library
-    from .local.loader import Model
+    from .local.model import Model
     from .remote.client import Client, Outlook
     from .remote.run import ResumeTask
     from .remote.videos import Take, VideoResult

@@ -29,7 +29,7 @@ from ..images.resample import allocate, clean, middle, resize
 from ..images.sizes import Size
 from ..monitor import Monitor, Part
 from .devices import PRECISIONS, Memory, is_out_of_memory
-from .loader import Model
+from .model import Model
 from .operation import LocalUpscale
 from .passes import SMALLEST_TILE, LayerRun, RunSetup
 from .receptive_field import LARGEST_HALO

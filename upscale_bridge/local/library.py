@@ -18,7 +18,8 @@ from ..monitor import Monitor
 from ..network.downloads import download
 from ..storage.settings import home, make_folder
 from .catalogue import ModelSpec, catalogue, find_spec
-from .loader import EXTENSIONS, Model, load_model, mixed
+from .loader import EXTENSIONS, load_model
+from .model import Model, mixed
 from .operation import SHIPPED_MODEL
 from .scan import Scan, scan_folder, stem_of, walk
 

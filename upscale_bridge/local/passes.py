@@ -21,7 +21,7 @@ from ..images.channels import Layer
 from ..images.resample import Span, Taps, resample, support, taps, targets
 from ..monitor import Monitor
 from .devices import Memory, is_out_of_memory
-from .loader import Model
+from .model import Model
 from .tiling import Tile, TilePlan
 from .transfers import transfers
 from .workers import pool, worker_count
