@@ -114,12 +114,12 @@ def test_damaged_files_are_refused_or_read_and_nothing_else(header):
 
 def test_a_file_of_nothing_but_parts_takes_no_time(header):
     many = box(b"trak", box(b"mdia", box(b"free") * 2000) * 20) * 200
-    started = time.thread_time()
+    started = time.monotonic()
     with pytest.raises(InvalidInputError):
         header(mp4(box(b"free") * 200_000, box(b"moov", many)))
     with pytest.raises(InvalidInputError):
         header(mp4(box(b"moov", many)))
-    assert time.thread_time() - started < 5
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(
