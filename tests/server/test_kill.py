@@ -53,13 +53,13 @@ def test_hangup_ends_nothing(server):
 
 def test_nothing_is_lost_when_worker_and_server_are_killed(server, pairs):
     before = server.counts()
-    targets = ("worker", "server")
+    targets = ("worker", "server", "worker")
     report = storms.kills(
-        server, rounds=2, clients=3, ahead=3, longest=0.2, pairs=pairs, targets=targets, poll=0.1
+        server, rounds=3, clients=3, ahead=3, longest=0.2, pairs=pairs, targets=targets, poll=0.1
     )
     assert report.errors == []
     assert (report.different, report.lost) == (0, 0)
-    assert sum(report.kills.values()) == 2
+    assert sum(report.kills.values()) == 3
     ended = {name: report.counts[name] - before[name] for name in before}
     assert ended["done"] + ended["failed"] == report.submitted, "a task was made twice"
     assert ended["failed"] == report.died <= 1
