@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 from .errors import InvalidInputError
@@ -127,12 +128,18 @@ class Params:
     @classmethod
     def params(cls) -> tuple[Param, ...]:
         """The parameters in the order in which hosts show them."""
-        found = []
-        for field in dataclasses.fields(cls):
-            limits: dict[str, Any] = dict(field.metadata)
-            default: Value = field.default  # type: ignore[assignment]
-            found.append(Param(field.name, _kind(default, limits), default, **limits))
-        return tuple(found)
+        return _declared(cls)  # type: ignore[arg-type]  # mypy takes it for an object
+
+
+@cache
+def _declared(kind: type[Params]) -> tuple[Param, ...]:
+    """Return the fields of a class as parameters; hosts ask hundreds of times."""
+    found = []
+    for field in dataclasses.fields(kind):
+        limits: dict[str, Any] = dict(field.metadata)
+        default: Value = field.default  # type: ignore[assignment]
+        found.append(Param(field.name, _kind(default, limits), default, **limits))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
