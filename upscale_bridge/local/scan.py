@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -80,11 +81,22 @@ def walk(
 def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return the folders and the files in a folder; none when it cannot be looked into."""
     try:
-        paths = sorted(folder.iterdir())
+        with os.scandir(folder) as entries:  # which knows folders without looking at each
+            found = sorted(entries, key=lambda entry: entry.name)
     except OSError:
         return [], []
-    folders = [path for path in paths if path.is_dir()]
-    return folders, [path for path in paths if not path.is_dir()]
+    folders: list[Path] = []
+    files: list[Path] = []
+    for entry in found:
+        (folders if _is_folder(entry) else files).append(folder / entry.name)
+    return folders, files
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself, for one
+        return False
 
 
 def _place(folder: Path) -> object:
