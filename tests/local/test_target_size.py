@@ -89,10 +89,19 @@ def test_a_side_that_is_stretched_less_loses_nothing_on_the_way():
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize(("values", "image", "window", "target"), TARGETS[6:])
-def test_images_have_that_size(values, image, window, target, channels):
-    if image[1] > 100:
-        image = (3, 20)  # quicker
+@pytest.mark.parametrize(
+    ("values", "image", "target"),
+    [
+        ({**BOX, "width": 75, "height": 0}, (15, 9), (75, 45)),
+        ({**BOX, "width": 0, "height": 14, "fit_mode": "fill"}, (15, 9), (23, 14)),
+        ({**BOX, "width": 31, "height": 19}, (15, 9), (31, 19)),
+        ({**BOX, "width": 10, "height": 45}, (15, 9), (10, 6)),
+        ({**BOX, "width": 10, "height": 45, "fit_mode": "fill"}, (15, 9), (10, 45)),
+        ({**BOX, "width": 9, "height": 9, "fit_mode": "fill"}, (3, 20), (9, 9)),
+        ({**BOX, "width": 10, "height": 45, "fit_mode": "stretch"}, (15, 9), (10, 45)),
+    ],
+)
+def test_images_have_that_size(values, image, target, channels):
     images = torch.rand(2, image[1], image[0], channels)
     result = Service().run(LocalUpscale(**values), images)
     assert result.images.shape == (2, target[1], target[0], channels)
