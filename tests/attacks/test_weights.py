@@ -493,6 +493,7 @@ def compact(numbers, features=1, inputs=3, outputs=3):
 def swin(window):
     """Return a SwinIR of one layer whose table of positions asks for a window of that side."""
     spandrel = import_spandrel()
+    import torch._dynamo  # which torch imports when it first tells some sizes without memory
     from spandrel.architectures.SwinIR import SwinIR
 
     small = SwinIR(

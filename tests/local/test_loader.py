@@ -1,6 +1,7 @@
 """Weights files of every kind, good, damaged and hostile."""
 
 import json
+import subprocess
 import sys
 import zipfile
 from importlib.machinery import ModuleSpec
@@ -295,6 +296,18 @@ def test_model_loads_beside_the_extra_architectures(extra, weights, tmp_path):
     before = ids(import_spandrel().MAIN_REGISTRY)
     assert load_model(write(weights, tmp_path / "model.pth")).scale == 4
     assert ids(import_spandrel().MAIN_REGISTRY) == before
+
+
+def test_a_result_does_not_wait_for_torchs_compiler_and_torchvision_stays_whole():
+    code = (
+        "import sys, torch; from upscale_bridge import LocalUpscale, Service;"
+        "before = list(sys.meta_path); Service().run(LocalUpscale(), torch.rand(1, 4, 4, 3));"
+        "assert sys.meta_path == before; assert 'torch._dynamo' not in sys.modules;"
+        "import torchvision; assert callable(torchvision.ops.nms);"
+        "assert callable(torchvision.models.resnet18)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_broken_spandrel_is_told_in_one_sentence(monkeypatch):

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import logging
 import re
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from ..errors import EngineError, UnsupportedModelError
 from .allocation import MemoryLimit
+from .lazy_modules import run_when_used
 from .model import Model
 from .reader import read_weights, weights_version
 from .torch_state import lasting, own_state, usual_dtype
@@ -28,6 +30,9 @@ EXTENSIONS = (".safetensors", ".sft", ".pth", ".pt", ".ckpt")
 # architectures of spandrel 0.4.2 take up to 5 times those of fp32 weights.
 _ROOM = 64 << 20
 _ROOM_SHARE = 16
+
+_UNUSED = [f"torchvision.{part}" for part in ("datasets", "io", "models", "ops")]
+"""What torchvision imports with itself and spandrel has no use for; it brings torch's compiler."""
 
 _spandrel_lock = threading.Lock()
 
@@ -131,7 +136,7 @@ def import_spandrel() -> Any:
     It imports torchvision, which fails when its compiled operators do not fit the
     installed torch. Upscale models do not use those operators: their schemas suffice.
     """
-    with _spandrel_lock:
+    with _spandrel_lock, run_when_used([] if "torchvision" in sys.modules else _UNUSED):
         try:
             import spandrel
         except ImportError as error:
