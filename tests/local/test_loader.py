@@ -298,13 +298,11 @@ def test_model_loads_beside_the_extra_architectures(extra, weights, tmp_path):
     assert ids(import_spandrel().MAIN_REGISTRY) == before
 
 
-def test_a_result_does_not_wait_for_torchs_compiler_and_torchvision_stays_whole():
+def test_a_result_does_not_wait_for_torchs_compiler():
     code = (
         "import sys, torch; from upscale_bridge import LocalUpscale, Service;"
         "before = list(sys.meta_path); Service().run(LocalUpscale(), torch.rand(1, 4, 4, 3));"
-        "assert sys.meta_path == before; assert 'torch._dynamo' not in sys.modules;"
-        "import torchvision; assert callable(torchvision.ops.nms);"
-        "assert callable(torchvision.models.resnet18)"
+        "assert sys.meta_path == before; assert 'torch._dynamo' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
