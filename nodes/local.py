@@ -6,7 +6,8 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..upscale_bridge.local.operation import NO_MODEL, LocalUpscale
+from ..upscale_bridge.contract.enlarging import NO_MODEL
+from ..upscale_bridge.local.operation import LocalUpscale
 from . import host, images, progress, results
 from .inputs import by_group, widget, widgets
 from .shared import PackNode

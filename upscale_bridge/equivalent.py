@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .contract.enlarging import SHIPPED_MODEL
 from .contract.operation import RemoteOperation
 from .contract.plan import Enlarge
 from .contract.shared import ANY_MODEL, DOWNLOAD, ERROR, RUN_LOCALLY
@@ -19,7 +20,7 @@ from .errors import (
 )
 from .images.sizes import Size
 from .local.catalogue import find_spec
-from .local.operation import SHIPPED_MODEL, LocalUpscale
+from .local.operation import LocalUpscale
 from .monitor import Monitor
 from .result import Result
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from .contract.enlarging import SHIPPED_MODEL
 from .contract.operation import RemoteOperation
 from .contract.shared import ANY_MODEL, DOWNLOAD, ERROR
 from .equivalent import needed
 from .errors import InvalidInputError
 from .images.sizes import Size
 from .local.catalogue import find_spec
-from .local.operation import SHIPPED_MODEL, LocalOperation
+from .local.operation import LocalOperation
 from .params import Operation
 from .remote.encoding import sendable_size
 from .texts import Text, Values

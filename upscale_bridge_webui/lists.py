@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from modules import shared
 
+from upscale_bridge.contract.enlarging import NO_MODEL
 from upscale_bridge.contract.operation import RemoteOperation
 from upscale_bridge.local.extras import NO_MODELS, LocalExtras
-from upscale_bridge.local.operation import NO_MODEL, LocalUpscale
+from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.params import Operation, Param
 
 from . import host

@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from upscale_bridge.contract.enlarging import SHIPPED_MODEL
 from upscale_bridge.local.catalogue import catalogue, find_spec
 from upscale_bridge.local.loader import EXTENSIONS
-from upscale_bridge.local.operation import SHIPPED_MODEL
 
 SPECS = pytest.mark.parametrize("spec", catalogue(), ids=lambda spec: spec.name)
 

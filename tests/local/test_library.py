@@ -8,11 +8,11 @@ import time
 import pytest
 from safetensors.torch import save_file
 
+from upscale_bridge.contract.enlarging import SHIPPED_MODEL
 from upscale_bridge.errors import ModelNotFoundError, StoppedError, UnsupportedModelError
 from upscale_bridge.local import library as library_module
 from upscale_bridge.local.catalogue import catalogue, find_spec
 from upscale_bridge.local.library import SHIPPED_FOLDER, Library, own_model_folder
-from upscale_bridge.local.operation import SHIPPED_MODEL
 from upscale_bridge.monitor import Monitor
 
 

@@ -11,6 +11,7 @@ import torch
 
 from tests.fakes import faults
 from tests.remote.host import ALL, EACH, ENDED, KINDS, Watch, configure, enlarged, picture
+from upscale_bridge.contract.enlarging import SHIPPED_MODEL
 from upscale_bridge.errors import (
     AmbiguousSubmitError,
     AuthError,
@@ -24,7 +25,6 @@ from upscale_bridge.errors import (
 )
 from upscale_bridge.local.library import SHIPPED_FOLDER
 from upscale_bridge.local.loader import load_model
-from upscale_bridge.local.operation import SHIPPED_MODEL
 from upscale_bridge.service import Service
 from upscale_bridge.storage.settings import home
 

@@ -23,8 +23,9 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from .. import __version__
+from ..contract.enlarging import SHIPPED_MODEL
 from ..errors import MissingKeyError, SettingsError, UpscaleError
-from ..local.operation import SHIPPED_MODEL, LocalUpscale
+from ..local.operation import LocalUpscale
 from ..network.addresses import check_base_url
 from ..remote.journal import FILE as JOURNAL
 from ..remote.journal import Journal

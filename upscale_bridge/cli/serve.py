@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..contract.enlarging import SHIPPED_MODEL
 from ..errors import DownloadError, InvalidInputError, SettingsError
-from ..local.operation import SHIPPED_MODEL
 from ..service import Service
 from ..storage.settings import home
 from ..vendors import ENTRIES

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TextIO
 
 from .. import batch
+from ..contract.enlarging import BY_BOX, BY_FACTOR
 from ..errors import (
     AuthError,
     InvalidInputError,
@@ -24,7 +25,7 @@ from ..file_plans import FilePlan, plan_picture
 from ..images.folders import is_there
 from ..images.metadata import listed
 from ..local.extras import LocalExtras
-from ..local.operation import BY_BOX, BY_FACTOR, LocalOperation, LocalUpscale
+from ..local.operation import LocalOperation, LocalUpscale
 from ..monitor import Monitor
 from ..params import Operation
 from ..vendors import OPERATIONS

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from ..contract.enlarging import SHIPPED_MODEL
 from ..contract.extras import MODES, PLAIN, Extras
 from ..contract.plan import LocalPlan
 from ..contract.shared import colour_match
 from ..images.sizes import Size
 from ..params import Param, param
-from .operation import SHIPPED_MODEL, LocalOperation
+from .operation import LocalOperation
 
 EXACT, GRID = "exact", "multiples of 8"
 NO_MODELS = (*PLAIN, "None")

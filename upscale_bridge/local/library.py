@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
+from ..contract.enlarging import SHIPPED_MODEL
 from ..errors import ModelNotFoundError, UnsupportedModelError
 from ..monitor import Monitor
 from ..network.downloads import download
@@ -20,7 +21,6 @@ from ..storage.settings import home, make_folder
 from .catalogue import ModelSpec, catalogue, find_spec
 from .loader import EXTENSIONS, load_model
 from .model import Model, mixed
-from .operation import SHIPPED_MODEL
 from .scan import Scan, scan_folder, stem_of, walk
 
 SHIPPED_FOLDER = Path(__file__).with_name("weights")

@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import equivalent
+from ..contract.enlarging import SHIPPED_MODEL
 from ..contract.operation import RemoteOperation
 from ..errors import InvalidInputError, ModelNotFoundError
 from ..images import codecs
 from ..images.pictures import Picture
 from ..images.sizes import Size
 from ..local.catalogue import ModelSpec, find_spec
-from ..local.operation import SHIPPED_MODEL
 from ..monitor import Monitor
 from ..service import Service
 from ..vendors import OPERATIONS
