@@ -101,7 +101,7 @@ def test_an_entry_holds_what_is_its_vendors():
         assert entry.operations
         assert {kind.vendor for kind in entry.operations} == {entry.vendor}
         served = {kind for server in entry.servers for kind in server.operations}
-        assert served <= set(entry.operations)
+        assert served <= {*entry.operations, *entry.own}
 
 
 # --- operations

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .contract.enlarging import SHIPPED_MODEL
+from .contract.enlarging import SHIPPED_MODEL, Enlarging
 from .contract.operation import RemoteOperation
 from .contract.plan import Enlarge
 from .contract.shared import ANY_MODEL, DOWNLOAD, ERROR, RUN_LOCALLY
@@ -43,6 +43,15 @@ def asked_for(operation: RemoteOperation) -> tuple[str, ...]:
 def needed(operation: RemoteOperation, size: Size) -> tuple[str, ...]:
     """Return those that it needs for an image of this size."""
     return tuple(name or SHIPPED_MODEL for name in operation.plan(*size).models)
+
+
+def itself(operation: Enlarging) -> LocalUpscale:
+    """Return the local operation that a remote one asks for.
+
+    Raises `InvalidInputError` for parameters that do not go together.
+    """
+    told = {item.name: getattr(operation, item.name) for item in Enlarging.params()}
+    return LocalUpscale(**{**told, "download": False})
 
 
 def advised(ways: list[str]) -> str:
@@ -160,6 +169,10 @@ class Equivalent:
         """
         from .local.plans import carry_out, upscale
 
+        if isinstance(operation, Enlarging):
+            local = itself(operation)
+            size = local.target(images.shape[2], images.shape[1])
+            return self._run_locally(local, images, monitor, size)
         may_download = operation.when_unavailable == DOWNLOAD
 
         def run(step: Enlarge, images: Tensor, monitor: Monitor, size: Size) -> Result:

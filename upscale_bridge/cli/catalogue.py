@@ -11,7 +11,7 @@ from ..contract.operation import RemoteOperation
 from ..contract.schema import SchemaField
 from ..errors import InvalidInputError, UpscaleError
 from ..service import default_service
-from ..vendors import ALL
+from ..vendors import OPERATIONS, VIDEOS
 from .common import add_common
 from .terminal import note, say
 
@@ -25,7 +25,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    kinds = [kind for kind in ALL if kind.catalogue is not None]
+    kinds = [kind for kind in (*OPERATIONS, *VIDEOS) if kind.catalogue is not None]
     found = [(kind, model) for kind in kinds for model in _models(kind)]
     if args.model is None:
         for kind, model in found:

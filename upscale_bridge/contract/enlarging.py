@@ -173,25 +173,27 @@ class Enlarging(Operation):
 
     def target(self, width: int, height: int) -> Size:
         """Return the size of the result for an image of this size, pixels."""
-        if self._crops_or_stretches():
+        if self.crops_or_stretches:
             return self.width, self.height
         return sizes.enlarged((width, height), self._even_factor((width, height)))
 
     def window(self, width: int, height: int) -> Size:
         """Return the size of the image's middle that is enlarged, pixels; the rest is cropped."""
-        if self._crops_or_stretches() and self.fit_mode == "fill":
+        if self.crops_or_stretches and self.fit_mode == "fill":
             return sizes.cropped((width, height), self.target(width, height))
         return width, height
 
     def factor(self, width: int, height: int) -> float:
         """Return how many times as large it becomes; where it is stretched, its side that grows
         most."""
-        if self._crops_or_stretches():
+        if self.crops_or_stretches:
             window = self.window(width, height)
             return sizes.cover_factor(window, self.target(width, height))
         return self._even_factor((width, height))
 
-    def _crops_or_stretches(self) -> bool:
+    @property
+    def crops_or_stretches(self) -> bool:
+        """Whether the result has other proportions than the image."""
         both = bool(self.width and self.height)
         return self.size_by == BY_BOX and both and self.fit_mode != "fit"
 

@@ -55,7 +55,7 @@ def address_or_data(body: Json) -> Source:
 
 def make(operation: type[Made], values: Json) -> Made:
     """Return the operation that a request's fields ask for; null and missing mean the default."""
-    never = (*SHARED, *operation.client_only)
+    never = {*SHARED, *operation.client_only} - {*operation.passed_on}
     taken: Json = {}
     for item in operation.params():
         value = values.get(item.name)

@@ -59,6 +59,10 @@ class RemoteOperation(SharedParams):
     model_parameter: ClassVar[str] = ""
     """The parameter whose choices are the vendor's models, which hosts may list apart; empty where
     there is but one, or any name is taken."""
+    passed_on: ClassVar[tuple[str, ...]] = ()
+    """Of the parameters that every remote operation has, those that the service is told."""
+    free: ClassVar[bool] = False
+    """Nobody sells it: it costs nothing wherever it is done."""
     deprecated: ClassVar[bool] = False
     """It still works, though its vendor advises against it."""
     known_models: ClassVar[tuple[str, ...]] = ()
@@ -127,7 +131,9 @@ class RemoteOperation(SharedParams):
     def told(self) -> Json:
         """Return the parameters that the service is told."""
         values: Json = asdict(self)
-        return {name: value for name, value in values.items() if name not in SHARED}
+        return {
+            name: values[name] for name in values if name not in SHARED or name in self.passed_on
+        }
 
     @abstractmethod
     def factor(self, width: int, height: int) -> float:

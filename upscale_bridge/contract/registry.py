@@ -20,3 +20,5 @@ class VendorEntry:
     """Operations on videos; hosts and batteries for images have nothing to do with them."""
     servers: tuple[ServerWire, ...] = ()
     """One for each API that our own server speaks."""
+    own: tuple[type[RemoteOperation], ...] = field(default=(), kw_only=True)
+    """What only servers of ours offer in its format; hosts have no node or command for it."""

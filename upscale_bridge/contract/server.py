@@ -80,6 +80,8 @@ class ListTasks:
     """What the operation must have been told."""
     status: type[Status] | None = None
     """Which tasks; None: all."""
+    operations: tuple[type[RemoteOperation], ...] = ()
+    """Of which operations; none: all of the API."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ class ServedTask:
     """Seconds since 1970, 0 when nobody knows."""
     image: str = ""
     """Address of the image; empty when it is not here any more."""
+    model: str = ""
+    """The vendor's name of the model, where it has a name of its own."""
     note: str = ""
     """Said to the client where the format has a place for it."""
 

@@ -39,6 +39,22 @@ class Vendor:
         """The environment variable of the base URL."""
         return f"{self.name.upper()}_BASE_URL"
 
+    @property
+    def key_advice(self) -> str:
+        """What to do when a key is refused."""
+        return (
+            f"Check the key ({self.key_variable}, or `upscale-bridge keys set {self.name}`); keys "
+            f"are made at {self.key_page}."
+        )
+
+    def key_missing(self, file: str) -> str:
+        """Return what to do without a key; `file` holds those that are kept."""
+        return (
+            f"There is no key for {self.title}. Set {self.key_variable}, write "
+            f'{{"{self.name}": "KEY"}} into {file}, or run `upscale-bridge keys set {self.name}` '
+            f"(in ComfyUI: Upscale Bridge: API keys). Keys are made at {self.key_page}."
+        )
+
     def refuse(self, reply: Reply, message: str, code: str = "") -> NoReturn:
         """Raise what the status and the vendor's `code` of a refusal mean.
 
@@ -53,12 +69,7 @@ class Vendor:
                 f"{text}. Top up the balance at {self.key_page}.", provider=name, status=status
             )
         if code in ("MISSING_API_KEY", "INVALID_API_KEY") or status in (401, 403):
-            raise AuthError(
-                f"{text}. Check the key ({self.key_variable}, or `upscale-bridge keys set "
-                f"{self.name}`); keys are made at {self.key_page}.",
-                provider=name,
-                status=status,
-            )
+            raise AuthError(f"{text}. {self.key_advice}", provider=name, status=status)
         if status == 429:
             raise QuotaError(
                 f"{text}. Wait a while, or run fewer at once.", provider=name, status=status

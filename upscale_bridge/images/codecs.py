@@ -199,6 +199,21 @@ def to_uint8(pixels: Tensor) -> NDArray[np.uint8]:
     return array
 
 
+def to_uint16(pixels: Tensor) -> NDArray[np.uint16]:
+    """Return float [..., channels] in 0..1 as rounded uint16 of the same shape."""
+    array: NDArray[np.uint16] = _quantize(pixels, 65535)
+    return array
+
+
+def depth(pixels: Tensor) -> int:
+    """Return how many bits float [..., channels] in 0..1 need for each number: 8 where those hold
+    all that there is, else 16."""
+    import torch
+
+    held = torch.from_numpy(_to_floats(to_uint8(pixels), 255))
+    return 8 if torch.equal(held, pixels.float().cpu()) else 16
+
+
 def _quantize(pixels: Tensor, top: int) -> Any:
     import numpy as np
     import torch

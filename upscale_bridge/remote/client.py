@@ -270,7 +270,7 @@ class Client:
         cost, refusal = 0.0, None
         if new:
             operation = requests[0].operation
-            free = self.is_free(operation.vendor)
+            free = operation.free or self.is_free(operation.vendor)
             try:
                 price = admit(self.offers, operation, len(new), settings, free=free)
                 cost = price.amount if price else 0.0
@@ -374,12 +374,7 @@ class Client:
                 )
             secret = Secret(_NO_KEY)
         else:
-            raise MissingKeyError(
-                f"There is no key for {vendor.title}. Set {vendor.key_variable}, write "
-                f'{{"{vendor.name}": "KEY"}} into {self.keys.path}, or run `upscale-bridge keys '
-                f"set {vendor.name}` (in ComfyUI: Upscale Bridge: API keys). Keys are made at "
-                f"{vendor.key_page}."
-            )
+            raise MissingKeyError(vendor.key_missing(str(self.keys.path)))
         return Transport(base_url, vendor.auth_header, vendor.auth_scheme, secret, self._look_up)
 
 

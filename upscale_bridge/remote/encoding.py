@@ -1,7 +1,7 @@
 """Between images and what a remote service takes and gives.
 
 Services get RGB: none documents what it does with transparency. Alpha stays here, is enlarged by
-Lanczos and joined again to the result.
+Lanczos and joined again to the result. A server of ours that does the local operation gets all.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..contract.enlarging import Enlarging
 from ..contract.operation import Limits, RemoteOperation
 from ..errors import BadReplyError, InvalidInputError
 from ..images import codecs, sizes
@@ -20,6 +21,7 @@ from ..monitor import Monitor
 from .context import Delivered
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 _ASPECT_SLACK = 0.02  # services round sizes to multiples of what their models need
@@ -30,7 +32,7 @@ class Parcel:
     """One image, ready to be sent, and what its result has to fit to."""
 
     picture: Picture | None
-    """RGB; None when the user gave an address in place of the image."""
+    """RGB, all channels for a server of ours; None when the user gave an address in place of it."""
     pixels: bytes
     """What identifies the image: a hash of its pixels and size."""
     alpha: Tensor | None
@@ -63,6 +65,11 @@ def pack(operation: RemoteOperation, image: Tensor, monitor: Monitor) -> Parcel:
                 "colour_match to none.",
             )
         return Parcel(None, b"", None, (width, height))
+    if isinstance(operation, Enlarging):
+        deep = codecs.depth(image) == 16
+        picture = codecs.encode(image, bits=16 if deep else 8)
+        pixels = codecs.to_uint16(image) if deep else codecs.to_uint8(image)
+        return Parcel(picture, _digest(pixels), None, (width, height))
     alpha = None
     if channels in (2, 4):
         alpha = image[..., -1:].float().nan_to_num(nan=0.0).clamp(0, 1).cpu()
@@ -70,10 +77,13 @@ def pack(operation: RemoteOperation, image: Tensor, monitor: Monitor) -> Parcel:
     colours = colours.expand(-1, -1, 3) if colours.shape[-1] == 1 else colours
     kept = None if operation.colour_match == "none" else colours
     colours = _fit(operation, colours, monitor)
-    array = codecs.to_uint8(colours)
-    digest = hashlib.sha256(repr(array.shape).encode() + array.tobytes()).digest()
     picture = _encode(operation, colours, monitor)
-    return Parcel(picture, digest, alpha, (width, height), kept)
+    return Parcel(picture, _digest(codecs.to_uint8(colours)), alpha, (width, height), kept)
+
+
+def _digest(array: NDArray[Any]) -> bytes:
+    """Return what identifies the pixels and size of an image."""
+    return hashlib.sha256(repr(array.shape).encode() + array.tobytes()).digest()
 
 
 def unpack(operation: RemoteOperation, parcel: Parcel) -> Callable[[Delivered], Tensor]:
@@ -87,6 +97,8 @@ def unpack(operation: RemoteOperation, parcel: Parcel) -> Callable[[Delivered], 
         sent = parcel.picture.width, parcel.picture.height
 
     def decode_result(found: Delivered) -> Tensor:
+        if isinstance(operation, Enlarging):
+            return _exact(found, operation.target(*sent))
         pixels = decode(found)
         check_size(operation, sent, (pixels.shape[1], pixels.shape[0]))
         if operation.result_size == "exact":
@@ -98,12 +110,27 @@ def unpack(operation: RemoteOperation, parcel: Parcel) -> Callable[[Delivered], 
     return decode_result
 
 
+def _exact(found: Delivered, wanted: Size) -> Tensor:
+    """Return what a server of ours made, with the channels of what it was sent."""
+    pixels = _decoded(found)
+    came = pixels.shape[1], pixels.shape[0]
+    if came != wanted:
+        raise BadReplyError(
+            f"The result is {came[0]} x {came[1]} px; {wanted[0]} x {wanted[1]} px were asked for."
+        )
+    return pixels
+
+
+def _decoded(found: Delivered) -> Tensor:
+    data = found if isinstance(found, bytes) else found.read_bytes()
+    return codecs.decode(data, "the result", codecs.RESULT_FORMATS).pixels
+
+
 def decode(found: Delivered) -> Tensor:
     """Decode a result to float32 [height, width, 3 or 4]; opaque alpha is dropped."""
     import torch
 
-    data = found if isinstance(found, bytes) else found.read_bytes()
-    pixels = codecs.decode(data, "the result", codecs.RESULT_FORMATS).pixels
+    pixels = _decoded(found)
     if pixels.shape[-1] in (2, 4) and bool((pixels[..., -1] == 1).all()):
         pixels = pixels[..., :-1]
     if pixels.shape[-1] <= 2:

@@ -175,7 +175,7 @@ class App:
         self, api: ServerWire, request: ListTasks, customer: ApiClient, base_url: str
     ) -> Reply:
         state: JobState | None = None if request.status is None else _STATES[request.status]
-        names = tuple(kind.__name__ for kind in api.operations)
+        names = tuple(kind.__name__ for kind in request.operations or api.operations)
         span = request.since, request.until
         wanted = Selection(names, *span, request.parameters, state)
         skip = (request.page - 1) * request.size

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import equivalent
-from ..contract.enlarging import SHIPPED_MODEL
+from ..contract.enlarging import SHIPPED_MODEL, Enlarging
 from ..contract.operation import RemoteOperation
 from ..errors import InvalidInputError, ModelNotFoundError
 from ..images import codecs
@@ -63,7 +63,10 @@ def check(
     alone = operation.only_there()
     if alone:
         raise InvalidInputError("body", f"This server cannot do {alone}; leave it out.")
-    models = _choose(service, operation, (width, height), substitute=substitute)
+    if isinstance(operation, Enlarging):
+        equivalent.itself(operation)
+    exact = isinstance(operation, Enlarging)  # what it promises no other model can keep
+    models = _choose(service, operation, (width, height), substitute=substitute and not exact)
     most = min(most_megapixels * 1_000_000 or codecs.MOST_PIXELS, codecs.MOST_PIXELS)
     wide, high = _largest(operation, width, height)
     if wide * high > most:
@@ -102,11 +105,12 @@ def _choose(
 def largest_result(operation: RemoteOperation, width: int, height: int) -> int:
     """Return a number of bytes that the file of a result never exceeds.
 
-    Four bytes a pixel of JPEG's blocks, and what the formats add to pixels that cannot be packed:
+    Four numbers a pixel of JPEG's blocks, of two bytes where a client may get them as deep as it
+    sent them, and what the formats add to pixels that cannot be packed:
     PNG a byte a row and five for every 16 kB (RFC 1950), all of them heads.
     """
     wide, high = (-(-side // _BLOCK) * _BLOCK for side in _largest(operation, width, height))
-    pixels = 4 * wide * high + high
+    pixels = 4 * wide * high * (2 if isinstance(operation, Enlarging) else 1) + high
     return pixels + pixels // 1000 + (64 << 10)
 
 
@@ -124,7 +128,8 @@ def carry_out(
     models: equivalent.Models | None = None,
 ) -> Picture:
     """Do an operation to an encoded image, with the models that `check` returned."""
-    image = codecs.decode(data, "the image", codecs.SERVER_FORMATS).pixels
+    decoded = codecs.decode(data, "the image", codecs.SERVER_FORMATS)
+    image = decoded.pixels
     if models is None:  # a job that was stored without
         size = image.shape[1], image.shape[0]
         models = {name: name for name in equivalent.needed(operation, size)}
@@ -132,6 +137,8 @@ def carry_out(
         if service.library.find(model) is None:
             raise ModelNotFoundError(f"The model {model} is not on this server any more.")
     pixels = service.equivalent.carry_out(operation, image[None], monitor, models).images[0]
+    if isinstance(operation, Enlarging):
+        return codecs.encode(pixels, bits=decoded.bits)
     if not operation.keeps_aspect():  # the WebUI crops in RGB
         colours = pixels if pixels.shape[-1] >= 3 else pixels[..., :1].expand(-1, -1, 3)
         pixels = colours[..., :3]

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import IO
 
+from ..contract.enlarging import Enlarging
 from ..contract.http import Json, Reply
+from ..contract.operation import RemoteOperation
 from ..contract.server import ServedTask, ServerWire, Submit, SyncServerWire, TaskServerWire
 from ..contract.tasks import Done, Failed, Output, Queued, Running, Status
 from ..texts import printable
@@ -137,13 +139,19 @@ def _task_wire(job: Job) -> TaskServerWire:
 def _served(job: Job, base_url: str) -> ServedTask:
     image = f"{base_url}/files/{job.source}" if job.source else ""
     told = json.loads(job.parameters)
-    return ServedTask(job.id, told, base_url, job.created, image, _note(job))
+    model = _operation(job).own_model
+    return ServedTask(job.id, told, base_url, job.created, image, model, _note(job))
+
+
+def _operation(job: Job) -> RemoteOperation:
+    return operation_named(job.operation)(**json.loads(job.parameters))
 
 
 def _note(job: Job) -> str:
     """Return what the customer should know about the models; empty for nothing."""
     pairs = models_of(job).items()
-    own = operation_named(job.operation)(**json.loads(job.parameters)).own_model if pairs else ""
+    asked = _operation(job)
+    own = "" if isinstance(asked, Enlarging) else asked.own_model
     told = [f"{used} stands in for {own or name}" for name, used in pairs if own or used != name]
     return "; ".join(told)
 

@@ -10,7 +10,12 @@ from ..contract.vendor import Vendor
 from . import novita, photio, wavespeed
 from .novita import NovitaUpscale, NovitaUpscaleToResolution, NovitaUpscaleV2
 from .photio import PhotioUpscale
-from .wavespeed import WaveSpeedUpscale, WaveSpeedUpscaleAny, WaveSpeedUpscaleVideo
+from .wavespeed import (
+    UpscaleBridgeLocal,
+    WaveSpeedUpscale,
+    WaveSpeedUpscaleAny,
+    WaveSpeedUpscaleVideo,
+)
 
 ENTRIES = (
     novita.ENTRY,
@@ -28,9 +33,9 @@ VIDEOS: tuple[type[RemoteOperation], ...] = tuple(
     operation for entry in ENTRIES for operation in entry.videos
 )
 ALL: tuple[type[RemoteOperation], ...] = tuple(
-    operation for entry in ENTRIES for operation in (*entry.operations, *entry.videos)
+    operation for entry in ENTRIES for operation in (*entry.operations, *entry.videos, *entry.own)
 )
-"""Of images and of videos, as journal and lists of tasks know them."""
+"""Of images, of videos and of our own servers, as journal and lists of tasks know them."""
 SERVERS: tuple[ServerWire, ...] = tuple(server for entry in ENTRIES for server in entry.servers)
 
 
@@ -67,6 +72,7 @@ __all__ = [
     "NovitaUpscaleToResolution",
     "NovitaUpscaleV2",
     "PhotioUpscale",
+    "UpscaleBridgeLocal",
     "WaveSpeedUpscale",
     "WaveSpeedUpscaleAny",
     "WaveSpeedUpscaleVideo",

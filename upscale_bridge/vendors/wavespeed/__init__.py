@@ -2,6 +2,7 @@
 
 from ...contract.registry import VendorEntry
 from .api import WAVESPEED
+from .bridge import UpscaleBridgeLocal
 from .catalogued import WaveSpeedUpscaleAny
 from .server import WaveSpeedServer
 from .upscale import WaveSpeedUpscale
@@ -12,6 +13,13 @@ ENTRY = VendorEntry(
     (WaveSpeedUpscale, WaveSpeedUpscaleAny),
     (WaveSpeedServer(),),
     videos=(WaveSpeedUpscaleVideo,),
+    own=(UpscaleBridgeLocal,),
 )
 
-__all__ = ["ENTRY", "WaveSpeedUpscale", "WaveSpeedUpscaleAny", "WaveSpeedUpscaleVideo"]
+__all__ = [
+    "ENTRY",
+    "UpscaleBridgeLocal",
+    "WaveSpeedUpscale",
+    "WaveSpeedUpscaleAny",
+    "WaveSpeedUpscaleVideo",
+]

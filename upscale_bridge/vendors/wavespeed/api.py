@@ -29,25 +29,28 @@ _FAILED = {"failed", "error", "cancelled", "canceled", "timeout", "deleted"}
 _REFUSALS = {1200, 1400, 1401, 1402}  # content, parameters, image address (docs/error-codes)
 
 
-def read_data(reply: Reply) -> Json:
-    """Return the envelope's data; some errors arrive as HTTP 200 with another code inside."""
-    return table(_read_envelope(reply))
+def read_data(reply: Reply, vendor: Vendor = WAVESPEED) -> Json:
+    """Return the envelope's data; some errors arrive as HTTP 200 with another code inside.
+
+    Errors are in the words of the `vendor` who answers.
+    """
+    return table(_read_envelope(reply, vendor))
 
 
-def read_data_list(reply: Reply) -> list[Any]:
+def read_data_list(reply: Reply, vendor: Vendor = WAVESPEED) -> list[Any]:
     """Return the envelope's data where they are a list."""
-    data = _read_envelope(reply)
+    data = _read_envelope(reply, vendor)
     return listed(data if isinstance(data, list) else table(data).get("items"))
 
 
-def _read_envelope(reply: Reply) -> Any:
+def _read_envelope(reply: Reply, vendor: Vendor) -> Any:
     if not 200 <= reply.status < 300:
-        WAVESPEED.refuse(reply, str(reply.fields().get("message") or ""))
+        vendor.refuse(reply, str(reply.fields().get("message") or ""))
     body = reply.json()
     code = whole(body.get("code"), default=200)
     if not 200 <= code < 300:
         status = 400 if code in _REFUSALS else code
-        WAVESPEED.refuse(Reply(status), str(body.get("message") or ""))
+        vendor.refuse(Reply(status), str(body.get("message") or ""))
     return body.get("data")
 
 

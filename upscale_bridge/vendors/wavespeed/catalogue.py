@@ -11,7 +11,7 @@ from ...contract.catalogue import Catalogue, CatalogueModel, Media
 from ...contract.http import Call, Json, Reply
 from ...contract.pricing import money
 from ...contract.reading import listed, table
-from ...contract.schema import read_schema
+from ...contract.schema import Schema, read_schema
 from .api import ROOT, read_data_list
 from .known_models import IMAGE_MODELS, VIDEO_MODELS
 
@@ -49,9 +49,7 @@ class WaveSpeedCatalogue(Catalogue):
 
     def _model(self, item: Json) -> CatalogueModel | None:
         """Return a model, None for one that takes no file of this kind by itself."""
-        schemas = [table(one) for one in listed(table(item.get("api_schema")).get("api_schemas"))]
-        first = schemas[0] if schemas else {}
-        schema = read_schema(first.get("request_schema"), (self.media,))
+        schema = schema_of(item, self.media)
         if schema is None:
             return None
         price = item.get("base_price")
@@ -62,6 +60,13 @@ class WaveSpeedCatalogue(Catalogue):
             f"from {money(price)}" if isinstance(price, (int, float)) and price > 0 else "",
             str(item.get("formula") or ""),
         )
+
+
+def schema_of(item: Json, media: Media) -> Schema | None:
+    """Return the parameters of a model of the list, None for one that takes no such file."""
+    schemas = [table(one) for one in listed(table(item.get("api_schema")).get("api_schemas"))]
+    first = schemas[0] if schemas else {}
+    return read_schema(first.get("request_schema"), (media,))
 
 
 def _place(item: Json) -> float:

@@ -31,13 +31,17 @@ class WaveSpeedWire(TaskWire):
 
     ticket_path = ("data", "id")
 
+    def __init__(self, vendor: Vendor = WAVESPEED) -> None:
+        """`vendor` is who answers, for the words of errors."""
+        self._vendor = vendor
+
     def submit(self, operation: WaveSpeedOperation, source: Source) -> Call:
         # Models take a file by the name of its kind.
         return post(ROOT + operation.own_model, {operation.media: source.text, **operation.inputs})
 
     def read_submit(self, reply: Reply) -> Ticket | Done:
-        data = read_data(reply)
-        ticket = WAVESPEED.required_id(data, "id")
+        data = read_data(reply, self._vendor)
+        ticket = self._vendor.required_id(data, "id")
         status = read_status(data)
         if isinstance(status, Done) and status.outputs:
             return replace(status, ticket=ticket)
@@ -47,7 +51,7 @@ class WaveSpeedWire(TaskWire):
         return Call("GET", f"{ROOT}predictions/{quote(ticket, safe='')}/result")
 
     def read_poll(self, reply: Reply) -> Status:
-        return read_status(read_data(reply))
+        return read_status(read_data(reply, self._vendor))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,11 +28,13 @@ from ...contract.server import (
     Submit,
     TaskServerWire,
 )
-from ...contract.tasks import Done, Failed, Queued, Running, Status
+from ...contract.tasks import Done, Failed, Queued, Running, Source, Status
 from ...errors import InvalidInputError
-from . import offers
+from . import bridge, offers
 from .api import ROOT, STILL_RUNNING, moment, read_moment
+from .bridge import UpscaleBridgeLocal
 from .history import PATH as LIST
+from .operation import WaveSpeedOperation
 from .uploads import FORM, TICKETS
 from .upscale import MODELS, WaveSpeedUpscale
 
@@ -43,7 +45,8 @@ _SYNC_SECONDS = 60.0
 _MODELS, _BALANCE = ROOT + "models", ROOT + "balance"
 _PRICES = (ROOT + "model/price", ROOT + "model/pricing")
 _WORDS = {"created": Queued, "processing": Running, "completed": Done, "failed": Failed}
-_NOT_SAID = ("model", *WaveSpeedUpscale.client_only)
+_SYNC = "enable_sync_mode"
+_KINDS = {True: (UpscaleBridgeLocal,), False: (WaveSpeedUpscale,)}
 _MOST_PAGES = 1_000_000
 
 
@@ -51,7 +54,7 @@ class WaveSpeedServer(TaskServerWire):
     """POST /api/v3/{model}, GET /api/v3/predictions/{id}/result, uploads, and more."""
 
     roots = ("/api/",)
-    operations = (WaveSpeedUpscale,)
+    operations = (WaveSpeedUpscale, UpscaleBridgeLocal)
     lifetime = 7 * 86_400.0
     upload_ends = ("/media/upload/binary",)
     small_ends = ("/media/uploads", "/predictions/delete", "/predictions", "/price", "/pricing")
@@ -67,6 +70,8 @@ class WaveSpeedServer(TaskServerWire):
             return None
         if model in MODELS:
             return _read_submit(call, model)
+        if model == bridge.MODEL:
+            return _read_own_submit(call)
         if path == TICKETS:
             body = read_body(call)
             mime = str(body.get("content_type") or "")
@@ -114,7 +119,7 @@ def _prediction(task: ServedTask, status: Status) -> Json:
     address = f"{task.base_url}{_PREDICTIONS}{quote(task.ticket, safe='')}/result"
     return {
         "id": task.ticket,
-        "model": task.parameters.get("model", MODELS[0]),
+        "model": task.model or MODELS[0],
         "outputs": [o.url or base64.b64encode(o.data).decode() for o in outputs],
         "urls": {"get": address},
         "has_nsfw_contents": [o.flagged for o in outputs],
@@ -144,6 +149,7 @@ def _read_list(body: Json) -> ListTasks:
     if body.get("status") and status is None:
         raise InvalidInputError("status", f"status must be one of {', '.join(_WORDS)}.")
     model = body.get("model")
+    own = model == bridge.MODEL
     page, size = whole(body.get("page"), 1), whole(body.get("page_size"), 20)
 
     def write(tasks: list[tuple[ServedTask, Status]]) -> Reply:
@@ -155,8 +161,9 @@ def _read_list(body: Json) -> ListTasks:
         since=_moment_of(body, "created_after", 0.0),
         until=_moment_of(body, "created_before", math.inf),
         write=write,
-        parameters={"model": str(model)} if model else {},
+        parameters={"model": str(model)} if model and not own else {},
         status=status,
+        operations=_KINDS[own] if model else (),
     )
 
 
@@ -172,7 +179,8 @@ def _moment_of(body: Json, name: str, default: float) -> float:
 
 def _item(task: ServedTask, status: Status) -> Json:
     inputs = {**task.parameters, "image": task.image}
-    inputs = {name: value for name, value in inputs.items() if name not in _NOT_SAID}
+    never = () if task.model == bridge.MODEL else ("model", *WaveSpeedUpscale.client_only)
+    inputs = {name: value for name, value in inputs.items() if name not in never}
     return {**_prediction(task, status), "inputs": inputs}
 
 
@@ -183,8 +191,27 @@ def _read_submit(call: Call, model: str) -> Submit:
     given = {name: value for name, value in body.items() if value is not None}
     values = {"target_resolution": "4k", "output_format": "jpeg", **given, "model": model}
     operation = make(WaveSpeedUpscale, values)
+    return _submit(call, operation, source, waits=operation.enable_sync_mode)
+
+
+def _read_own_submit(call: Call) -> Submit:
+    """Return a submit of the local operation; what a slip names would be left out in silence."""
+    body = read_body(call)
+    source = address_or_data(body)
+    values = {name: value for name, value in body.items() if value is not None}
+    waits = bool(values.pop(_SYNC, False))
+    known = [item.name for item in bridge.told_params()]
+    for name in values:
+        if name not in (*known, "image"):
+            raise InvalidInputError(
+                name, f"{bridge.MODEL} has no parameter {name[:80]}; it has {', '.join(known)}."
+            )
+    return _submit(call, make(UpscaleBridgeLocal, values), source, waits=waits)
+
+
+def _submit(call: Call, operation: WaveSpeedOperation, source: Source, *, waits: bool) -> Submit:
     webhook = parse_qs(urlsplit(call.url).query).get("webhook", [""])[0]
-    return Submit(operation, source, webhook, _SYNC_SECONDS if operation.enable_sync_mode else 0.0)
+    return Submit(operation, source, webhook, _SYNC_SECONDS if waits else 0.0)
 
 
 def _write_place(put_url: str, url: str) -> Reply:
