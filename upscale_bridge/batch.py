@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import targets
+from .contract.enlarging import Enlarging
 from .contract.operation import RemoteOperation
 from .errors import InvalidInputError
 from .images import codecs
@@ -117,7 +118,7 @@ def run_job(
     decoded, pixels, format, left_out = opened(job, output)
     height, width = pixels.shape[:2]
     target, bits = operation.target(width, height), decoded.bits
-    if isinstance(operation, RemoteOperation):
+    if not isinstance(operation, (LocalOperation, Enlarging)):
         bits = 8
         if decoded.bits > 8:
             left_out.append("8 of 16 bits per channel (services give back 8)")

@@ -26,6 +26,8 @@ class FilePlan:
     """(width, height) of the picture."""
     target: tuple[int, int] | None = None
     """The same of the result, None when the service does not promise it."""
+    free: bool = False
+    """Nobody sells the operation."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -40,7 +42,7 @@ class FilePlan:
         if self.outlook == "skipped":
             return f"{self.job.source}: skipped, {self.job.target} exists (--overwrite replaces it)"
         how = {
-            "new": "would be submitted and paid",
+            "new": "would be submitted" if self.free else "would be submitted and paid",
             "resumed": "would be resumed, free of cost",
             "reused": "is kept, free of cost",
         }[self.outlook]
@@ -61,9 +63,8 @@ def plan_picture(
     _, pixels, _, _ = batch.opened(job, output)
     size = pixels.shape[1], pixels.shape[0]
     (outlook,) = service.outlooks(operation, pixels[None], monitor)
-    return FilePlan(
-        job, outlook, size, operation.target(*size) if operation.promises_size() else None
-    )
+    target = operation.target(*size) if operation.promises_size() else None
+    return FilePlan(job, outlook, size, target, operation.free)
 
 
 def plan_video(

@@ -34,7 +34,7 @@ def show(
     if operation.catalogue is not None:
         offers.check(operation)
     plans, failures = _plans(jobs, plan, monitor)
-    new = sum(one.outlook == "new" for one in plans)
+    new = sum(one.outlook == "new" and not one.free for one in plans)
     price = offers.price(operation)
     left = offers.balance(operation) if price else None
     stream = report_stream(picture_on_output=False)

@@ -29,7 +29,7 @@ from ..local.operation import LocalOperation, LocalUpscale
 from ..monitor import Monitor
 from ..params import Operation
 from ..vendors import OPERATIONS
-from . import dry_run
+from . import dry_run, through
 from .common import add_common, add_model_folders, add_params, flag, make_service, number, values
 from .terminal import Terminal, interruptible, note, report_stream
 
@@ -47,6 +47,7 @@ def add_commands(commands: Any) -> None:
     """Add the commands that upscale files."""
     local = _add(commands, "local", LocalUpscale, "upscale files on this machine")
     _add_sizes(local)
+    through.add_flags(local)
     _add(commands, "extras", LocalExtras, "upscale files on this machine by one or two upscalers")
     for operation in OPERATIONS:
         about = f"upscale files through {operation.vendor.title}"
@@ -106,10 +107,11 @@ def _add_sizes(parser: argparse.ArgumentParser) -> None:
 
 
 def _operation(args: argparse.Namespace) -> Any:
-    """Return the operation of the flags."""
+    """Return the operation of the flags, as this machine does it where it can."""
     kind: type[Operation] = args.operation
     if kind is not LocalUpscale:
         return kind(**values(args, kind))
+    through.check(args)
     found = {item.name: getattr(args, item.name, None) for item in kind.params()}
     default = {item.name: item.default for item in kind.params()}
     given = {
@@ -134,7 +136,10 @@ def _run(args: argparse.Namespace) -> int:
         args.format, args.output_quality, args.suffix, args.overwrite, not args.strip_metadata
     )
     jobs = batch.plan_jobs(args.inputs, args.output, output, recursive=args.recursive, say=note)
-    service = make_service(args)
+    if getattr(args, "server", None):
+        operation, service = through.there(operation), through.make_service(args)
+    else:
+        service = make_service(args)
     shown = Terminal(len(jobs), quiet=args.json)
 
     def work(job: batch.FileJob, monitor: Monitor) -> batch.FileResult:

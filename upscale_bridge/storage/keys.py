@@ -135,6 +135,19 @@ class Keys:
         write_private(self.path, json.dumps(keys))
 
 
+class VariableKey(Keys):
+    """The key in one environment variable, whatever the provider; no file is read."""
+
+    def __init__(self, variable: str) -> None:
+        """An empty name is for no key at all."""
+        super().__init__()
+        self._variable = variable
+
+    def find(self, vendor: str) -> FoundKey | None:
+        text = environment(self._variable) if self._variable else ""
+        return FoundKey(_checked(text, self._variable), "environment") if text else None
+
+
 def _is_key(text: str) -> bool:
     return len(text) >= _SHORTEST and text.isascii() and text.isprintable() and " " not in text
 

@@ -25,10 +25,11 @@ FILE = "settings.json"
 def _address(vendor: Vendor) -> tuple[str, type, Any]:
     title = vendor.title
     help = f"Address of a host that speaks {title}'s API; empty: {title}."
-    return _address_name(vendor.name), str, param("", help)
+    return address_name(vendor.name), str, param("", help)
 
 
-def _address_name(vendor: str) -> str:
+def address_name(vendor: str) -> str:
+    """Return the setting that holds the address of a vendor, by its name."""
     return f"{vendor}_base_url"
 
 
@@ -84,7 +85,7 @@ class Settings(_Addresses):
 
     def base_url(self, vendor: str) -> str:
         """Return the address set for a vendor's name; empty for the vendor's own."""
-        value: str = getattr(self, _address_name(vendor))
+        value: str = getattr(self, address_name(vendor))
         return value
 
 
@@ -153,7 +154,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _read_environment() -> dict[str, object]:
-    found = {_address_name(one.name): environment(one.url_variable) for one in VENDORS}
+    found = {address_name(one.name): environment(one.url_variable) for one in VENDORS}
     return {name: value for name, value in found.items() if value}
 
 
