@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 import threading
+from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,11 +22,12 @@ from tests.remote.host import wait_until
 from tests.server.listener import Listener
 from tests.server.sockless import MODEL, Server, pixels
 from upscale_bridge import cli
-from upscale_bridge.cli import upscale
+from upscale_bridge.cli import through, upscale
 from upscale_bridge.images import codecs
 from upscale_bridge.local.library import SHIPPED_FOLDER
-from upscale_bridge.remote import client
+from upscale_bridge.remote import client, lifecycle
 from upscale_bridge.service import Service
+from upscale_bridge.vendors import UpscaleBridgeLocal
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = "KEY_OF_THE_FARM"
@@ -47,7 +50,7 @@ def service(models):
 @pytest.fixture(scope="module")
 def farm(tmp_path_factory, service):
     """A server that works."""
-    with Listener(Server(tmp_path_factory.mktemp("farm"), service)) as listener:
+    with Listener(Counted(tmp_path_factory.mktemp("farm"), service)) as listener:
         yield listener
 
 
@@ -88,8 +91,24 @@ def results(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
 
 
+class Counted(Server):
+    """A server that counts the tasks it has accepted, also those that it was told to forget."""
+
+    def __init__(self, folder, service, **options):
+        super().__init__(folder, service, **options)
+        self.accepted = set()
+        submit = self.queue.submit
+
+        def counting(*facts):
+            job = submit(*facts)
+            self.accepted.add(job.id)
+            return job
+
+        self.queue.submit = counting
+
+
 def submits(farm):
-    return sum(farm.server.queue.counts().values())
+    return len(farm.server.accepted)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +174,7 @@ def test_run_that_was_killed_goes_on_and_submits_each_picture_once(run, tmp_path
     made.mkdir()
     for index in range(6):
         Image.fromarray(pixels(11, 8, seed=index)).save(made / f"{index:04}.png")
-    server = Server(tmp_path / "server", service)
+    server = Counted(tmp_path / "server", service)
     with Listener(server, works=False) as farm:
         flags = ("frames", "-o", "out", "--scale", "2", "--server", farm.url, "--jobs", "2")
         child = subprocess.Popen(
@@ -176,6 +195,60 @@ def test_run_that_was_killed_goes_on_and_submits_each_picture_once(run, tmp_path
     assert (status, submits(farm)) == (0, 6)
     assert (told.count("skipped"), told.count("(resumed"), told.count("(new")) == (2, 2, 2)
     assert sorted(map(str, results(tmp_path / "out"))) == [f"{index:04}.png" for index in range(6)]
+
+
+# --- room on the server
+
+
+def test_server_forgets_what_was_kept_here_so_that_the_next_pictures_have_room(run, folder, farm):
+    assert run("in", "-o", "out", "--scale", 3, "--server", farm.url)[0] == 0
+    assert farm.server.queue.counts() == {"queued": 0, "running": 0, "done": 0, "failed": 0}
+    assert list((farm.server.customers.path.parent / "files").glob("*.png")) == []
+
+
+def test_kept_result_that_is_lost_is_said_once_and_made_again(run, farm):
+    picture()
+    flags = ("a.png", "-o", "b.png", "--scale", 3, "--server", farm.url, "--overwrite")
+    assert run(*flags)[0] == 0
+    (kept,) = (Path(os.environ["UPSCALE_BRIDGE_HOME"]) / "results").glob("*.png")
+    kept.unlink()
+    before = submits(farm)
+    status, told = run(*flags)
+    assert (status, "Running again submits it anew.\n" in told, submits(farm)) == (7, True, before)
+    status, told = run(*flags)
+    assert (status, "(new, task" in told, submits(farm)) == (0, True, before + 1)
+
+
+def test_who_joined_gets_what_another_program_fetched_and_the_server_forgot(
+    tmp_path, service, monkeypatch
+):
+    fetched, joined = threading.Event(), threading.Event()
+    wait_for = lifecycle.wait_for
+
+    def wait(context, ticket):
+        if context.view.how == "joined":
+            joined.set()
+            assert fetched.wait(60)
+        return wait_for(context, ticket)
+
+    monkeypatch.setattr(lifecycle, "wait_for", wait)
+    server = Counted(tmp_path / "server", service)
+    with Listener(server, works=False) as farm, ThreadPoolExecutor(2) as pool:
+        flags = Namespace(server=farm.url, key_from=None, jobs=None)
+
+        def start():
+            operation = UpscaleBridgeLocal(scale_factor=2)
+            return pool.submit(through.make_service(flags).run, operation, torch.zeros(1, 4, 5, 3))
+
+        first = start()
+        wait_until(lambda: server.queue.counts()["queued"] == 1)
+        second = start()
+        assert joined.wait(60)
+        with working(server):
+            assert first.result().images.shape == (1, 8, 10, 3)
+        fetched.set()
+        assert torch.equal(second.result().images, first.result().images)
+    assert submits(farm) == 1
 
 
 # --- who is asked, with which key, and what is refused

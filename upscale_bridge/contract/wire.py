@@ -42,3 +42,8 @@ class TaskWire(Wire):
 
         Status words that nobody documents are `Running`.
         """
+
+    def drop(self, ticket: str) -> Call | None:
+        """Return the call by which the service forgets a task whose result is kept here; None where
+        it keeps results for as long as it likes."""
+        return None

@@ -11,10 +11,12 @@ from typing import Any
 from ..contract.http import Call
 from ..contract.operation import RemoteOperation
 from ..contract.tasks import Done, Output
+from ..contract.wire import TaskWire
 from ..errors import (
     AmbiguousSubmitError,
     BadReplyError,
     InvalidInputError,
+    ProviderError,
     SettingsError,
     TaskError,
     TaskFailedError,
@@ -64,7 +66,7 @@ def run_task(context: Context) -> Outcome:
             if found is not None:
                 return found
             context.view.how = how = "resumed"
-        return _finish(context, done, how)
+        return _follow(context, done, how)
     finally:
         if task.state == "preparing":  # else it is, or was, another's
             _leave(context)
@@ -174,6 +176,20 @@ def _take(context: Context, output: Output) -> Outcome:
     return Outcome(value, context.task, "new", output.flagged)
 
 
+def _follow(context: Context, done: Done | None, how: How) -> Outcome:
+    """Return the result of an accepted task, whoever fetches it."""
+    try:
+        return _finish(context, done, how)
+    except TaskLostError:
+        if context.task.state != "done":
+            raise
+        # Another program has it, and the service was asked to forget it.
+        found = _reuse(context.request, context.journal, "joined")
+        if found is None:
+            raise
+        return found
+
+
 def _finish(context: Context, done: Done | None, how: How) -> Outcome:
     """Wait for the result, fetch it, have it checked, and keep it."""
     ticket = context.task.ticket
@@ -193,8 +209,17 @@ def _finish(context: Context, done: Done | None, how: How) -> Outcome:
             done = None
         else:
             _keep(context, part)
+            _drop(context, ticket)
             return Outcome(value, context.task, how, done.outputs[0].flagged)
     raise AssertionError("unreachable")
+
+
+def _drop(context: Context, ticket: str) -> None:
+    """Let the service forget a task, if it wants to be told; else it does when its time is over."""
+    call = context.task_wire.drop(ticket)
+    if call is not None:
+        with contextlib.suppress(TransportError, ProviderError):
+            context.send(call)
 
 
 def _reuse(request: Request, journal: Journal, how: How) -> Outcome | None:
@@ -218,15 +243,21 @@ def _reuse(request: Request, journal: Journal, how: How) -> Outcome | None:
 def _miss(operation: RemoteOperation, journal: Journal, task: Task, path: Path) -> None:
     """Note that the file of a result is lost; raise unless the service can be asked for it."""
     lost = f"The kept file {path} is {'damaged' if path.exists() else 'gone'}."
-    if operation.has_tasks() and task.ticket:
+    if task.ticket and _can_be_asked_again(operation, task.ticket):
         journal.miss(task, lost, again=True)
         return
+    again = "" if operation.free else ", which costs again"
     text = (
         f"{lost} There is no task id by which {operation.vendor.title} could deliver it once "
-        "more. Running again submits it anew, which costs again."
+        f"more. Running again submits it anew{again}."
     )
     journal.miss(task, text, again=False)
     raise TaskLostError(text)
+
+
+def _can_be_asked_again(operation: RemoteOperation, ticket: str) -> bool:
+    wire = operation.wire
+    return isinstance(wire, TaskWire) and wire.drop(ticket) is None
 
 
 def _keep(context: Context, part: Path) -> Path:

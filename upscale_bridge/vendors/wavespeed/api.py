@@ -22,6 +22,7 @@ WAVESPEED = Vendor(
     first_poll=2.0,  # the vendor asks for at least two seconds between looks
 )
 ROOT = "/api/v3/"
+DELETE = f"{ROOT}predictions/delete"
 STILL_RUNNING = 5004
 """The code of a task whose submit waited long enough in sync mode; it goes on (docs/sync-mode)."""
 _DONE = {"completed", "succeeded", "success", "done"}

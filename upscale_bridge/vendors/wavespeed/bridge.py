@@ -8,7 +8,7 @@ from typing import ClassVar
 from ...contract.catalogue import Catalogue, CatalogueModel, Media
 from ...contract.enlarging import Enlarging
 from ...contract.history import History
-from ...contract.http import Call, Json, Reply
+from ...contract.http import Call, Json, Reply, post
 from ...contract.operation import Way
 from ...contract.plan import Enlarge, LocalPlan
 from ...contract.pricing import Pricing
@@ -18,7 +18,7 @@ from ...contract.vendor import Vendor
 from ...contract.wire import Wire
 from ...errors import BadReplyError, ProviderError
 from ...params import Param
-from .api import WAVESPEED, read_data_list
+from .api import DELETE, WAVESPEED, read_data_list
 from .catalogue import PATH, schema_of
 from .operation import WaveSpeedOperation, WaveSpeedWire
 
@@ -49,6 +49,13 @@ class _OwnServer(Vendor):
 
 
 BRIDGE = _OwnServer(WAVESPEED.name, "Upscale Bridge", base_url="", key_page="")
+
+
+class BridgeWire(WaveSpeedWire):
+    """A server of ours has room for so many tasks, which the next ones need."""
+
+    def drop(self, ticket: str) -> Call | None:
+        return post(DELETE, {"ids": [ticket]})
 
 
 class BridgeCatalogue(Catalogue):
@@ -91,7 +98,7 @@ class UpscaleBridgeLocal(Enlarging, WaveSpeedOperation):
     title: ClassVar[str] = "Local ESRGAN Upscale on a Server"
     command: ClassVar[str] = "local"
     vendor: ClassVar[Vendor] = BRIDGE
-    wire: ClassVar[Wire] = WaveSpeedWire(BRIDGE)
+    wire: ClassVar[Wire] = BridgeWire(BRIDGE)
     uploads: ClassVar[Uploads | None] = None
     history: ClassVar[History | None] = None
     """Its servers know a submit again by its Idempotency-Key."""

@@ -31,7 +31,7 @@ from ...contract.server import (
 from ...contract.tasks import Done, Failed, Queued, Running, Source, Status
 from ...errors import InvalidInputError
 from . import bridge, offers
-from .api import ROOT, STILL_RUNNING, moment, read_moment
+from .api import DELETE, ROOT, STILL_RUNNING, moment, read_moment
 from .bridge import UpscaleBridgeLocal
 from .history import PATH as LIST
 from .operation import WaveSpeedOperation
@@ -40,7 +40,7 @@ from .upscale import MODELS, WaveSpeedUpscale
 
 _ALIAS = "/api/v2/"
 _PREDICTIONS = ROOT + "predictions/"
-_DELETE, _SECRET = _PREDICTIONS + "delete", ROOT + "webhook/secret"
+_SECRET = ROOT + "webhook/secret"
 _SYNC_SECONDS = 60.0
 _MODELS, _BALANCE = ROOT + "models", ROOT + "balance"
 _PRICES = (ROOT + "model/price", ROOT + "model/pricing")
@@ -83,7 +83,7 @@ class WaveSpeedServer(TaskServerWire):
             return Answered(_enveloped(offers.price(call)))
         if path == LIST:
             return _read_list(read_body(call))
-        if path == _DELETE:
+        if path == DELETE:
             names = listed(read_body(call).get("ids"))
             return Delete(tuple(name for name in names if isinstance(name, str)), _enveloped({}))
         return None
