@@ -1,5 +1,7 @@
 """A cluster of real parts: Redis, PostgreSQL, an S3 server, listeners and workers as processes."""
 
+import http.client
+import itertools
 import logging
 import os
 import signal
@@ -9,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.server.running import RunningServer
@@ -16,6 +19,7 @@ from tests.server.stores import Databases
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "pictures"
+THREADS = 1  # of a worker
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
 
@@ -121,6 +125,44 @@ class Cluster:
         self.databases.close()
 
 
+class Balancer:
+    """Hands each request to the next of several listeners."""
+
+    def __init__(self, ports):
+        turn = itertools.cycle(ports)
+
+        class Passing(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_one_request(self):
+                self.raw_requestline = self.rfile.readline(65537)
+                if not self.raw_requestline or not self.parse_request():
+                    self.close_connection = True
+                    return
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                there = http.client.HTTPConnection("127.0.0.1", next(turn), timeout=120)
+                headers = {name: self.headers[name] for name in self.headers}
+                there.request(self.command, self.path, body, headers)
+                reply = there.getresponse()
+                data = reply.read()
+                self.send_response_only(reply.status)
+                for name, value in reply.getheaders():
+                    if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+                there.close()
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Passing)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
 class Machine:
     """A machine with workers."""
 
@@ -140,7 +182,7 @@ class Machine:
                     **os.environ,
                     "UPSCALE_BRIDGE_HOME": str(self.home),
                     "PYTHONDONTWRITEBYTECODE": "1",
-                    "OMP_NUM_THREADS": "1",
+                    "OMP_NUM_THREADS": str(THREADS),
                 },
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,7 +1,8 @@
 """The vendors' own Python clients, unmodified, against the server in its own processes.
 
 `wavespeed` and `novita-client` 0.7 come with `dev/requirements-check.txt`. Only 0.5 of the latter
-speaks v2; dev/check.py sets NOVITA_CLIENT_V2 to a folder that holds it.
+speaks v2; dev/check.py sets NOVITA_CLIENT_V2 to a folder that holds it. With CLIENTS_IN_CLUSTER=1
+the same is asked of a cluster too: two listeners that take turns, two machines, real stores.
 """
 
 import base64
@@ -12,10 +13,13 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+from tests.server.clusters import THREADS, Balancer, Cluster
 from tests.server.running import RunningServer
 from tests.server.sockless import MODEL, image, opened
 from upscale_bridge import LocalUpscale
@@ -25,16 +29,28 @@ from upscale_bridge.service import Service
 
 CLIENTS = Path(__file__).parent / "clients"
 RUN_SECONDS = 180
+IN_CLUSTER = bool(os.environ.get("CLIENTS_IN_CLUSTER"))
 PICTURE = image(width=128, height=16)  # 2k and 4k are whole passes of a model from it
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    models = tmp_path_factory.mktemp("models")
+@pytest.fixture(scope="module", params=["machine", "cluster"][: 1 + IN_CLUSTER])
+def server(request, tmp_path_factory):
+    models, home = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("home")
     shutil.copy(SHIPPED_FOLDER / f"{MODEL}.safetensors", models / "4x-UltraSharp.safetensors")
-    home = tmp_path_factory.mktemp("home") / "server"
-    with RunningServer(home, models, keys=1, flags=("--substitute",)) as running:
-        yield running
+    alone = RunningServer(home / "server", models, keys=1, flags=("--substitute",))
+    if request.param == "machine":
+        with alone as running:
+            yield running
+        return
+    files = request.getfixturevalue("s3").url
+    flags = ("--substitute", "--keys", str(alone.home / "server-keys.json"))
+    cluster = Cluster(home / "cluster", listeners=2, workers=(1, 1), flags=flags, files=files)
+    for one in (*cluster.listeners, *cluster.machines):
+        (one.home / "models").symlink_to(models, target_is_directory=True)
+    with cluster:
+        balancer = Balancer([one.port for one in cluster.listeners])
+        yield SimpleNamespace(url=balancer.url, keys=alone.keys, threads=THREADS)
+        balancer.close()
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +105,19 @@ def _need(package, start):
         pytest.skip(f"{package} {found} is installed, not {start}x")
 
 
-def enlarged(factor):
-    """Return the pixels that the local engine makes of the picture, as PNG holds them."""
+@pytest.fixture
+def enlarged(server):
+    """Return what tells the pixels that the local engine makes of the picture, as PNG holds them.
+
+    By how many threads share the sums one number in 20,000 differs by a step.
+    """
+    usual = torch.get_num_threads()
+    torch.set_num_threads(getattr(server, "threads", usual))
+    yield enlarge
+    torch.set_num_threads(usual)
+
+
+def enlarge(factor):
     pixels = codecs.decode(PICTURE, "the image").pixels
     found = Service().run(LocalUpscale(scale_factor=factor), pixels[None]).images[0]
     return np.asarray(opened(codecs.encode(found).data))
@@ -159,7 +186,7 @@ def test_novita_gets_the_picture(novita, case, size):
     assert set(found["seen"]) <= known
 
 
-def test_novita_gets_what_the_local_engine_makes(novita):
+def test_novita_gets_what_the_local_engine_makes(novita, enlarged):
     assert np.array_equal(np.asarray(decoded(novita["factor"]["images"][0])), enlarged(2))
 
 
@@ -191,7 +218,7 @@ def test_novita_v2_gets_the_picture(novita_v2, case, size):
     assert decoded(data).size == size
 
 
-def test_novita_v2_hears_which_model_stands_in(novita_v2):
+def test_novita_v2_hears_which_model_stands_in(novita_v2, enlarged):
     found = novita_v2["vendor's model"]
     assert found["info"] == "UpscaleBridge-x4 stands in for RealESRGAN_x4plus"
     assert np.array_equal(np.asarray(decoded(found["images"][0])), enlarged(2))
@@ -199,7 +226,7 @@ def test_novita_v2_hears_which_model_stands_in(novita_v2):
     assert (novita_v2["no model"]["info"], novita_v2["no model"]["status"]) == ("", "SUCCESSFUL")
 
 
-def test_novita_v2_gets_what_the_local_engine_makes(novita_v2):
+def test_novita_v2_gets_what_the_local_engine_makes(novita_v2, enlarged):
     assert np.array_equal(np.asarray(decoded(novita_v2["factor"]["images"][0])), enlarged(2))
 
 
