@@ -14,7 +14,8 @@ from tests.remote.host import wait_until
 from tests.server import running, storms
 from tests.server.clusters import Cluster
 from tests.server.listener import Listener
-from tests.server.sockless import MODEL, image
+from tests.server.sockless import MODEL, image, opened
+from upscale_bridge import cli
 from upscale_bridge.server.api_clients import ApiClients
 from upscale_bridge.server.app import App
 from upscale_bridge.server.cluster.database import Store
@@ -129,6 +130,22 @@ def test_what_one_listener_is_sent_the_other_one_knows(cluster, listeners):
         metrics = reply.read().decode()
     assert "upscale_bridge_queue_age_seconds" in metrics
     assert 'upscale_bridge_worker_tasks_total{device="cpu",machine=' in metrics
+
+
+def test_folder_goes_through(cluster, listeners, tmp_path, monkeypatch, capsys):
+    """Results come from the object store, at addresses that it signed."""
+    before = listeners[0].server.queue.counts()
+    (tmp_path / "in").mkdir()
+    for index in range(4):
+        (tmp_path / "in" / f"{index}.png").write_bytes(image(20, 10, "RGBA", seed=index))
+    monkeypatch.setenv("KEY_OF_THE_FARM", "sk-anna-0123456789")
+    flags = ("--scale", "2", "--server", listeners[0].url, "--key-from", "KEY_OF_THE_FARM")
+    assert cli.main(["local", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *flags]) == 0
+    assert capsys.readouterr().err.count("(new, task ") == 4
+    for path in sorted((tmp_path / "in").iterdir()):
+        found = opened((tmp_path / "out" / path.name).read_bytes())
+        assert (found.mode, found.size) == ("RGBA", (40, 20))
+    assert listeners[0].server.queue.counts() == before  # it was told to forget them
 
 
 def test_machine_that_is_stopped_drains_and_takes_nothing_more(cluster, listeners, pairs):
