@@ -27,7 +27,8 @@ from upscale_bridge.images import codecs
 from upscale_bridge.local.library import SHIPPED_FOLDER
 from upscale_bridge.remote import client, lifecycle
 from upscale_bridge.service import Service
-from upscale_bridge.vendors import UpscaleBridgeLocal
+from upscale_bridge.vendors import UpscaleBridgeLocal, WaveSpeedUpscaleAny
+from upscale_bridge.vendors.wavespeed import offers
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = "KEY_OF_THE_FARM"
@@ -277,6 +278,17 @@ def test_server_that_does_not_offer_it_is_told_in_one_sentence(run, said):
     assert status == 6
     assert "does not offer upscale-bridge/local: it is no server of Upscale Bridge, or one" in told
     assert not Path("b.png").exists()
+
+
+def test_server_that_was_updated_within_the_hour_is_asked_once_more(run, farm, monkeypatch):
+    picture()
+    older = offers.models()[:-1]
+    with monkeypatch.context() as patch:
+        patch.setattr(offers, "models", lambda: older)
+        flags = Namespace(server=farm.url, key_from=None, jobs=None)
+        through.make_service(flags).client.offers.refresh(WaveSpeedUpscaleAny)
+        assert run("a.png", "-o", "b.png", "--server", farm.url)[0] == 6
+    assert run("a.png", "-o", "b.png", "--server", farm.url)[0] == 0
 
 
 def picture():

@@ -43,7 +43,7 @@ class Offers:
         self._lock = threading.Lock()
         self._asking: set[Path] = set()
         self._kept: dict[Path, tuple[float, Reply]] = {}
-        self._read: dict[tuple[Path, str], tuple[CatalogueModel, ...]] = {}
+        self._read: dict[tuple[Path, Catalogue], tuple[CatalogueModel, ...]] = {}
         self._prices: dict[tuple[str, bytes], tuple[float, Price]] = {}
 
     def models(self, kind: Kind) -> tuple[CatalogueModel, ...]:
@@ -97,14 +97,13 @@ class Offers:
 
         Raises `InvalidInputError`, or why a model that does not ship cannot be looked up.
         """
-        problem: UpscaleError | None = None
-        if not self.is_fresh(operation):
-            try:
-                self.refresh(operation)
-            except UpscaleError as error:
-                problem = error
+        name, asked = operation.own_model, not self.is_fresh(operation)
+        problem = self._renew(operation) if asked else None
         models = {model.name: model for model in self.models(operation)}
-        model = models.get(operation.own_model)
+        if name not in models and not asked:  # it may have come since
+            problem = self._renew(operation)
+            models = {model.name: model for model in self.models(operation)}
+        model = models.get(name)
         if model is None and problem is not None:
             raise problem
         if model is None:
@@ -112,6 +111,14 @@ class Offers:
         if model.schema is not None:
             model.schema.check(operation.inputs)
         return model
+
+    def _renew(self, operation: RemoteOperation) -> UpscaleError | None:
+        """Ask for the catalogue; return why that did not work."""
+        try:
+            self.refresh(operation)
+        except UpscaleError as error:
+            return error
+        return None
 
     def price(self, operation: RemoteOperation) -> Price | None:
         """Return what one image or video costs, None where nobody can tell; asks once an hour.
@@ -154,7 +161,7 @@ class Offers:
 
     def _live(self, vendor: Vendor, catalogue: Catalogue) -> tuple[CatalogueModel, ...]:
         path = self._path(vendor)
-        kept, key = self._load(path), (path, catalogue.media)
+        kept, key = self._load(path), (path, catalogue)
         if kept is None:
             return ()
         if key not in self._read:

@@ -23,6 +23,7 @@ from .catalogue import PATH, schema_of
 from .operation import WaveSpeedOperation, WaveSpeedWire
 
 MODEL = "upscale-bridge/local"
+_FIRST_POLL = 0.25  # seconds; a look costs a server of ours a millisecond
 _NOT_TOLD = "download"  # nobody makes another machine fetch a model
 
 
@@ -48,7 +49,9 @@ class _OwnServer(Vendor):
         return f"A server at a public address wants a key. {self.key_advice}"
 
 
-BRIDGE = _OwnServer(WAVESPEED.name, "Upscale Bridge", base_url="", key_page="")
+BRIDGE = _OwnServer(
+    WAVESPEED.name, "Upscale Bridge", base_url="", key_page="", first_poll=_FIRST_POLL
+)
 
 
 class BridgeWire(WaveSpeedWire):
