@@ -1,14 +1,18 @@
 """The model `upscale-bridge/local`, which only servers of ours have in WaveSpeed's words."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 
 from tests.server.sockless import MODEL, WAVESPEED, Server, image, opened, pixels, refusal, uri
 from upscale_bridge import LocalUpscale
+from upscale_bridge.images import codecs
+from upscale_bridge.server import processing
 from upscale_bridge.server.replies import MODEL_HEADER
 from upscale_bridge.service import Service
+from upscale_bridge.vendors import UpscaleBridgeLocal
 from upscale_bridge.vendors.wavespeed.bridge import MODEL as OWN
 
 PATH = f"/api/v3/{OWN}"
@@ -95,6 +99,12 @@ def test_bad_parameters_are_refused_in_the_vendors_envelope(server, told, words)
     assert (status, code) == (400, 400)
     assert words in message
     assert sum(server.queue.counts().values()) == 0
+
+
+def test_largest_result_that_a_server_makes_is_taken():
+    largest = UpscaleBridgeLocal(scale_factor=1)
+    side = math.isqrt(codecs.MOST_PIXELS)
+    assert processing.largest_result(largest, side, side) < largest.largest_result
 
 
 def test_no_other_model_stands_in(tmp_path, small_presets):

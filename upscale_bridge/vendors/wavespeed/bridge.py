@@ -110,6 +110,7 @@ class UpscaleBridgeLocal(Enlarging, WaveSpeedOperation):
     size_parameter: ClassVar[str] = "size_by"
     passed_on: ClassVar[tuple[str, ...]] = ("colour_match",)
     free: ClassVar[bool] = True
+    largest_result: ClassVar[int] = 1 << 30  # four numbers of 16 bits for each of 89 million pixels
 
     @classmethod
     def params(cls) -> tuple[Param, ...]:
