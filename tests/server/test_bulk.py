@@ -205,6 +205,16 @@ def test_server_forgets_what_was_kept_here_so_that_the_next_pictures_have_room(r
     assert list((farm.server.customers.path.parent / "files").glob("*.png")) == []
 
 
+def test_frames_that_are_alike_are_submitted_once(run, farm):
+    Path("frames").mkdir()
+    for index in range(4):
+        Image.fromarray(pixels(11, 8, seed=9)).save(f"frames/{index}.png")
+    before = submits(farm)
+    assert run("frames", "-o", "out", "--server", farm.url, "--jobs", 4)[0] == 0
+    assert (submits(farm), len(results(Path("out")))) == (before + 1, 4)
+    assert len(set(results(Path("out")).values())) == 1
+
+
 def test_kept_result_that_is_lost_is_said_once_and_made_again(run, farm):
     picture()
     flags = ("a.png", "-o", "b.png", "--scale", 3, "--server", farm.url, "--overwrite")
