@@ -21,6 +21,7 @@ OWNERS = {  # who may import a third-party package
     "numpy": {"images", "local"},
     "torch": {"images", "remote.encoding", "local"},
     "triton": {"local.convolution_kernel"},
+    "cv2": {"local.faces.opencv"},
     "sqlite3": {"storage.database", "storage.process_locks", "storage.salvage"},
     "starlette": {"server.http", "server.bodies", "server.endpoint"},
     "uvicorn": {"server.http", "server.protocol"},

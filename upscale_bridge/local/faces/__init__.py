@@ -1,0 +1,1 @@
+"""Faces: found, turned upright, restored by a model, and put back."""
