@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from upscale_bridge import LocalUpscale  # noqa: E402 (the checkout need not be installed)
 from upscale_bridge.contract.operation import RemoteOperation  # noqa: E402
 from upscale_bridge.contract.shared import SHARED  # noqa: E402
-from upscale_bridge.local.catalogue import catalogue  # noqa: E402
+from upscale_bridge.local.catalogue import ModelSpec, catalogue  # noqa: E402
 from upscale_bridge.local.extras import LocalExtras  # noqa: E402
 from upscale_bridge.local.operation import LocalUpscaleVideo  # noqa: E402
 from upscale_bridge.params import Operation, Param  # noqa: E402
@@ -125,15 +125,31 @@ def state() -> str:
 
 
 def models() -> str:
-    """Return the table of known weights."""
+    """Return the table of known weights that enlarge images."""
     lines = ["| model | scale | architecture | licence | for |", "|---|---|---|---|---|"]
     for spec in catalogue():
-        use = "" if spec.commercial_use else " (non-commercial)"
-        lines.append(
-            f"| `{spec.name}` | {spec.scale} | {spec.architecture} | {spec.licence}{use} "
-            f"| {spec.about} |"
-        )
+        if spec.use == "upscale":
+            lines.append(
+                f"| `{spec.name}` | {spec.scale} | {spec.architecture} | {_licence(spec)} "
+                f"| {spec.about} |"
+            )
     return "\n".join(lines)
+
+
+def faces() -> str:
+    """Return the table of known weights that find or restore faces."""
+    lines = ["| model | file | MB | licence | for |", "|---|---|---|---|---|"]
+    for spec in catalogue():
+        if spec.use != "upscale":
+            size = "?" if spec.size is None else f"{spec.size / 1e6:.3g}"
+            lines.append(
+                f"| `{spec.name}` | `{spec.file_name}` | {size} | {_licence(spec)} | {spec.about} |"
+            )
+    return "\n".join(lines)
+
+
+def _licence(spec: ModelSpec) -> str:
+    return spec.licence if spec.commercial_use else f"{spec.licence} (non-commercial)"
 
 
 def settings() -> str:
@@ -190,6 +206,7 @@ DRAWN = {
     "services": services,
     "settings": settings,
     "models": models,
+    "faces": faces,
 }
 
 

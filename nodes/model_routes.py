@@ -1,7 +1,8 @@
 """Downloads of known models that the page asks for.
 
-GET  /upscale_bridge/models            names of all models, those that are not on this machine with
-                                       their sizes in bytes or null, and the downloads under way
+GET  /upscale_bridge/models            names of all upscalers; what is not on this machine, of these
+                                       and of what faces need, with its size in bytes or null; and
+                                       the downloads under way
 POST /upscale_bridge/models/download   {"name": "4x-UltraSharp"}
 POST /upscale_bridge/models/cancel     {"name": "4x-UltraSharp"}
 
@@ -77,9 +78,11 @@ _lock = threading.Lock()
 
 
 def describe() -> Json:
-    """Return all models, and the state of each download under way."""
-    entries = host.service().library.entries()
-    absent = {one.name: one.spec and one.spec.size for one in entries if one.path is None}
+    """Return all upscalers, what may be downloaded, and the state of each download under way."""
+    library = host.service().library
+    entries = library.entries()
+    known = [*entries, *library.face_entries()]
+    absent = {one.name: one.spec and one.spec.size for one in known if one.path is None}
     with _lock:
         downloads = [one.state for one in _running.values()]
     return {"models": [one.name for one in entries], "absent": absent, "downloads": downloads}

@@ -163,7 +163,46 @@ def test_entries_list_what_is_missing_for_download(library, put):
     assert before["RealESRGAN_x4plus_anime_6B"] == "download"
     assert after["RealESRGAN_x4plus_anime_6B"].origin == "found"
     assert after["RealESRGAN_x4plus_anime_6B"].spec.licence == "BSD-3-Clause"
-    assert len(before) == len(after) == len(catalogue()) + 1
+    upscalers = [spec for spec in catalogue() if spec.use == "upscale"]
+    assert len(before) == len(after) == len(upscalers) + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("YuNet", "face_detection_yunet_2026may.onnx"),
+        ("GFPGANv1.4", "../GFPGAN/GFPGANv1.4.pth"),
+        ("CodeFormer", "../Codeformer/codeformer-v0.1.0.pth"),
+        ("codeformer.pth", "../facerestore_models/codeformer.pth"),
+        ("RestoreFormer", "below/RestoreFormer.ckpt"),
+    ],
+)
+def test_models_for_faces_are_found_where_hosts_keep_them_and_are_no_upscalers(
+    library, folder, name, place
+):
+    assert library.find(name) is None
+    path = folder / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"weights")
+    assert library.find(name).resolve() == path.resolve()
+    entry = next(one for one in library.face_entries() if one.path is not None)
+    assert name.casefold() in entry.spec.names
+    assert entry.origin == "found"
+    assert {one.origin for one in library.entries()} == {"shipped", "download"}
+
+
+def test_models_for_faces_are_downloaded_into_the_programs_own_folder(
+    tmp_path, folder, monkeypatch, recorder
+):
+    monkeypatch.setattr(
+        "upscale_bridge.local.library.download",
+        lambda url, target, monitor, **checks: target.write_bytes(b""),
+    )
+    library = Library(lambda: [folder, tmp_path / "own"])
+    assert library.fetch(find_spec("YuNet"), recorder()).parent == tmp_path / "own"
+    assert library.path("YuNet", recorder()).parent == tmp_path / "own"
+    with pytest.raises(ModelNotFoundError, match=r"GFPGANv1\.4 is not on .* leave faces as they"):
+        library.load_faces("GFPGANv1.4", recorder())
 
 
 def test_download_goes_into_the_first_folder(put, folder, tmp_path, monkeypatch, recorder):

@@ -211,7 +211,8 @@ def _models(found: Findings, args: argparse.Namespace) -> None:
         library = make_service(args).library
     except (ImportError, OSError):  # said where devices are
         return
-    here = [entry for entry in library.entries() if entry.path is not None]
+    entries = [*library.entries(), *library.face_entries()]
+    here = [entry for entry in entries if entry.path is not None]
     for entry in here[:_MOST_MODELS]:
         size = entry.path.stat().st_size if entry.path and entry.path.exists() else 0
         found.tell("models", entry.name, f"{entry.origin}, {amount(size)}")

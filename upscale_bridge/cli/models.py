@@ -37,7 +37,8 @@ def add_commands(commands: Any) -> None:
 
 
 def _list_models(args: argparse.Namespace) -> int:
-    entries = make_service(args).library.entries()
+    library = make_service(args).library
+    entries = [*library.entries(), *library.face_entries()]
     if args.json:
         rows = [
             {

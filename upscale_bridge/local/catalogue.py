@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from ..texts import Text, Values
@@ -40,6 +40,8 @@ class ModelSpec:
     about: str
     tags: tuple[str, ...]
     sources: tuple[str, ...]
+    use: Literal["upscale", "faces", "detector"] = "upscale"
+    """What it does: enlarges images, restores faces, or finds them."""
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -62,7 +64,8 @@ class ModelSpec:
     def _parts(self) -> Values:
         size = Text("size unknown")
         if self.size is not None:
-            size = Text("{megabytes} MB", {"megabytes": round(self.size / 1e6)})
+            megabytes = round(self.size / 1e6) or round(self.size / 1e6, 1)
+            size = Text("{megabytes} MB", {"megabytes": str(megabytes)})
         licence = Text("licence {licence}", {"licence": self.licence})
         if not self.commercial_use:
             licence = Text("licence {licence}, non-commercial use only", licence.values)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from ..contract.enlarging import SHIPPED_MODEL
 from ..errors import ModelNotFoundError, UnsupportedModelError
@@ -19,7 +19,8 @@ from ..monitor import Monitor
 from ..network.downloads import download
 from ..storage.settings import home, make_folder
 from .catalogue import ModelSpec, catalogue, find_spec
-from .loader import EXTENSIONS, load_model
+from .faces.model import FaceModel
+from .loader import EXTENSIONS, load_face_model, load_model
 from .model import Model, mixed
 from .scan import Scan, scan_folder, stem_of, walk
 
@@ -32,9 +33,13 @@ _FOREIGN = (
 )
 """Formats in which models are passed on, and that are not read."""
 
+_FACE_FOLDERS = ("facerestore_models", "GFPGAN", "Codeformer")
+"""Where hosts keep models that restore faces, beside their folders of upscalers."""
+
 _OTHERWISE = f"choose {SHIPPED_MODEL}, which is always there"
 
 _Identity = tuple[int, int, int, int, int]
+_Loaded = TypeVar("_Loaded")
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,34 @@ def own_model_folder() -> Path:
     return home() / "models"
 
 
+class _Kept(Generic[_Loaded]):
+    """What was loaded of files, as long as these are the same; those used last are kept."""
+
+    def __init__(self, most: int, read: Callable[[Path], _Loaded]) -> None:
+        self._most, self._read = most, read
+        self._found: dict[Path, tuple[_Identity, _Loaded]] = {}
+
+    def get(self, path: Path, monitor: Monitor) -> _Loaded:
+        """Return what a file holds."""
+        # Taken before the file is read: one that is replaced meanwhile is loaded again.
+        identity = _identity(path)
+        known, loaded = self._found.pop(path, (None, None))
+        if loaded is None or known != identity:
+            monitor.status(f"loading {path.stem}")
+            loaded = self._read(path)
+        self._found[path] = identity, loaded
+        while len(self._found) > self._most:
+            self._found.pop(next(iter(self._found)))
+        return loaded
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._found.clear()
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._found
+
+
 class Library:
     """All models of a host; thread-safe, keeps those loaded that were used last."""
 
@@ -69,30 +102,40 @@ class Library:
         At most `keep` models stay loaded, none longer than `idle_seconds` after its last use.
         """
         self._folders = folders or (lambda: [own_model_folder()])
-        self._keep = keep
         self._idle_seconds = idle_seconds
         self._scans: dict[Path, Scan] = {}
-        self._loaded: dict[Path, tuple[_Identity, Model]] = {}
+        self._models = _Kept(keep, load_model)
+        self._face_models = _Kept(keep, load_face_model)
         self._mix: tuple[Model, Model, float, Model] | None = None
         self._timer: threading.Timer | None = None
         self._lock = threading.RLock()
         self._fetching = threading.Lock()
 
     def entries(self) -> list[ModelEntry]:
-        """Return every model once: shipped, then found by name, then what can be downloaded."""
+        """Return every model that enlarges images once: shipped, then found by name, then what can
+        be downloaded."""
         files = self._files()
         found = [
             ModelEntry(name, "shipped" if path.parent == SHIPPED_FOLDER else "found", path, spec)
             for name, path in files.items()
             for spec in [find_spec(path.name)]
+            if spec is None or spec.use == "upscale"
         ]
         present = {path.name.casefold() for path in files.values()}
         missing = [
             ModelEntry(spec.name, "download", None, spec)
             for spec in catalogue()
-            if spec.file_name.casefold() not in present
+            if spec.use == "upscale" and spec.file_name.casefold() not in present
         ]
         return found + missing
+
+    def face_entries(self) -> list[ModelEntry]:
+        """Return the known models that find or restore faces, each once."""
+        found = [(spec, self.find(spec.name)) for spec in catalogue() if spec.use != "upscale"]
+        return [
+            ModelEntry(spec.name, "found" if path else "download", path, spec)
+            for spec, path in found
+        ]
 
     def find(self, name: str) -> Path | None:
         """Return the file of a model, by its name with or without extension, or by an alias."""
@@ -103,12 +146,23 @@ class Library:
         files = self._files()
         wanted = stem_of(name)
         spec = find_spec(name) or find_spec(wanted)
-        stems = [wanted, *([Path(spec.file_name).stem] if spec else [])]
+        if spec is not None and spec.use != "upscale" and (kept := self._for_faces(spec)):
+            return kept
+        others = [] if spec is None else [spec.file_name, *spec.aliases]
+        stems = [wanted, *(stem_of(one) for one in others if one.lower().endswith(EXTENSIONS))]
         for stem in stems:
             for listed, path in files.items():
                 if stem.casefold() in (listed.casefold(), listed.rsplit("/", 1)[-1].casefold()):
                     return path
         return self._linked(name)
+
+    def _for_faces(self, spec: ModelSpec) -> Path | None:
+        """Return the file of a known model in a model folder or one of `_FACE_FOLDERS`."""
+        names = [one for one in (spec.file_name, *spec.aliases) if Path(one).suffix]
+        folders = [Path(folder) for folder in self._folders()]
+        folders += [folder.with_name(name) for folder in folders for name in _FACE_FOLDERS]
+        paths = (folder / name for folder in folders for name in names)
+        return next((path for path in paths if path.is_file()), None)
 
     def _linked(self, name: str) -> Path | None:
         """Return the file that a name means which leads through a link to a listed folder."""
@@ -121,21 +175,23 @@ class Library:
 
     def load(self, name: str, monitor: Monitor, *, may_download: bool = False) -> Model:
         """Return the model called `name`, loaded; raise an `EngineError` that says what to do."""
-        path = self.find(name)
-        if path is None:
-            path = self._download(name, monitor, may_download)
+        path = self.path(name, monitor, may_download=may_download)
         with self._lock:
-            # Taken before the file is read: one that is replaced meanwhile is loaded again.
-            identity = _identity(path)
-            known, model = self._loaded.pop(path, (None, None))
-            if model is None or known != identity:
-                monitor.status(f"loading {path.stem}")
-                model = load_model(path)
-            self._loaded[path] = identity, model
-            while len(self._loaded) > self._keep:
-                self._loaded.pop(next(iter(self._loaded)))
+            model = self._models.get(path, monitor)
             self._release_later()
         return model
+
+    def load_faces(self, name: str, monitor: Monitor, *, may_download: bool = False) -> FaceModel:
+        """Return the model called `name` that restores faces; see `load`."""
+        path = self.path(name, monitor, may_download=may_download)
+        with self._lock:
+            model = self._face_models.get(path, monitor)
+            self._release_later()
+        return model
+
+    def path(self, name: str, monitor: Monitor, *, may_download: bool = False) -> Path:
+        """Return the file of the model called `name`, or raise an `EngineError`; see `load`."""
+        return self.find(name) or self._download(name, monitor, may_download)
 
     def mixed(self, first: Model, second: Model, share: float) -> Model:
         """Return the model between two, made once; raise `UnsupportedModelError` if they differ."""
@@ -146,18 +202,20 @@ class Library:
 
     def is_loaded(self, name: str) -> bool:
         """Tell whether a model is in memory."""
-        return self.find(name) in self._loaded
+        return self.find(name) in self._models
 
     def release(self) -> None:
         """Forget all loaded models."""
         with self._lock:
-            self._loaded.clear()
+            self._models.clear()
+            self._face_models.clear()
             self._mix = None
 
     def fetch(self, spec: ModelSpec, monitor: Monitor) -> Path:
-        """Download a known model into the first folder and return its path.
+        """Download a known model and return its path; whoever asks for it meanwhile waits.
 
-        Whoever asks for it meanwhile waits, and gets the same file.
+        It goes into the first folder, or into the last, which is the program's own, if it enlarges
+        no images: hosts offer all that lies in the others as upscalers.
         """
         while not self._fetching.acquire(timeout=0.1):
             monitor.check()
@@ -165,7 +223,8 @@ class Library:
             found = self.find(spec.name)
             if found is not None:
                 return found
-            folder = make_folder(Path(self._folders()[0]))
+            folders = self._folders()
+            folder = make_folder(Path(folders[0 if spec.use == "upscale" else -1]))
             monitor.notice(str(spec.terms))
             target = folder / spec.file_name
             download(spec.url, target, monitor, size=spec.size, sha256=spec.sha256)
@@ -205,10 +264,11 @@ class Library:
     def _download(self, name: str, monitor: Monitor, may_download: bool) -> Path:
         spec = self.known(name)
         if not may_download:
+            otherwise = _OTHERWISE if spec.use == "upscale" else "leave faces as they are"
             raise ModelNotFoundError(
                 f"{spec.name} is not on this machine. Switch its download on ({spec.terms}), "
                 f"run `upscale-bridge models download {spec.name}`, put {spec.file_name} into "
-                f"{self._places()}, or {_OTHERWISE}."
+                f"{self._places()}, or {otherwise}."
             )
         return self.fetch(spec, monitor)
 

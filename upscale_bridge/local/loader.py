@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..errors import EngineError, UnsupportedModelError
 from .allocation import MemoryLimit
+from .faces.model import FaceModel
 from .lazy_modules import run_when_used
 from .model import Model
 from .reader import read_weights, weights_version
@@ -34,6 +35,9 @@ _ROOM_SHARE = 16
 _UNUSED = [f"torchvision.{part}" for part in ("datasets", "io", "models", "ops")]
 """What torchvision imports with itself and spandrel has no use for; it brings torch's compiler."""
 
+_PART = "vqvae."
+"""What the names of a network begin with in a checkpoint of RestoreFormer's authors."""
+
 _spandrel_lock = threading.Lock()
 
 
@@ -45,8 +49,25 @@ def load_model(path: Path, name: str | None = None) -> Model:
 
     No code in the file is run. What it makes takes a small multiple of its size in memory.
     """
+    return wrap_descriptor(_read_descriptor(path), name or path.stem, weights_version(path))
+
+
+@own_state()
+@lasting()
+@usual_dtype()
+def load_face_model(path: Path) -> FaceModel:
+    """Load the weights file of a model that restores faces; see `load_model`."""
+    return FaceModel(path.stem, _read_descriptor(path))
+
+
+def _read_descriptor(path: Path) -> Any:
+    """Return spandrel's descriptor of what a file holds, or raise `UnsupportedModelError`."""
     spandrel = import_spandrel()
-    weights = read_weights(path, spandrel.canonicalize_state_dict)
+
+    def choose(tree: dict[str, Any]) -> dict[str, Any]:
+        return _own_part(spandrel.canonicalize_state_dict(tree))
+
+    weights = read_weights(path, choose)
     try:
         _refuse_wild_numbers(weights)
         descriptor = _build(path.name, weights, spandrel)
@@ -62,7 +83,16 @@ def load_model(path: Path, name: str | None = None) -> Model:
             f"{path.name} does not fit the network that it seems to be ({_reason(error)}); "
             "download it again from a source that you trust."
         ) from error
-    return wrap_descriptor(descriptor, name or path.stem, weights_version(path))
+    return descriptor
+
+
+def _own_part(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return the network of a checkpoint that holds those of its training as well, as that of
+    RestoreFormer's authors does."""
+    part = {
+        name.removeprefix(_PART): value for name, value in tree.items() if name.startswith(_PART)
+    }
+    return part or tree
 
 
 def _build(name: str, weights: dict[str, Tensor], spandrel: Any) -> Any:
@@ -153,13 +183,18 @@ def import_spandrel() -> Any:
         return spandrel
 
 
+def has_extra_architectures() -> bool:
+    """Tell whether the user installed spandrel's architectures that forbid commercial use."""
+    return importlib.util.find_spec("spandrel_extra_arches") is not None
+
+
 def _registry(spandrel: Any) -> Any:
     """Return spandrel's architectures, with the extra ones if the user installed them.
 
     It is a copy: hosts add the extra ones to spandrel's own, which refuses them the second time.
     """
     registry = spandrel.MAIN_REGISTRY.copy()
-    if importlib.util.find_spec("spandrel_extra_arches"):
+    if has_extra_architectures():
         from spandrel_extra_arches import EXTRA_REGISTRY
 
         registry.add(*(one for one in EXTRA_REGISTRY if registry.get(one.architecture.id) is None))
