@@ -16,17 +16,20 @@ if TYPE_CHECKING:
 
 
 class LocalUpscaleExtras(PackNode):
-    """Upscales on this machine by one or two upscalers, as the Extras tab of the WebUI does."""
+    """Upscales on this machine and restores faces, as the Extras tab of the WebUI does."""
 
     OPERATION = LocalExtras
     DESCRIPTION = LocalExtras.__doc__
-    SEARCH_ALIASES: ClassVar = ["extras", "blend upscalers", "two upscalers"]
+    SEARCH_ALIASES: ClassVar = [
+        *("extras", "blend upscalers", "two upscalers"),
+        *("restore faces", "face restoration", "gfpgan", "codeformer"),
+    ]
     RETURN_TYPES = ("IMAGE", "MASK", "STRING")
     RETURN_NAMES = ("image", "mask", "info")
     OUTPUT_TOOLTIPS = (
         "The enlarged images; RGBA in, RGBA out.",
         "The mask input in the size of the result, else what is transparent in the result.",
-        "JSON: model, device, precision, tiles, seconds and sizes.",
+        "JSON: model, device, precision, tiles, seconds and sizes; what became of faces.",
     )
 
     @classmethod

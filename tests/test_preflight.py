@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 
@@ -127,8 +128,14 @@ def test_an_unknown_model_leaves_any_other(service, changes):
     v2 = KINDS["novita-v2"](upscaler_1="nobody's", **changes)
     assert "set when_unavailable to run locally with any model." in said(service, v2)
     assert ("missing", "key", "novita") in notes(service, v2)
+
+
+@pytest.mark.parametrize("changes", [{}, LOCAL])
+def test_faces_leave_what_fetches_their_models(service, changes, monkeypatch):
     faces = KINDS["novita-v2"](**FACES, **changes)
-    assert "when_unavailable" not in said(service, faces)
+    assert "set when_unavailable to run locally, download if needed." in said(service, faces)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert "set when_unavailable" not in said(service, faces)
 
 
 def test_a_download_in_place_of_the_service_is_told_with_its_licence(service):
@@ -172,7 +179,12 @@ def test_what_is_done_here_in_place_of_the_service_is_told(service, models):
     assert notes(service, operation) == [("info", "", ""), ("info", "", ""), ("info", "", "")]
     assert "no commercial use" in said(service, operation)
     faces = KINDS["novita-v2"](**FACES, **LOCAL)
-    assert ("warning", "", "") in notes(service, faces)
+    assert notes(service, faces)[-2:] == [
+        ("warning", "download", "YuNet"),
+        ("warning", "download", "GFPGANv1.4"),
+    ]
+    codeformer = KINDS["novita-v2"](codeformer_visibility=1.0, **LOCAL)
+    assert "needs the package spandrel_extra_arches" in said(service, codeformer)
 
 
 def test_an_image_beyond_the_limits_is_told(service, monkeypatch):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .contract.enlarging import SHIPPED_MODEL, Enlarging
 from .contract.operation import RemoteOperation
-from .contract.plan import Enlarge
+from .contract.plan import Enlarge, Faces
 from .contract.shared import ANY_MODEL, DOWNLOAD, ERROR, RUN_LOCALLY
 from .errors import (
     DownloadError,
+    EngineError,
     ModelNotFoundError,
     StoppedError,
     UnsupportedModelError,
@@ -27,6 +28,7 @@ from .result import Result
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .local.faces.restorer import FaceReport, FaceRestorer
     from .local.library import Library
 
 Models = Mapping[str, str]
@@ -73,12 +75,15 @@ def described(models: Models) -> str:
 class Equivalent:
     """Does remote operations with the models of one library; thread-safe."""
 
-    def __init__(self, library: Library, run_locally: RunLocally) -> None:
-        self._library, self._run_locally = library, run_locally
+    def __init__(self, library: Library, run_locally: RunLocally, faces: FaceRestorer) -> None:
+        self._library, self._run_locally, self._faces = library, run_locally, faces
 
     def works(self, operation: RemoteOperation, size: Size, when: str) -> bool:
         """Tell whether `when`, a choice of when_unavailable, would bring a result here."""
         if when == ERROR or operation.only_there():
+            return False
+        faces = operation.plan(*size).faces
+        if self._faces.obstacle(faces) or (when != DOWNLOAD and self._faces.absent(faces)):
             return False
         absent = [name for name in needed(operation, size) if self._library.find(name) is None]
         if when == DOWNLOAD:
@@ -114,11 +119,18 @@ class Equivalent:
         return [*dict.fromkeys([*found, SHIPPED_MODEL])]
 
     def choose(self, operation: RemoteOperation, size: Size, monitor: Monitor) -> Models:
-        """Return the models that do an operation here, as its when_unavailable has it.
+        """Return the models that do an operation here, as its when_unavailable has it; none stands
+        in for those that restore faces.
 
-        Raises `ModelNotFoundError`, or `UnsupportedModelError` for a file that is no model.
+        Raises `ModelNotFoundError`, `EngineError` for a missing package, or `UnsupportedModelError`
+        for a file that is no model.
         """
         when, models = operation.when_unavailable, {}
+        faces = operation.plan(*size).faces
+        if text := self._faces.obstacle(faces):
+            raise EngineError(text)
+        for name in self._faces.absent(faces):
+            self._require(name, may_download=when == DOWNLOAD, ways=[DOWNLOAD])
         for name in needed(operation, size):
             if when == ANY_MODEL:
                 models[name] = self._first_sound(name, monitor)
@@ -180,18 +192,25 @@ class Equivalent:
             local = upscale(step, model, download=may_download)
             return self._run_locally(local, images, monitor, size)
 
+        def restore(images: Tensor, faces: tuple[Faces, ...], monitor: Monitor) -> FaceReport:
+            return self._faces.restore(images, faces, monitor, may_download=may_download)
+
         plan = operation.plan(images.shape[2], images.shape[1])
         plan = replace(plan, colours=operation.colour_match)
-        return carry_out(plan, images, monitor, run)
+        self._faces.prepare(plan.faces, monitor, may_download=may_download)
+        return carry_out(plan, images, monitor, run, restore)
 
-    def _require(self, name: str, *, may_download: bool) -> None:
+    def _require(
+        self, name: str, *, may_download: bool, ways: Sequence[str] = (DOWNLOAD, ANY_MODEL)
+    ) -> None:
+        """Raise `ModelNotFoundError`, which names `ways` on, unless a model is or comes here."""
         if self._library.find(name) is not None:
             return
         spec = self._library.known(name, otherwise=advised([ANY_MODEL]))
         if not may_download:
             raise ModelNotFoundError(
                 f"{spec.name} is not on this machine. Fetch it by `upscale-bridge models download "
-                f"{spec.name}` ({spec.terms}), or {advised([DOWNLOAD, ANY_MODEL])}."
+                f"{spec.name}` ({spec.terms}), or {advised([*ways])}."
             )
 
     def _first_sound(self, name: str, monitor: Monitor) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from .contract.enlarging import SHIPPED_MODEL
 from .contract.operation import RemoteOperation
-from .contract.shared import ANY_MODEL, DOWNLOAD, ERROR
+from .contract.plan import Faces
+from .contract.shared import ANY_MODEL, DOWNLOAD, ERROR, RUN_LOCALLY
 from .equivalent import needed
 from .errors import InvalidInputError
 from .images.sizes import Size
@@ -60,6 +62,7 @@ def advise(service: Service, operation: Operation, size: Size | None) -> Advice:
             for name in operation.models()
             for note in _model_notes(service, name, operation.may_download)
         ]
+        notes += _face_notes(service, operation.faces(), operation.may_download)
         return Advice(size and operation.target(*size), tuple(notes))
     if not isinstance(operation, RemoteOperation):
         return Advice(None, ())
@@ -144,6 +147,17 @@ def _result_size(service: Service, operation: RemoteOperation, size: Size | None
     return operation.target(*size)
 
 
+def _face_notes(service: Service, wanted: Sequence[Faces], may_download: bool) -> list[Note]:
+    """Return what is missing to restore faces, and what licences say of it."""
+    if text := service.faces.obstacle(wanted):
+        return [Note("missing", Text("{problem}", {"problem": text}))]
+    return [
+        note
+        for name in service.faces.files(wanted)
+        for note in _model_notes(service, name, may_download)
+    ]
+
+
 def _model_notes(service: Service, name: str, may_download: bool) -> list[Note]:
     spec, found = find_spec(name), service.library.find(name)
     if found is not None:
@@ -158,11 +172,15 @@ def _model_notes(service: Service, name: str, may_download: bool) -> list[Note]:
             {"name": name, "shipped": SHIPPED_MODEL},
         )
         return [Note("missing", unknown)]
-    terms = {"terms": spec.brief}
-    if may_download:
-        first = Text("It will be downloaded first: {terms}.", terms)
-        return [Note("info", first, "download", spec.name)]
+    terms: Values = {"terms": spec.brief}
+    first = Text("It will be downloaded first: {terms}.", terms)
     absent = Text("Not on this machine yet: {terms}.", terms)
+    if spec.use != "upscale":  # nobody has named it, and it is not the only one
+        terms = {"name": spec.name, **terms}
+        first = Text("{name}, for faces, will be downloaded first: {terms}.", terms)
+        absent = Text("{name}, for faces, is not on this machine yet: {terms}.", terms)
+    if may_download:
+        return [Note("info", first, "download", spec.name)]
     return [Note("missing", absent, "download", spec.name)]
 
 
@@ -226,11 +244,15 @@ def _local_notes(service: Service, operation: RemoteOperation, size: Size) -> li
     """Return what runs here in place of the service."""
     if operation.only_there():
         return [Note("warning", Text("These settings cannot be run locally."))]
-    return [
-        note
-        for name in needed(operation, size)
-        for note in _stand_in_notes(service, name, operation.when_unavailable)
+    faces, when = operation.plan(*size).faces, operation.when_unavailable
+    if text := service.faces.obstacle(faces):
+        return [Note("warning", Text("{problem}", {"problem": text}))]
+    notes = [
+        note for name in needed(operation, size) for note in _stand_in_notes(service, name, when)
     ]
+    for name in service.faces.files(faces):
+        notes += _stand_in_notes(service, name, RUN_LOCALLY if when == ANY_MODEL else when)
+    return notes
 
 
 def _stand_in_notes(service: Service, name: str, when: str) -> list[Note]:

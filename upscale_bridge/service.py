@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +21,12 @@ from .storage.settings import Settings, load_settings
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .contract.plan import Enlarge
+    from .contract.plan import Enlarge, Faces
     from .equivalent import Equivalent
     from .images.sizes import Size
     from .local.devices import Memory
     from .local.engine import Engine
+    from .local.faces.restorer import FaceReport, FaceRestorer, HostRestorer
     from .local.library import Library
     from .local.model import Model
     from .remote.client import Client, Outlook
@@ -42,17 +43,21 @@ class Service:
         memory: Callable[[], Memory] | None = None,
         keys: Keys | None = None,
         settings: Callable[[], Settings] = load_settings,
+        face_restorers: Callable[[], Mapping[str, HostRestorer]] = dict,
     ) -> None:
         """`folders` lists the host's model folders, downloads go into the first; `memory` makes
         the host's memory policy; `keys` reads the host's key file; `settings` asks for its
-        settings. Without them the user's data folder and this process's own."""
+        settings. Without them the user's data folder and this process's own. `face_restorers` are
+        those that the host runs itself, by the catalogue's names of the models."""
         self._folders = folders
         self._memory = memory
         self._keys = keys
         self._settings = settings
+        self._face_restorers = face_restorers
         self._lock = threading.Lock()
         self._library: Library | None = None
         self._engine: Engine | None = None
+        self._faces: FaceRestorer | None = None
         self._client: Client | None = None
         self._wrapped: tuple[object, Model] | None = None
 
@@ -75,6 +80,18 @@ class Service:
             return self._engine
 
     @property
+    def faces(self) -> FaceRestorer:
+        """What restores faces."""
+        from .local.faces.restorer import FaceRestorer
+
+        library = self.library
+        with self._lock:
+            self._faces = self._faces or FaceRestorer(
+                library, lambda: self.engine.memory, self._face_restorers
+            )
+            return self._faces
+
+    @property
     def client(self) -> Client:
         """What speaks to remote services."""
         from .remote.client import Client
@@ -88,7 +105,7 @@ class Service:
         """What does remote operations here."""
         from .equivalent import Equivalent
 
-        return Equivalent(self.library, self._run_locally)
+        return Equivalent(self.library, self._run_locally, self.faces)
 
     def run(
         self,
@@ -157,12 +174,17 @@ class Service:
             local = upscale(step, step.model, download=operation.download)
             return self._upscale(local, images, monitor, None, size)
 
-        done = carry_out(operation.plan(*before), images, monitor, run)
+        def restore(images: Tensor, faces: tuple[Faces, ...], monitor: Monitor) -> FaceReport:
+            return self.faces.restore(images, faces, monitor, may_download=operation.download)
+
+        self.faces.prepare(operation.faces(), monitor, may_download=operation.download)
+        done = carry_out(operation.plan(*before), images, monitor, run, restore)
         size = done.images.shape[2], done.images.shape[1]
         seconds = round(time.monotonic() - started, 3)
         info = {**done.info, "input_size": before, "size": size, "seconds": seconds}
         sizes = f"{before[0]} x {before[1]} -> {size[0]} x {size[1]}"
-        return Result(done.images, info, f"{sizes} with {info['model']}, {seconds:.1f} s")
+        parts = (f"{sizes} with {info['model']}", done.summary if operation.faces() else "")
+        return Result(done.images, info, f"{', '.join(filter(None, parts))}, {seconds:.1f} s")
 
     def _upscale(
         self,

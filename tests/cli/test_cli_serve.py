@@ -83,7 +83,8 @@ VENDORS = (
 
 @pytest.fixture
 def served(monkeypatch):
-    """With which options a server would have been run."""
+    """With which options a server would have been run, where faces cannot be found."""
+    monkeypatch.setitem(sys.modules, "cv2", None)
     http = pytest.importorskip("upscale_bridge.server.http")
     found = []
     monkeypatch.setattr(http, "serve", found.append)
@@ -123,6 +124,13 @@ def test_nothing_is_told_when_all_is_there(run, served):
     put(*VENDORS)
     assert run("serve")[2].startswith("Listening")
     assert run("serve", "--download")[2].startswith("Listening")
+
+
+def test_models_for_faces_are_told_where_they_could_be_used(run, served, monkeypatch):
+    monkeypatch.delitem(sys.modules, "cv2")
+    put(*VENDORS)
+    lines = run("serve")[2].splitlines()
+    assert [line.strip().partition(":")[0] for line in lines[1:-2]] == ["YuNet", "GFPGANv1.4"]
 
 
 def test_missing_models_are_fetched_before_the_server_listens(run, served, monkeypatch):

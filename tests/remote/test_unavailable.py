@@ -9,14 +9,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tests.fakes import faults
+from tests.fakes import faces, faults
 from tests.remote.host import ALL, EACH, ENDED, KINDS, Watch, configure, enlarged, picture
 from upscale_bridge.contract.enlarging import SHIPPED_MODEL
+from upscale_bridge.contract.plan import Faces
 from upscale_bridge.errors import (
     AmbiguousSubmitError,
     AuthError,
     DownloadError,
-    MissingKeyError,
+    EngineError,
     ModelNotFoundError,
     ProviderError,
     StoppedError,
@@ -195,17 +196,37 @@ def test_a_batch_with_a_doubt_is_not_done_here(vendor, local):
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "kind", "words"),
     [
-        {"gfpgan_visibility": 0.5},
-        {"codeformer_visibility": 0.5, "upscaler_1": "Lanczos"},
+        (
+            {"gfpgan_visibility": 0.5},
+            ModelNotFoundError,
+            "Fetch it by `upscale-bridge models download YuNet` .*, or set when_unavailable to "
+            "'run locally, download if needed'",
+        ),
+        (
+            {"codeformer_visibility": 0.5, "upscaler_1": "Lanczos"},
+            EngineError,
+            "CodeFormer needs the package spandrel_extra_arches",
+        ),
     ],
 )
-def test_what_this_machine_cannot_do(vendor, local, changes, monkeypatch):
+def test_what_faces_need_is_told_before_the_work(vendor, local, changes, kind, words, monkeypatch):
     missing_key(vendor, "novita-v2", monkeypatch)
-    with pytest.raises(MissingKeyError, match="cannot be run locally"):
+    with pytest.raises(kind, match=words):
         vendor.run("novita-v2", when_unavailable="run locally", **changes)
     assert local == []
+
+
+def test_faces_are_restored_here(vendor, local, monkeypatch):
+    asked = faces.install(monkeypatch)
+    missing_key(vendor, "novita-v2", monkeypatch)
+    shares = {"gfpgan_visibility": 0.5, "codeformer_visibility": 0.25, "codeformer_weight": 0.7}
+    result = vendor.run("novita-v2", when_unavailable="run locally", **shares)
+    assert asked == [Faces("GFPGANv1.4", 0.5), Faces("CodeFormer", 0.25, 0.7)]
+    assert torch.allclose(result.images, torch.tensor(0.75**2))
+    assert result.info["local"]["faces"]["left"] == ["face at 3, 4: it fails"]
+    assert "1 of 2 faces restored by GFPGANv1.4 and CodeFormer, 1 left" in result.summary
 
 
 TO_SIZE = {"resize_mode": "to size", "upscaling_resize_w": 200, "upscaling_resize_h": 160}
@@ -369,7 +390,8 @@ def test_a_damaged_model_is_passed_over_for_another(vendor, monkeypatch):
         ("novita", {}, (), [DOWNLOAD, ANY]),
         ("novita-v2", UNKNOWN, (), [ANY]),
         ("novita-v2", {"upscaler_1": "Lanczos"}, (), [RUN]),
-        ("novita-v2", {"gfpgan_visibility": 1.0}, (), []),
+        ("novita-v2", {"gfpgan_visibility": 1.0}, (), [DOWNLOAD]),
+        ("novita-v2", {"codeformer_visibility": 1.0}, (), []),
     ],
 )
 def test_an_error_names_the_choices_that_would_work(

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.fakes import faces
 from tests.server.sockless import MODEL, image, opened, pixels
+from upscale_bridge.contract.plan import Faces
 from upscale_bridge.errors import InvalidInputError, StoppedError
 from upscale_bridge.images import codecs
 from upscale_bridge.images.resample import resize
@@ -253,6 +255,15 @@ def test_output_format_holds(service, small_presets, kind, format):
 
 
 # --- refusals and stops
+
+
+def test_faces_are_restored(service, monkeypatch):
+    operation = extras(gfpgan_visibility=0.1)
+    plain = array(made(service, extras(), image(12, 8)))
+    asked = faces.install(monkeypatch)
+    assert processing.check(service, operation, 12, 8) == {MODEL: MODEL}
+    assert abs(array(made(service, operation, image(12, 8))) - 0.75 * plain).max() <= 1
+    assert asked == [Faces("GFPGANv1.4", 0.1)]
 
 
 def test_faces_and_unknown_models_are_refused(service):

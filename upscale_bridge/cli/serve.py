@@ -19,7 +19,6 @@ from .common import add_common
 from .terminal import Terminal, interruptible, note
 
 if TYPE_CHECKING:
-    from ..local.library import Library
     from ..server.api_clients import ApiClients
 
 _PACKAGES = ("starlette", "uvicorn", "prometheus_client")
@@ -139,10 +138,10 @@ def _serve(args: argparse.Namespace) -> int:
         substitute=args.substitute,
     )
     customers_of(options)  # before a long download
-    library = Service().library
+    service = Service()
     if args.download:
-        _download(library, quiet=args.json)
-    _tell_missing(library, args)
+        _download(service, quiet=args.json)
+    _tell_missing(service, args)
     note(f"Listening on http://{args.host}:{args.port} (Ctrl-C stops)")
     if addresses is None:
         serve(options)
@@ -153,25 +152,25 @@ def _serve(args: argparse.Namespace) -> int:
     return 0
 
 
-def _download(library: Library, *, quiet: bool) -> None:
+def _download(service: Service, *, quiet: bool) -> None:
     """Fetch the vendors' models; what cannot be fetched does not keep the server from its work."""
     from ..server.processing import missing_models
 
-    specs = missing_models(library)
+    specs = missing_models(service)
     shown = Terminal(len(specs), quiet=quiet)
     with interruptible(shown):
         for index, spec in enumerate(specs):
             try:
-                library.fetch(spec, shown.lane(index, spec.name))
+                service.library.fetch(spec, shown.lane(index, spec.name))
             except DownloadError as error:
                 note(f"{spec.name}: {error}")
 
 
-def _tell_missing(library: Library, args: argparse.Namespace) -> None:
+def _tell_missing(service: Service, args: argparse.Namespace) -> None:
     """Say which of the vendors' models are not here, what that means, and how they come."""
     from ..server.processing import missing_models
 
-    specs = missing_models(library)
+    specs = missing_models(service)
     if not specs:
         return
     note("Models that the vendors offer and that are not on this server:")

@@ -160,8 +160,10 @@ def _run(args: argparse.Namespace) -> int:
         elif args.overwrite or any(
             isinstance(job.target, str) or not is_there(job.target) for job in jobs
         ):  # one message about a missing model, not one for every picture
+            may_download = operation.may_download
             for name in operation.models():
-                service.library.load(name, shown, may_download=operation.may_download)
+                service.library.load(name, shown, may_download=may_download)
+            service.faces.prepare(operation.faces(), shown, may_download=may_download)
         failures = report(args, results(jobs, work, shown, workers))
     if len(failures) > 1:
         note(f"{len(failures)} of {len(jobs)} pictures failed; their reasons stand above.")

@@ -1,4 +1,5 @@
-"""What the Extras tab of AUTOMATIC1111's WebUI does: one or two upscalers, blended and cropped.
+"""What the Extras tab of AUTOMATIC1111's WebUI does: one or two upscalers, blended and cropped,
+then GFPGAN and CodeFormer, each of which restores the faces of what the one before has left.
 
 Its sizes are rounded down to multiples of 8 px, and a crop may leave black borders:
 modules/upscaler.py and scripts/postprocessing_upscale.py of the WebUI. Novita's v2 API mirrors its
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from ..images import sizes
 from ..images.sizes import Size
-from .plan import Enlarge, LocalPlan, Resample
+from .plan import Enlarge, Faces, LocalPlan, Resample
 
 MODES = ("by factor", "to size")
 """resize_mode 0 and 1."""
@@ -30,6 +31,9 @@ LOCAL_MODELS = {
     "4x-UltraSharp": "4x-UltraSharp",
 }
 """The WebUI's names of models that we know under their files' names."""
+FACE_MODELS = ("GFPGANv1.4", "GFPGANv1.3", "RestoreFormer")
+"""What may restore faces in the place of the WebUI's GFPGAN, which is the first."""
+CODEFORMER = "CodeFormer"
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Extras:
     """Longest side of what a factor gives, pixels; 0 for any."""
     grid: bool = True
     """Round sides down as the WebUI does; else they are exact."""
+    faces: tuple[Faces, ...] = ()
+    """What is done to faces after all that; see `restored`."""
 
     def factor(self, size: Size) -> float:
         """Return how many times as large an image becomes, before its size is rounded."""
@@ -79,7 +85,7 @@ class Extras:
         shares = (1 - self.share, self.share) if len(upscalers) > 1 else (1.0,)
         pairs = zip(upscalers, shares, strict=False)
         steps = tuple(self._step(name, share, size) for name, share in pairs)
-        return LocalPlan(steps, self._covered(size), self.target(size))
+        return LocalPlan(steps, self._covered(size), self.target(size), faces=self.faces)
 
     def _step(self, name: str, share: float, size: Size) -> Enlarge | Resample:
         factor = self.factor(size)
@@ -113,6 +119,15 @@ class Extras:
         if self.second in NO_UPSCALER or not self.share:
             return (self.upscaler,)
         return self.upscaler, self.second
+
+
+def restored(gfpgan: float, codeformer: float, weight: float, model: str) -> tuple[Faces, ...]:
+    """Return the restorations of faces in the WebUI's order, by their visibilities, 0..1.
+
+    `model` is one of `FACE_MODELS`, `weight` is CodeFormer's.
+    """
+    found = (Faces(model, gfpgan), Faces(CODEFORMER, codeformer, weight))
+    return tuple(one for one in found if one.visibility)
 
 
 def _local_name(upscaler: str) -> str:

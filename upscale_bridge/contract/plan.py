@@ -31,6 +31,18 @@ class Resample:
 
 
 @dataclass(frozen=True)
+class Faces:
+    """One restoration of all faces by a model."""
+
+    model: str
+    """The name that other machines have for it."""
+    visibility: float
+    """Share of the restored faces in the result, above 0 and at most 1."""
+    weight: float = 0.0
+    """How true CodeFormer stays to a face, 0..1: 0 changes it most. Others do without."""
+
+
+@dataclass(frozen=True)
 class LocalPlan:
     """Steps that each make an image of `size`; blended, they are cropped about their centre."""
 
@@ -42,6 +54,8 @@ class LocalPlan:
     """(width, height); what the image does not reach is black."""
     colours: str = "none"
     """How the result gets the image's colours, a choice of `colour_match`."""
+    faces: tuple[Faces, ...] = ()
+    """What is done to the faces of the result at last, one after the other."""
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from ..contract.enlarging import SHIPPED_MODEL
-from ..contract.extras import MODES, PLAIN, Extras
-from ..contract.plan import LocalPlan
+from ..contract.extras import FACE_MODELS, MODES, PLAIN, Extras, restored
+from ..contract.plan import Faces, LocalPlan
 from ..contract.shared import colour_match
 from ..images.sizes import Size
 from ..params import Param, param
@@ -20,7 +20,7 @@ NO_MODELS = (*PLAIN, "None")
 
 @dataclass(frozen=True)
 class LocalExtras(LocalOperation):
-    """Enlarge images on this machine by one or two upscalers, as the WebUI's Extras tab does."""
+    """Enlarge images on this machine and restore faces in them, as the WebUI's Extras tab does."""
 
     title: ClassVar[str] = "Local Upscale Extras"
 
@@ -93,6 +93,39 @@ class LocalExtras(LocalOperation):
     )
 
     colour_match: str = colour_match()
+    gfpgan_visibility: float = param(
+        0.0,
+        "Share of the faces that face_model restores in the result; 0 leaves faces as they are.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        later=True,
+    )
+    codeformer_visibility: float = param(
+        0.0,
+        "Share of the faces that CodeFormer restores, after face_model. Its licence, and that of "
+        "the package that it needs, forbid commercial use.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        later=True,
+    )
+    codeformer_weight: float = param(
+        0.0,
+        "How true CodeFormer stays to the face: 0 changes most, 1 least.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        advanced=True,
+        later=True,
+    )
+    face_model: str = param(
+        FACE_MODELS[0],
+        "What restores faces by gfpgan_visibility.",
+        choices=FACE_MODELS,
+        advanced=True,
+        later=True,
+    )
 
     def target(self, width: int, height: int) -> Size:
         return self._extras().target((width, height))
@@ -103,6 +136,14 @@ class LocalExtras(LocalOperation):
 
     def models(self) -> tuple[str, ...]:
         return self._extras().models()
+
+    def faces(self) -> tuple[Faces, ...]:
+        return restored(
+            self.gfpgan_visibility,
+            self.codeformer_visibility,
+            self.codeformer_weight,
+            self.face_model,
+        )
 
     @classmethod
     def upscalers(cls) -> tuple[Param, ...]:
@@ -120,4 +161,5 @@ class LocalExtras(LocalOperation):
             crop=self.upscaling_crop,
             most=self.max_side,
             grid=self.rounding == GRID,
+            faces=self.faces(),
         )

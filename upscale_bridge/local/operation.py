@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..contract.enlarging import DENOISED, NO_MODEL, Enlarging
+from ..contract.plan import Faces
 from ..errors import InvalidInputError
 from ..images import sizes
 from ..images.sizes import Size
@@ -25,6 +26,10 @@ class LocalOperation(Operation):
     @abstractmethod
     def models(self) -> tuple[str, ...]:
         """Return the names of the models that it needs, each once."""
+
+    def faces(self) -> tuple[Faces, ...]:
+        """Return what is done to the faces in the result."""
+        return ()
 
     @property
     def may_download(self) -> bool:

@@ -6,16 +6,19 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from ..contract.plan import Enlarge, LocalPlan, Resample
+from ..contract.plan import Enlarge, Faces, LocalPlan, Resample
 from ..images.colours import match_batch
 from ..images.resample import allocate, centre, clean, nearest, resize
 from ..images.sizes import Size
 from ..monitor import Monitor, Part
 from ..result import Result
+from .faces.restorer import FaceReport
 from .operation import LocalUpscale
 
 RunModel = Callable[[Enlarge, Tensor, Monitor, Size], Result]
 """Does one step with a model: enlarges images to exactly that size."""
+RestoreFaces = Callable[[Tensor, tuple[Faces, ...], Monitor], FaceReport]
+"""Restores the faces of images in place."""
 
 
 def upscale(step: Enlarge, model: str, *, download: bool) -> LocalUpscale:
@@ -25,19 +28,32 @@ def upscale(step: Enlarge, model: str, *, download: bool) -> LocalUpscale:
     return LocalUpscale(model=model, scale_factor=factor, download=download)
 
 
-def carry_out(plan: LocalPlan, images: Tensor, monitor: Monitor, run: RunModel) -> Result:
+def carry_out(
+    plan: LocalPlan, images: Tensor, monitor: Monitor, run: RunModel, restore: RestoreFaces
+) -> Result:
     """Do a plan to `images` [batch, height, width, 1 to 4 channels], any float dtype.
 
     Returns float32 [batch, height', width', channels] of the plan's crop; its info is that of the
-    first step, with the names of all in `model`. Raises what `run` and `monitor` raise.
+    first step, with the names of all in `model`, and what became of `faces`, of which its summary
+    tells. Raises what `run`, `restore` and `monitor` raise.
     """
+    done = _enlarged(plan, images, monitor, run)
+    if not plan.faces:
+        return done
+    before = len(plan.steps)
+    report = restore(done.images, plan.faces, Part(monitor, "", before, before + 1))
+    return Result(done.images, {**done.info, "faces": report.as_dict()}, report.summary)
+
+
+def _enlarged(plan: LocalPlan, images: Tensor, monitor: Monitor, run: RunModel) -> Result:
+    """Do all of a plan but its faces; the result belongs to nobody else."""
     if not plan.steps:
         return Result(_each(images.cpu(), clean), {"model": "no upscaler"}, "")
     done = []
     for index, step in enumerate(plan.steps):
-        part, count = monitor, len(plan.steps)
-        if count > 1:
-            part = Part(monitor, f"upscaler {index + 1} of {count}, ", index, count)
+        count = len(plan.steps)
+        head = f"upscaler {index + 1} of {count}, " if count > 1 else ""
+        part = Part(monitor, head, index, count + bool(plan.faces))
         if isinstance(step, Resample):
             done.append(_resampled(step, images, plan.size, part))
         else:

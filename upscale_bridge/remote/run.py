@@ -215,6 +215,8 @@ def summarize(info: dict[str, Any]) -> str:
         f"{kinds.count(kind)} {kind}" if len(kinds) > 1 else kind for kind in dict.fromkeys(kinds)
     )
     ids = f", task {tasks[0]['id']}" if len(tasks) == 1 and tasks[0]["id"] else ""
-    here = f"{info['local']['model']} on this machine" if "local" in info else ""
+    local = info.get("local", {})
+    here = f"{local['model']} on this machine" if local else ""
+    here += f", {local['faces']['summary']}" if "faces" in local else ""
     ways = " and ".join(way for way in (here, counts) if way)
     return f"{before} -> {after} by {info['operation']} ({ways}{ids}), {info['seconds']:.1f} s"

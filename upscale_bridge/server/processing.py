@@ -1,18 +1,20 @@
 """What the vendors' operations mean here: each is done by the local engine.
 
 Factors give exact sizes; 2k, 4k and 8k are long edges of 2048, 4096 and 8192 px and never shrink.
-Where a vendor's model is not known, this server's own takes its place. Faces are not restored and
-nothing is checked for decency: requests for the first are refused, for the second answered with
+Where a vendor's model is not known, this server's own takes its place. Faces are restored where
+OpenCV and the weights are here. Nothing is checked for decency: requests for that are answered with
 null.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from .. import equivalent
 from ..contract.enlarging import SHIPPED_MODEL, Enlarging
+from ..contract.extras import CODEFORMER, FACE_MODELS
 from ..contract.operation import RemoteOperation
+from ..contract.plan import Faces
 from ..errors import InvalidInputError, ModelNotFoundError
 from ..images import codecs
 from ..images.pictures import Picture
@@ -22,16 +24,16 @@ from ..monitor import Monitor
 from ..service import Service
 from ..vendors import OPERATIONS
 
-if TYPE_CHECKING:
-    from ..local.library import Library
-
 _BLOCK = 16  # sides of what JPEG packs together with subsampled colours
 
 
-def missing_models(library: Library) -> list[ModelSpec]:
-    """Return the models that vendors offer and that are not on this server, each once."""
+def missing_models(service: Service) -> list[ModelSpec]:
+    """Return the models that vendors offer and that are not on this server, each once; of those
+    that restore faces the ones that this server could use."""
     names = dict.fromkeys(name for kind in OPERATIONS for name in kind.known_models)
-    absent = [name for name in names if library.find(name) is None]
+    absent = [name for name in names if service.library.find(name) is None]
+    faces = [Faces(name, 1.0) for name in (FACE_MODELS[0], CODEFORMER)]
+    absent += service.faces.absent([one for one in faces if not service.faces.obstacle([one])])
     return [spec for spec in map(find_spec, absent) if spec is not None]
 
 
@@ -67,6 +69,7 @@ def check(
         equivalent.itself(operation)
     exact = isinstance(operation, Enlarging)  # what it promises no other model can keep
     models = _choose(service, operation, (width, height), substitute=substitute and not exact)
+    _check_faces(service, operation.plan(width, height).faces)
     most = min(most_megapixels * 1_000_000 or codecs.MOST_PIXELS, codecs.MOST_PIXELS)
     wide, high = _largest(operation, width, height)
     if wide * high > most:
@@ -93,13 +96,24 @@ def _choose(
         if name not in equivalent.needed(operation, size):
             continue
         if not found and not substitute:
-            raise InvalidInputError(
-                "model",
-                f"The model {name} is not on this server yet; its owner can fetch it with "
-                f"`upscale-bridge models download {name}` or `upscale-bridge serve --download`.",
-            )
+            raise InvalidInputError("model", _not_here(name))
         models[name] = name if found else SHIPPED_MODEL
     return models
+
+
+def _check_faces(service: Service, faces: Sequence[Faces]) -> None:
+    """Raise `InvalidInputError` if this server cannot restore faces by these models."""
+    if text := service.faces.obstacle(faces):
+        raise InvalidInputError("body", f"This server cannot restore faces: {text}")
+    if absent := service.faces.absent(faces):
+        raise InvalidInputError("model", _not_here(absent[0]))
+
+
+def _not_here(name: str) -> str:
+    return (
+        f"The model {name} is not on this server yet; its owner can fetch it with "
+        f"`upscale-bridge models download {name}` or `upscale-bridge serve --download`."
+    )
 
 
 def largest_result(operation: RemoteOperation, width: int, height: int) -> int:
@@ -133,7 +147,8 @@ def carry_out(
     if models is None:  # a job that was stored without
         size = image.shape[1], image.shape[0]
         models = {name: name for name in equivalent.needed(operation, size)}
-    for model in models.values():
+    faces = operation.plan(image.shape[1], image.shape[0]).faces
+    for model in (*models.values(), *service.faces.files(faces)):
         if service.library.find(model) is None:
             raise ModelNotFoundError(f"The model {model} is not on this server any more.")
     pixels = service.equivalent.carry_out(operation, image[None], monitor, models).images[0]

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from upscale_bridge.contract.plan import Faces
 from upscale_bridge.errors import InvalidInputError
 from upscale_bridge.vendors import NovitaUpscale, NovitaUpscaleV2
 
@@ -20,6 +21,8 @@ def test_scale_factor_says_its_range():
         NovitaUpscale(scale_factor=1)
 
 
-@pytest.mark.parametrize("name", ["gfpgan_visibility", "codeformer_visibility"])
-def test_faces_are_restored_by_the_service_only(name):
-    assert "faces" in NovitaUpscaleV2(**{name: 0.1}).only_there()
+def test_faces_come_last_in_the_webuis_order():
+    shares = {"gfpgan_visibility": 0.1, "codeformer_visibility": 0.2, "codeformer_weight": 0.3}
+    found = NovitaUpscaleV2(**shares).plan(24, 16).faces
+    assert found == (Faces("GFPGANv1.4", 0.1), Faces("CodeFormer", 0.2, 0.3))
+    assert NovitaUpscaleV2(codeformer_weight=0.3).plan(24, 16).faces == ()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import quote
 
-from ...contract.extras import LOCAL_MODELS, MODES, Extras
+from ...contract.extras import FACE_MODELS, LOCAL_MODELS, MODES, Extras, restored
 from ...contract.http import Call, Json, Reply, post
 from ...contract.operation import Limits, RemoteOperation, Way
 from ...contract.plan import LocalPlan
@@ -25,7 +25,6 @@ from ...texts import shortened
 from .api import NOVITA
 
 SUBMIT, PROGRESS = "/v2/upscale", "/v2/progress"
-_FACES = ("gfpgan_visibility", "codeformer_visibility")
 _REFUSALS = {1, 2, 3, 4, 6, 7, 8, 10}  # codes that say that nothing was begun
 
 
@@ -193,10 +192,6 @@ class NovitaUpscaleV2(RemoteOperation):
     def models(self) -> tuple[str, ...]:
         return self._extras().models()
 
-    def only_there(self) -> str:
-        asked = [name for name in _FACES if getattr(self, name)]
-        return f"the restoration of faces ({', '.join(asked)})" if asked else ""
-
     def _extras(self) -> Extras:
         by_factor = self.resize_mode == MODES[0]
         return Extras(
@@ -206,6 +201,12 @@ class NovitaUpscaleV2(RemoteOperation):
             by=self.upscaling_resize if by_factor else None,
             to=(self.upscaling_resize_w, self.upscaling_resize_h),
             crop=self.upscaling_crop,
+            faces=restored(
+                self.gfpgan_visibility,
+                self.codeformer_visibility,
+                self.codeformer_weight,
+                FACE_MODELS[0],
+            ),
         )
 
 

@@ -1,0 +1,313 @@
+"""Faces of images, restored: what that needs, and what became of each of them."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...contract.plan import Faces
+from ...errors import EngineError, OutOfMemoryError, UnsupportedModelError
+from ...images.channels import alpha_channel
+from ...monitor import Monitor, Part
+from ..catalogue import ModelSpec, find_spec
+from ..devices import Memory, is_out_of_memory
+from ..loader import has_extra_architectures
+from .align import Alignment, align, cut_out, put_back
+from .detector import Detector, Face
+from .opencv import missing_opencv
+
+if TYPE_CHECKING:
+    from ..library import Library
+    from .model import FaceModel
+
+HostRestorer = Callable[[Tensor, float], Tensor]
+"""A host's own: from [height, width, 3] in 0..1, and CodeFormer's weight, to the same restored."""
+
+DETECTOR = "YuNet"
+"""The catalogue's name of what finds faces."""
+
+_EXTRA = "spandrel_extra_arches"
+
+
+@dataclass(frozen=True)
+class FaceReport:
+    """What became of the faces of all images."""
+
+    by: tuple[str, ...]
+    """Names of the models."""
+    found: int | None
+    """None where a host has found them itself, and does not tell how many."""
+    restored: int
+    left: tuple[str, ...]
+    """One sentence about each face that was left as it was, without a full stop."""
+
+    @property
+    def summary(self) -> str:
+        """A few words about it for the user."""
+        by = " and ".join(self.by)
+        if self.found is None:
+            text = f"faces restored by {by}"
+        elif not self.found:
+            return "no faces found"
+        else:
+            faces = "face" if self.found == 1 else "faces"
+            text = f"{self.restored} of {self.found} {faces} restored by {by}"
+        return f"{text}, {len(self.left)} left ({self.left[0]})" if self.left else text
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "by": list(self.by),
+            "found": self.found,
+            "restored": self.restored,
+            "left": list(self.left),
+            "summary": self.summary,
+        }
+
+
+class FaceRestorer:
+    """Restores faces with the models of one library, or a host's own; thread-safe."""
+
+    def __init__(
+        self,
+        library: Library,
+        memory: Callable[[], Memory],
+        hosts: Callable[[], Mapping[str, HostRestorer]] = dict,
+    ) -> None:
+        """`hosts` tells which models a host program runs itself, by the catalogue's names."""
+        self._library, self._memory, self._hosts = library, memory, hosts
+        self._lock = threading.Lock()
+        self._told: set[str] = set()
+
+    def obstacle(self, wanted: Sequence[Faces]) -> str:
+        """Return which package is missing and how it is installed, one sentence; empty if none."""
+        own = self._own(wanted)
+        if not own:
+            return ""
+        spec = find_spec("CodeFormer")
+        if spec is not None and spec.name in own and not has_extra_architectures():
+            return (
+                f"CodeFormer needs the package {_EXTRA}, which forbids commercial use as its "
+                f"weights do ({spec.licence}); if that suits you, install it with "
+                f"`pip install --no-deps {_EXTRA}`."
+            )
+        return missing_opencv()
+
+    def files(self, wanted: Sequence[Faces]) -> tuple[str, ...]:
+        """Return the catalogue's names of the weights that are needed, each once."""
+        own = self._own(wanted)
+        return (DETECTOR, *own) if own else ()
+
+    def absent(self, wanted: Sequence[Faces]) -> list[str]:
+        """Return the names of those that are not on this machine."""
+        return [name for name in self.files(wanted) if self._library.find(name) is None]
+
+    def prepare(
+        self, wanted: Sequence[Faces], monitor: Monitor, *, may_download: bool = False
+    ) -> None:
+        """Fetch and load what is needed; raise an `EngineError` that says what is missing."""
+        self._detector(wanted, monitor, may_download=may_download)
+        self._models(wanted, monitor, may_download=may_download)
+
+    def restore(
+        self,
+        images: Tensor,
+        wanted: Sequence[Faces],
+        monitor: Monitor,
+        *,
+        may_download: bool = False,
+    ) -> FaceReport:
+        """Restore the faces of `images` [batch, height, width, 1 to 4 channels] in place.
+
+        They are float32 in 0..1 on the CPU; alpha stays as it is, and gray ones stay gray. Each of
+        `wanted` begins with what the one before has left. A face that cannot be restored is left
+        as it is and told. Raises an `EngineError`, or what `monitor` raises.
+        """
+        detector = self._detector(wanted, monitor, may_download=may_download)
+        models = self._models(wanted, monitor, may_download=may_download)
+        hosts = self._hosts()
+        while not self._lock.acquire(timeout=0.1):
+            monitor.check()
+        try:
+            run = _Run(detector, models, hosts, self._memory(), len(images))
+            count = len(images)
+            for index, image in enumerate(images):
+                head = f"image {index + 1} of {count}, " if count > 1 else ""
+                run.restore(index, image, wanted, Part(monitor, head, index, count))
+        finally:
+            self._lock.release()
+        return run.report(wanted)
+
+    def _own(self, wanted: Sequence[Faces]) -> list[str]:
+        """Return the names of the models that no host runs, each once."""
+        hosts = self._hosts()
+        return [*dict.fromkeys(one.model for one in wanted if one.model not in hosts)]
+
+    def _detector(
+        self, wanted: Sequence[Faces], monitor: Monitor, *, may_download: bool
+    ) -> Detector | None:
+        if not self._own(wanted):
+            return None
+        if text := self.obstacle(wanted):
+            raise EngineError(text)
+        spec = self._library.known(DETECTOR)
+        path = self._library.path(DETECTOR, monitor, may_download=may_download)
+        return Detector(_checked(path.read_bytes(), path.name, spec))
+
+    def _models(
+        self, wanted: Sequence[Faces], monitor: Monitor, *, may_download: bool
+    ) -> dict[str, FaceModel]:
+        own = self._own(wanted)
+        for spec in filter(None, map(find_spec, own)):
+            if not spec.commercial_use and spec.name not in self._told:
+                self._told.add(spec.name)
+                monitor.notice(f"{spec.name} has the licence {spec.licence}: no commercial use.")
+        return {
+            name: self._library.load_faces(name, monitor, may_download=may_download) for name in own
+        }
+
+
+def _checked(data: bytes, name: str, spec: ModelSpec) -> bytes:
+    """Return a file that another program's reader may see, or raise `UnsupportedModelError`."""
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != spec.sha256:
+        raise UnsupportedModelError(
+            f"{name} is not the known file (its SHA-256 is {digest}, not {spec.sha256}); it was "
+            f"not read. Remove it and run `upscale-bridge models download {spec.name}`."
+        )
+    return data
+
+
+class _Run:
+    """One call of `FaceRestorer.restore`: what it works with, and what it has to report."""
+
+    def __init__(
+        self,
+        detector: Detector | None,
+        models: Mapping[str, FaceModel],
+        hosts: Mapping[str, HostRestorer],
+        memory: Memory,
+        images: int,
+    ) -> None:
+        self._detector, self._models, self._hosts = detector, models, hosts
+        self._memory, self._several = memory, images > 1
+        self._found, self._restored = 0, 0
+        self._left: list[str] = []
+
+    def report(self, wanted: Sequence[Faces]) -> FaceReport:
+        """Return what became of all faces."""
+        by = tuple(dict.fromkeys(one.model for one in wanted))
+        found = None if self._detector is None else self._found
+        return FaceReport(by, found, self._restored, tuple(self._left))
+
+    def restore(self, index: int, image: Tensor, wanted: Sequence[Faces], monitor: Monitor) -> None:
+        """Restore the faces of [height, width, channels] in place."""
+        monitor.check()
+        colours = image if alpha_channel(image.shape[-1]) is None else image[..., :-1]
+        where = f"image {index + 1}, " if self._several else ""
+        faces = self._faces(colours, where, monitor)
+        failed: set[int] = set()
+        total = max(1, sum(1 if one.model in self._hosts else len(faces) for one in wanted))
+        done = 0
+        for one in wanted:
+            if one.model in self._hosts:
+                self._by_host(colours, one, where)
+                done += 1
+                monitor.progress(done, total)
+                continue
+            for number, (face, alignment) in enumerate(faces):
+                done += 1
+                if number in failed:
+                    continue
+                monitor.status(f"face {number + 1} of {len(faces)} by {one.model}")
+                if reason := self._by_model(colours, alignment, one, monitor):
+                    failed.add(number)
+                    self._left.append(f"{where}face at {face.place}: {reason}")
+                monitor.progress(done, total)
+        self._restored += len(faces) - len(failed)
+        monitor.progress(total, total)
+
+    def _faces(self, colours: Tensor, where: str, monitor: Monitor) -> list[tuple[Face, Alignment]]:
+        """Return the faces that can be restored; others are noted."""
+        if self._detector is None:
+            return []
+        monitor.status("looking for faces")
+        image, aligned = _three(colours), []
+        for face in self._detector.find(image, monitor.check):
+            monitor.check()
+            self._found += 1
+            found = _aligned(image, face, self._detector)
+            if isinstance(found, str):
+                self._left.append(f"{where}face at {face.place}: {found}")
+            else:
+                aligned.append((face, found))
+        return aligned
+
+    def _by_model(
+        self, colours: Tensor, alignment: Alignment, wanted: Faces, monitor: Monitor
+    ) -> str:
+        """Restore one face; return why it is left, empty when it is not."""
+        model = self._models[wanted.model]
+        before = cut_out(_three(colours), alignment)
+        ended: list[BaseException] = []
+
+        def check() -> None:
+            try:
+                monitor.check()
+            except BaseException as error:
+                ended.append(error)
+                raise
+
+        try:
+            after = model.restore(before, wanted.weight, self._memory, check)
+        except (RuntimeError, ValueError, MemoryError) as error:
+            if error in ended:
+                raise
+            if is_out_of_memory(error):
+                raise OutOfMemoryError(
+                    f"There is not enough memory to restore a face with {model.name} ({error}); "
+                    "close other programs or models, or run on the CPU."
+                ) from error
+            return f"{model.name} failed ({' '.join(str(error).split())[:200]})"
+        put_back(colours, before, after, alignment, wanted.visibility, monitor.check)
+        return ""
+
+    def _by_host(self, colours: Tensor, wanted: Faces, where: str) -> None:
+        """Let the host restore the faces of an image, which it finds itself."""
+        before = _three(colours)
+        after = self._hosts[wanted.model](before, wanted.weight)
+        if torch.equal(after, before):
+            self._left.append(
+                f"{where}{wanted.model} changed nothing: this program's own found no face or "
+                "could not load its weights, its log tells which"
+            )
+            return
+        change = (after - before) * wanted.visibility
+        colours.add_(change.mean(dim=-1, keepdim=True) if colours.shape[-1] == 1 else change)
+        colours.clamp_(0.0, 1.0)
+
+
+def _aligned(image: Tensor, face: Face, detector: Detector) -> Alignment | str:
+    """Return how a face lies, by a second look at it where it is upright, or why it is left."""
+    first = align(face)
+    if isinstance(first, str):
+        return first
+    closer = detector.look_closer(cut_out(image, first))
+    if closer is None:
+        return first
+    matrix = first.to_image
+    points = (closer @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    second = align(replace(face, points=points))
+    return first if isinstance(second, str) else second
+
+
+def _three(colours: Tensor) -> Tensor:
+    """Return colours [height, width, 1 or 3] with 3 channels; a view."""
+    return colours.expand(-1, -1, 3)
