@@ -26,6 +26,7 @@ from upscale_bridge.monitor import Monitor
 from upscale_bridge.service import Service
 from upscale_bridge.texts import printable
 
+from . import faces
 from .options import chosen_settings
 from .wording import reworded
 
@@ -55,7 +56,7 @@ class UpscaleBridgeError(Exception):
 @lru_cache(maxsize=1)
 def service() -> Service:
     """Return the service with the WebUI's folders, memory and settings."""
-    return Service(model_folders, memory, settings=chosen_settings)
+    return Service(model_folders, memory, settings=chosen_settings, face_restorers=faces.restorers)
 
 
 def model_folders() -> list[Path]:
