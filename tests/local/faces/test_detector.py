@@ -83,6 +83,13 @@ def test_what_is_no_model_is_refused(detector):
         Detector(b"no model")
 
 
+def test_a_model_is_loaded_without_a_warning(yunet, monkeypatch, capfd):
+    Detector(yunet.read_bytes())
+    assert capfd.readouterr().err == ""
+    monkeypatch.delattr("cv2.utils.logging", raising=False)  # as before OpenCV 5
+    Detector(yunet.read_bytes())
+
+
 @pytest.mark.parametrize(
     ("numpy", "command"),
     [("1.26.4", '"opencv-python-headless<4.12"'), ("2.4.6", '"opencv-python-headless>=4.9"')],

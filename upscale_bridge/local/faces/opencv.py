@@ -47,8 +47,14 @@ def _advice() -> str:
 
 @contextmanager
 def quiet(cv2: Any) -> Iterator[None]:
-    """Let OpenCV print errors alone: version 5 warns of each model that it has loaded."""
-    logging = cv2.utils.logging
+    """Let OpenCV print errors alone: version 5 warns of each model that it has loaded.
+
+    Version 4 does not, and has nothing that could be set.
+    """
+    logging = getattr(cv2.utils, "logging", None)
+    if logging is None:
+        yield
+        return
     before = logging.setLogLevel(logging.LOG_LEVEL_ERROR)
     try:
         yield

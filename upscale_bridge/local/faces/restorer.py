@@ -164,14 +164,14 @@ class FaceRestorer:
     def _models(
         self, wanted: Sequence[Faces], monitor: Monitor, *, may_download: bool
     ) -> dict[str, FaceModel]:
-        own = self._own(wanted)
-        for spec in filter(None, map(find_spec, own)):
-            if not spec.commercial_use and spec.name not in self._told:
-                self._told.add(spec.name)
-                monitor.notice(f"{spec.name} has the licence {spec.licence}: no commercial use.")
-        return {
-            name: self._library.load_faces(name, monitor, may_download=may_download) for name in own
-        }
+        found = {}
+        for name in self._own(wanted):
+            found[name] = self._library.load_faces(name, monitor, may_download=may_download)
+            spec = find_spec(name)
+            if spec is not None and not spec.commercial_use and name not in self._told:
+                self._told.add(name)
+                monitor.notice(f"{name} has the licence {spec.licence}: no commercial use.")
+        return found
 
 
 def _checked(data: bytes, name: str, spec: ModelSpec) -> bytes:
