@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from modules import shared
 
 from upscale_bridge.contract.extras import CODEFORMER, FACE_MODELS
-from upscale_bridge.errors import ModelNotFoundError
+from upscale_bridge.errors import EngineError, ModelNotFoundError
 from upscale_bridge.local.catalogue import find_spec
+from upscale_bridge.texts import shortened
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +41,12 @@ def _restored(name: str, restorer: Any, image: torch.Tensor, weight: float) -> t
 
     told = {"w": weight} if name == CODEFORMER else {}
     before = (image * 255).round().byte().numpy()
-    after = np.asarray(restorer.restore(before.copy(), **told))
+    try:
+        after = np.asarray(restorer.restore(before.copy(), **told))
+    except (OSError, RuntimeError, ValueError) as error:  # it fetches what finds faces as well
+        raise EngineError(
+            f"The WebUI's {restorer.name()} failed ({shortened(str(error))}); its log says why."
+        ) from error
     spec = find_spec(name)
     if spec is not None and getattr(restorer, "net", restorer) is None:
         raise ModelNotFoundError(

@@ -22,6 +22,8 @@ class Restorer:
     def restore(self, np_image, **told):
         assert (np_image.dtype, np_image.ndim) == (np.uint8, 3)
         self._seen.append((self._name, told))
+        if isinstance(self._change, Exception):
+            raise self._change
         return (np_image * self._change).astype(np.uint8)
 
 
@@ -82,6 +84,12 @@ def test_weights_that_the_webui_could_not_load_are_named(webui, restorers):
         caught.value
     )
     assert "into models/GFPGAN" in str(caught.value)
+
+
+def test_what_fails_in_the_webui_is_told(webui, restorers):
+    restorers(change=OSError("no route to github.com"))
+    with pytest.raises(part("host").UpscaleBridgeError, match=r"GFPGAN failed \(no route to git"):
+        webui.extras(photo(), panel=values(gfpgan_visibility=1.0))
 
 
 @pytest.mark.parametrize("installed", ["sdnext"], indirect=True)
