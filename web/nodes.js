@@ -53,8 +53,8 @@ function panelOf(run, id) {
   return settled || !wasAskedBefore(run, found.since) ? found.panel : null;
 }
 
-/** @param {any} node @param {Panel} panel */
-async function check(node, panel) {
+/** @param {any} node @param {Panel} panel @param {() => boolean} isLast whether nothing changed meanwhile */
+async function check(node, panel, isLast) {
   if (!node.graph || !advised.has(node.comfyClass)) return; // taken away meanwhile
   try {
     const origin = originOf(node);
@@ -63,9 +63,10 @@ async function check(node, panel) {
     const picture = isKnown(node, known) ? source(origin, (path) => api.apiURL(path)) : null;
     const size = await sizeOf(picture, origin?.comfyClass); // not told where it may be another one
     const asked = { node: node.comfyClass, values: known, size };
-    panel.advise(await ask("advice", asked), size, JSON.stringify(asked));
+    const advice = await ask("advice", asked);
+    if (isLast()) panel.advise(advice, size, JSON.stringify(asked));
   } catch (error) {
-    panel.refuse(/** @type {Error} */ (error).message);
+    if (isLast()) panel.refuse(/** @type {Error} */ (error).message);
   }
 }
 
@@ -108,7 +109,16 @@ function attach(node) {
   );
   addLabels(node);
   const widget = place(node, panel.element, redraw);
-  const askAgain = later(() => check(node, panel));
+  let turn = 0;
+  const soon = later(() => {
+    const mine = turn;
+    check(node, panel, () => mine === turn);
+  });
+  const askAgain = () => {
+    turn += 1;
+    panel.asking = true;
+    soon();
+  };
   shown.set(node, { panel, check: askAgain, form, since: performance.now() });
   for (const other of node.widgets) {
     if (other === widget) continue;

@@ -43,6 +43,9 @@ export class Panel {
     this.finished = false; // whether it shows a result
     /** @type {string | undefined} */
     this.asked = undefined; // what the plan is about
+    this.asking = false; // whether the next plan is on its way
+    /** @type {string | undefined} */
+    this.begun = undefined; // what the run that goes on was asked to do
     /** @type {string | undefined} */
     this.done = undefined; // what the result was made of; the plan would say it once more
     this.element = make("div", { className: "upscale-bridge-panel" });
@@ -62,7 +65,8 @@ export class Panel {
     for (const note of prices) this.plan.append(...(this.plan.firstChild ? [" · "] : []), this.cost(note));
     const rest = notes.filter((note) => note.topic !== "price");
     this.advice.replaceChildren(this.plan, ...rest.map((note) => this.line(note)));
-    this.asked = asked;
+    [this.asked, this.asking] = [asked, false];
+    this.begun ??= asked;
     if (this.finished) this.done ??= asked;
     this.plan.hidden = !this.plan.firstChild || (this.finished && this.done === asked);
   }
@@ -127,6 +131,7 @@ export class Panel {
   /** Take the next report for that of a new run. Cached nodes make none and keep what they show. */
   begin() {
     this.fresh = true;
+    this.begun = this.asking ? undefined : this.asked;
   }
 
   /** Show what a run is doing. @param {{text: string, stays: boolean}} report */
@@ -164,7 +169,7 @@ export class Panel {
     this.status.replaceChildren();
     if (before && after) this.picture.compare(view(before), view(after), size);
     else this.picture.clear();
-    [this.busy, this.finished, this.done, this.plan.hidden] = [false, true, this.asked, true];
+    [this.busy, this.finished, this.done, this.plan.hidden] = [false, true, this.begun, true];
   }
 
   /** @param {string} text */
