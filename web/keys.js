@@ -3,7 +3,7 @@
 
 // @ts-ignore (ComfyUI serves it)
 import { app } from "../../scripts/app.js";
-import { addStyle, BOX, FOCUS, make } from "./lib/dom.js";
+import { addStyle, BOX, FOCUS, LINE, make } from "./lib/dom.js";
 import { ask as call } from "./lib/server.js";
 import { t } from "./lib/texts.js";
 
@@ -14,11 +14,11 @@ const STYLE = `
 .upscale-bridge-keys {
   width: min(36rem, calc(100vw - 2rem)); max-height: calc(100vh - 4rem); margin: auto; padding: 0;
   color: var(--fg-color, #ddd); background: var(--comfy-menu-bg, #353535);
-  border: 1px solid var(--border-color, #4e4e4e); border-radius: 0.75rem;
+  border: ${LINE}; border-radius: 0.75rem;
   box-shadow: 0 1rem 3rem rgb(0 0 0 / 40%); font-family: inherit; font-size: 0.9rem; line-height: 1.5;
   &::backdrop { background: rgb(0 0 0 / 50%); }
   & > * { margin: 1.25rem 1.5rem; }
-  & section { border-top: 1px solid var(--border-color, #4e4e4e); padding-top: 1rem; }
+  & section { border-top: ${LINE}; padding-top: 1rem; }
   & h2, & h3 { font-size: 1rem; font-weight: 600; margin: 0; }
   & h2 { font-size: 1.15rem; }
   & p { margin: 0; color: var(--descrip-text, #999); }

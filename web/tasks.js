@@ -5,7 +5,7 @@
 import { app } from "../../scripts/app.js";
 
 import { age } from "./lib/age.js";
-import { addStyle, BOX, FOCUS, later, make } from "./lib/dom.js";
+import { addStyle, BOX, FIELD, FOCUS, later, LINE, make } from "./lib/dom.js";
 import { address, ask, listen } from "./lib/server.js";
 import { say, t } from "./lib/texts.js";
 
@@ -17,9 +17,9 @@ const STYLE = `
   & header { display: flex; align-items: center; gap: 0.5rem; }
   & h2 { font-size: 15px; margin: 0; flex: 1; }
   & article { display: grid; grid-template-columns: 72px 1fr; gap: 0.25rem 0.75rem;
-    border: 1px solid var(--border-color, #4e4e4e); border-radius: 0.5rem; padding: 0.5rem; }
+    border: ${LINE}; border-radius: 0.5rem; padding: 0.5rem; }
   & article > :first-child { grid-row: span 3; width: 72px; height: 72px; object-fit: cover;
-    border-radius: 0.3rem; background: var(--comfy-input-bg, #222); display: grid;
+    border-radius: 0.3rem; background: ${FIELD}; display: grid;
     place-items: center; font-size: 1.4rem; }
   & p { margin: 0; overflow-wrap: anywhere; }
   & .facts { color: var(--descrip-text, #a0a0a0); }

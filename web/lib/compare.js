@@ -23,8 +23,9 @@ const STYLE = `
   }
   & .bar { position: absolute; left: 1rem; right: 1rem; bottom: 1rem; display: flex; gap: 0.5rem;
     align-items: center; justify-content: center; flex-wrap: wrap; }
-  & .bar > * { background: rgb(0 0 0 / 75%); border-radius: 0.4rem; padding: 0.35rem 0.75rem; }
-  & button { ${BOX} color: #eee; cursor: pointer; min-height: 2.25rem; }
+  & .bar > * { ${BOX} display: flex; align-items: center; box-sizing: border-box;
+    min-height: 2.25rem; color: #eee; background: rgb(0 0 0 / 75%); border-color: transparent; }
+  & .bar > button { cursor: pointer; border-color: #888; }
   & button:focus-visible { ${FOCUS} }
 }`;
 const MOST_ZOOM = 16;
@@ -89,7 +90,7 @@ export async function compare(before, after) {
     const move = `translate(${place.left}px, ${place.top}px)`;
     large.style.transform = `${move} scale(${place.zoom})`;
     small.style.transform = `${move} scale(${place.zoom * ratio})`;
-    large.style.imageRendering = place.zoom >= 2 ? "pixelated" : "auto";
+    small.style.imageRendering = large.style.imageRendering = place.zoom >= 2 ? "pixelated" : "auto";
     const cut = (width * share - place.left) / place.zoom;
     large.style.clipPath = `inset(0 0 0 ${Math.min(Math.max(cut, 0), place.width)}px)`;
     line.style.left = `${100 * share}%`;

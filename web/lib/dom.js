@@ -42,7 +42,10 @@ export function after(object, name, work) {
   };
 }
 
+// As ComfyUI's own widgets and lines; the later names are those of pages that have no Nodes 2.0.
+export const FIELD = "var(--component-node-widget-background, var(--comfy-input-bg, #222))";
+export const LINE = "1px solid var(--border-default, var(--border-color, #4e4e4e))";
 export const BOX = `
-  font: inherit; color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222);
-  border: 1px solid var(--border-color, #4e4e4e); border-radius: 0.4rem; padding: 0.35rem 0.75rem;`;
+  font: inherit; color: var(--input-text, #ddd); background: ${FIELD};
+  border: ${LINE}; border-radius: 0.4rem; padding: 0.35rem 0.75rem;`;
 export const FOCUS = "outline: 2px solid #4c9ffe; outline-offset: 1px;";
