@@ -163,7 +163,9 @@ def as_ui(operation: Any) -> str:
     head = {"id": "00000000-0000-0000-0000-000000000000", "revision": 0}
     head |= {"last_node_id": 3, "last_link_id": 2}
     tail = {"links": [[1, 1, 0, 2, 0, "IMAGE"], [2, 2, 0, 3, 0, "IMAGE"]], "groups": []}
-    tail |= {"config": {}, "extra": {}, "version": 0.4}
+    size = [["2", operation.size_parameter]] if operation.size_parameter else []
+    app = {"inputs": [["1", "image"], *size, ["2", "upscale_bridge"]], "outputs": ["3"]}
+    tail |= {"config": {}, "extra": {"linearData": app}, "version": 0.4}
     lines = _in_lines("[", [json.dumps(node) for node in nodes], "]").rstrip()
     return f'{json.dumps(head)[:-1]},\n"nodes": {lines},\n{json.dumps(tail)[1:]}\n'
 

@@ -179,6 +179,25 @@ def test_both_formats_of_a_workflow_say_the_same(path):
 
 
 @pytest.mark.parametrize("path", UI, ids=lambda path: path.name)
+def test_workflow_is_an_app_that_asks_for_its_picture_first(path):
+    """Of a workflow ComfyUI's app mode shows these widgets and what these nodes save, no more."""
+    workflow = read(path)
+    app, nodes = workflow["extra"]["linearData"], workflow["nodes"]
+    known = [
+        [str(node["id"]), one["name"]]
+        for node in nodes
+        for one in node.get("inputs", ())
+        if "widget" in one
+    ]
+    panels = [[str(node["id"]), "upscale_bridge"] for node in nodes if node["type"] in NODES]
+    first, *rest = app["inputs"]
+    assert first == known[0]
+    assert rest[-len(panels) :] == panels
+    assert all(one in known for one in rest[: -len(panels)])
+    assert app["outputs"] == [str(node["id"]) for node in nodes if node["type"].startswith("Save")]
+
+
+@pytest.mark.parametrize("path", UI, ids=lambda path: path.name)
 def test_each_example_is_linked(path):
     assert f"(../example_workflows/{quote(path.name)})" in page("docs/NODES.md")
 

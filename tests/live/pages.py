@@ -21,6 +21,7 @@ QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-back
 WORKFLOWS = ROOT / "example_workflows"
 LOOKS = [(False, "dark"), (False, "light"), (True, "dark"), (True, "light")]
 LONG = 60_000  # milliseconds for a run
+PANEL = ".upscale-bridge-panel"
 # How light the menu is, 0 to 255: which mark a theme sets differs from page to page.
 SHADE = """(() => {
     const pen = new OffscreenCanvas(1, 1).getContext("2d");
@@ -74,7 +75,7 @@ def look(page, vue, theme):
 def load(page, name):
     workflow = json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))
     page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
-    page.wait_for_selector(".upscale-bridge-panel", state="attached")
+    page.wait_for_selector(PANEL, state="attached")
 
 
 def set_widget(page, node, widget, value):
@@ -103,7 +104,7 @@ def finish(comfyui, page):
 
 
 def panel(page):
-    return page.locator(".upscale-bridge-panel").first
+    return page.locator(PANEL).first
 
 
 def command(page, name):

@@ -13,7 +13,8 @@ from PIL import Image
 
 from tests.live import pages
 from tests.live.checkpoint import make
-from tests.live.host import COMFYUI, PYTHON, Server, need, pictures
+from tests.live.host import COMFYUI, PYTHON, Server, ask, need, pictures
+from tests.live.test_page_offers import keep
 from tests.live.test_remote_nodes import NEWER
 
 pytestmark = pages.pytestmark
@@ -187,6 +188,26 @@ def test_template_runs_in_the_page_and_covers_nothing(comfyui, page, name):
     check(comfyui, name, pages.finish(comfyui, page))
     page.wait_for_timeout(2000)  # results and previews make nodes taller
     assert not overlapping(page)
+
+
+def test_template_is_an_app(comfyui, page):
+    """App mode shows what a user changes, and our panel; on the way back the node has it again."""
+    version = ask(comfyui, "/system_stats")["system"]["comfyui_version"]
+    if tuple(map(int, version.split(".")[:2])) < (0, 33):
+        pytest.skip("tried in ComfyUI 0.33 and later, whose app mode is built of chosen widgets")
+    pages.look(page, True, "dark")
+    pages.load(page, "1 Upscale an image")
+    pages.set_widget(page, "LoadImage", "image", "tall.png")
+    pages.command(page, "Comfy.ToggleLinear")
+    place = page.get_by_test_id("linear-widgets")
+    for label in ("image", "model", "scale_factor", "Upscale Bridge"):
+        pages.expect(place.get_by_text(label, exact=True)).to_be_visible()
+    pages.expect(place.locator(pages.PANEL)).to_have_text("27 × 651 → 54 × 1302 px")  # noqa: RUF001
+    pages.finish(comfyui, page)
+    pages.expect(place.locator(pages.PANEL)).to_contain_text(re.compile(r" s$"))
+    keep(page, "app")
+    pages.command(page, "Comfy.ToggleLinear")
+    pages.expect(page.locator(f".lg-node {pages.PANEL}")).to_have_count(1)
 
 
 @pytest.mark.parametrize("name", [*EXPLAINED, *NOTED])

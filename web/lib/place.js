@@ -28,6 +28,7 @@ export function place(node, element, redraw) {
     getMaxHeight: () => height,
   });
   widget.serialize = false; // neither in the workflow file
+  widget.label = "Upscale Bridge"; // above it in ComfyUI's app mode
   const observer = new ResizeObserver(() => {
     if (!node.graph) return; // a panel that is taken away has no height
     const wanted = Math.max(LEAST_HEIGHT, inner(element));
