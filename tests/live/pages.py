@@ -22,6 +22,8 @@ WORKFLOWS = ROOT / "example_workflows"
 LOOKS = [(False, "dark"), (False, "light"), (True, "dark"), (True, "light")]
 LONG = 60_000  # milliseconds for a run
 PANEL = ".upscale-bridge-panel"
+HAS_PANEL = """app.graph.nodes.some(({ widgets }) =>
+    widgets?.some(({ name }) => name === "upscale_bridge"))"""
 # How light the menu is, 0 to 255: which mark a theme sets differs from page to page.
 SHADE = """(() => {
     const pen = new OffscreenCanvas(1, 1).getContext("2d");
@@ -75,7 +77,7 @@ def look(page, vue, theme):
 def load(page, name):
     workflow = json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))
     page.evaluate("workflow => app.loadGraphData(workflow)", workflow)
-    page.wait_for_selector(PANEL, state="attached")
+    page.wait_for_function(HAS_PANEL)  # which pages draw only where it is large enough to be read
 
 
 def set_widget(page, node, widget, value):
