@@ -92,9 +92,15 @@ class Ledger:
             self._alone("take room")
             if kind == UPLOAD:
                 self._refuse_uploads(customer, allowances)
-            if self._sum("1 = 1") + size > most or self._sum("kind = 'room'") + size > free:
+            taken, rooms, own = self._database.execute(
+                "SELECT COALESCE(SUM(size), 0), "
+                "COALESCE(SUM(CASE WHEN kind = 'room' THEN size END), 0), "
+                "COALESCE(SUM(CASE WHEN customer = ? THEN size END), 0) FROM files",
+                customer,
+            ).fetchone()
+            if taken + size > most or rooms + size > free:
                 raise NoRoomError("The server's disk is used up; try again later.")
-            if self._sum("customer = ?", customer) + size > share:
+            if own + size > share:
                 raise NoRoomError(
                     "This key's share of the server's disk is used up; try again later."
                 )
@@ -141,7 +147,10 @@ class Ledger:
     def size(self) -> int:
         """Return the bytes of all files."""
         with self._database.transaction(reading=True):
-            return self._sum("kind != 'room'")
+            (total,) = self._database.execute(
+                "SELECT COALESCE(SUM(size), 0) FROM files WHERE kind != 'room'"
+            ).fetchone()
+            return int(total)
 
     def rooms(self) -> list[str]:
         """Return the names of the rooms that have had the time to get their job."""
@@ -170,9 +179,3 @@ class Ledger:
                 f"SELECT name FROM files WHERE {condition}", self._now() - age
             )
             return [str(name) for (name,) in rows.fetchall()]
-
-    def _sum(self, condition: str, *values: str) -> int:
-        (total,) = self._database.execute(
-            f"SELECT COALESCE(SUM(size), 0) FROM files WHERE {condition}", *values
-        ).fetchone()
-        return int(total)
