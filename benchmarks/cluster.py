@@ -31,8 +31,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
-KEYS, SLEEP, RATE = 4, 4.0, 200
-CONNECTIONS = 64  # to the database, beside two of each worker
+KEYS, SLEEP, RATE, LISTENERS = 4, 4.0, 200, 2
+CONNECTIONS = 96  # to the database, beside two of each worker
 _STATES = "SELECT state, COUNT(*) FROM jobs GROUP BY state"
 
 
@@ -130,8 +130,8 @@ def load(args: argparse.Namespace) -> list[str]:
     if args.write:
         draw(points)
     return [
-        f"Workers that sleep {SLEEP:.0f} s for a task, one listener, {RATE} requests a second; "
-        f"{args.seconds:.0f} s each.",
+        f"Workers that sleep {SLEEP:.0f} s for a task, {LISTENERS} listeners, {RATE} requests a "
+        f"second; {args.seconds:.0f} s each.",
         "",
         "| workers | tasks a second | at most | busy | submit p50 | p99 | poll p50 | p99 "
         "| refused |",
@@ -210,16 +210,16 @@ def _rows(cluster: Any, query: str) -> dict[str, int]:
 
 
 def _load(workers: int, seconds: float) -> dict[str, Any]:
-    """Return what a listener with so many sleeping workers does under load."""
+    """Return what listeners with so many sleeping workers do under load."""
     from tests.server.clusters import Cluster
 
     submits = workers / SLEEP  # what the workers can do; the rest are polls
     with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster(Path(folder), 1, ())
+        cluster = Cluster(Path(folder), LISTENERS, ())
         cluster.databases.allow(2 * workers + CONNECTIONS)
         with cluster:
             with _sleepers(cluster, workers):
-                ports = str(cluster.listeners[0].port)
+                ports = ",".join(str(one.port) for one in cluster.listeners)
                 # A queue to begin with, so that no worker has to wait for a submit.
                 _poll(ports, 4 * submits + 20, 0.0, 3.0)
                 time.sleep(2 * SLEEP)
