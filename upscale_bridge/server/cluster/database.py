@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 import sqlalchemy
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
 
 from ...errors import SettingsError
 from ...remote.clock import Clock
@@ -34,6 +34,8 @@ _CLOCKS = {
 _DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 _CONNECT_SECONDS = 5
 _PAUSE = 1.0
+_IDLE_SECONDS = 1.0
+_USED = "upscale-bridge used"
 CONNECTIONS = 32
 _VERSIONS = (
     "CREATE TABLE IF NOT EXISTS versions (subject TEXT NOT NULL PRIMARY KEY, "
@@ -76,6 +78,8 @@ class Store:
             event.listen(self._engine, "connect", _use_sqlite_alone)
             event.listen(self._engine, "begin", _begin_at_once)
         else:
+            event.listen(self._engine, "checkout", self._refuse_dead)
+            event.listen(self._engine, "checkin", _note_use)
             self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._clock = clock
         self._local = threading.local()
@@ -115,6 +119,18 @@ class Store:
                 if time.monotonic() >= until:
                     raise
             time.sleep(_PAUSE)
+
+    def _refuse_dead(self, connection: Any, record: Any, _proxy: object) -> None:
+        """Ask the database before a connection is used again that was idle for a while.
+
+        Asked each time, polls would take twice as long; after a restart all of them are made anew
+        as soon as one fails.
+        """
+        if time.monotonic() - record.info.get(_USED, time.monotonic()) > _IDLE_SECONDS:
+            try:
+                self._engine.dialect.do_ping(connection)
+            except self._engine.dialect.loaded_dbapi.Error as error:
+                raise DisconnectionError("It was closed at the other end.") from error
 
     def execute(self, sql: str, *values: Any) -> sqlalchemy.CursorResult[Any]:
         """Run one statement with `?` for each value, inside a transaction."""
@@ -220,9 +236,8 @@ def _options(kind: str, connections: int) -> dict[str, Any]:
         return {**shared, "connect_args": {"timeout": 30}}
     return {
         **shared,
-        "pool_pre_ping": True,
-        "pool_size": max(connections // 4, 1),
-        "max_overflow": connections - max(connections // 4, 1),
+        "pool_size": connections,  # those beyond it would be made anew for each use
+        "max_overflow": 0,
         "pool_timeout": 2 * _CONNECT_SECONDS,
         "connect_args": {
             "connect_timeout": _CONNECT_SECONDS,
@@ -234,6 +249,10 @@ def _options(kind: str, connections: int) -> dict[str, Any]:
             "tcp_user_timeout": 30_000,
         },
     }
+
+
+def _note_use(_connection: object, record: Any) -> None:
+    record.info[_USED] = time.monotonic()
 
 
 def _use_sqlite_alone(connection: Any, _record: object) -> None:
