@@ -187,6 +187,11 @@ class Stub(corpus.Repeats):
         def load(*args, **kwargs):
             return None
 
+    class faces:  # noqa: N801
+        @staticmethod
+        def prepare(*args, **kwargs):
+            return None
+
 
 @pytest.mark.parametrize(("edge", "size"), [(3840, (3840, 2880)), (6, (6, 4)), (512, (512, 384))])
 def test_longest_edge_is_met_whatever_the_factor(picture, edge, size):

@@ -129,7 +129,7 @@ def test_files_are_what_this_machine_makes_of_them(run, folder, farm, monkeypatc
         patch.setattr(upscale, "make_service", lambda args: farm.server.service)
         assert run(*flags, "-o", "here")[0] == 0
     status, told = run(*flags, "-o", "there", "--server", farm.url, "--jobs", 8)
-    assert (status, told.count("(new, task ")) == (0, count)
+    assert (status, told.count("(new, task ")) == (0, count), told
     assert results(Path("there")) == results(Path("here"))
     assert len(results(Path("here"))) == count
 
