@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import threading
 from dataclasses import replace
 
@@ -117,10 +118,10 @@ class Server:
     def post(self, url, body, **more):
         return self.call("POST", url, body, **more)
 
-    def work(self):
-        """Do all jobs; return how many there were."""
+    def work(self, most=math.inf):
+        """Do all jobs, or so many of them; return how many there were."""
         count = 0
-        while (job := self.queue.take()) is not None:
+        while count < most and (job := self.queue.take()) is not None:
             worker.do(self.service, self.queue, self.files, job, threading.Event(), Bounds())
             count += 1
         return count
