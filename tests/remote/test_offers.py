@@ -43,6 +43,21 @@ def test_the_catalogue_is_asked_once_an_hour(seller):
         assert seller.fake.count("models") == asked
 
 
+def test_it_may_be_asked_anew_while_somebody_looks(seller):
+    """Each picture of a folder looks for its model on a thread of its own."""
+
+    class Forgotten(dict):
+        def __contains__(self, key):
+            there = super().__contains__(key)
+            self.clear()  # as when another thread has just had an answer
+            return there
+
+    seller.run(ANY)
+    before = names(seller.host)
+    seller.host.client.offers._read = Forgotten(seller.host.client.offers._read)
+    assert names(seller.host) == before
+
+
 def test_a_model_that_only_the_live_catalogue_has_runs(seller):
     options = '{"output_format": "png", "seed": 5}'
     found = seller.run(ANY, model=NEW, options=options, result_size="as delivered")

@@ -164,12 +164,16 @@ class Offers:
         kept, key = self._load(path), (path, catalogue)
         if kept is None:
             return ()
-        if key not in self._read:
+        found = self._read.get(key)
+        if found is None:
             try:
-                self._read[key] = catalogue.read(kept[1])
+                found = catalogue.read(kept[1])
             except ProviderError:  # written down by another version, or damaged
-                self._read[key] = ()
-        return self._read[key]
+                found = ()
+            with self._lock:
+                if self._kept.get(path) is kept:  # else it was asked anew meanwhile
+                    self._read[key] = found
+        return found
 
     def _load(self, path: Path) -> tuple[float, Reply] | None:
         with self._lock:
