@@ -154,6 +154,28 @@ def test_worker_waits_for_a_database_that_is_away_and_a_listener_says_so(tmp_pat
     own.close()
 
 
+def backend(store):
+    """Return the process of PostgreSQL that serves a store's connection."""
+    with store.transaction(reading=True):
+        return store.execute("SELECT pg_backend_pid()").scalar_one()
+
+
+def test_connection_that_was_closed_just_now_costs_a_worker_nothing(databases):
+    url = databases.url("postgresql")
+    worker, listener = (Store(url, patience=one, connections=1) for one in (60.0, 0.0))
+    before = backend(worker), backend(listener)
+    with listener.transaction():
+        listener.execute("SELECT pg_terminate_backend(?)", before[0])
+    assert backend(worker) != before[0]
+    with worker.transaction():
+        worker.execute("SELECT pg_terminate_backend(?)", before[1])
+    with pytest.raises(SettingsError, match="cannot be used"):  # its client asks again
+        backend(listener)
+    assert backend(listener) != before[1]
+    worker.close()
+    listener.close()
+
+
 def test_nobody_is_taken_for_dead_by_who_could_not_hear(queue, two, clock):
     queue.submit(job())
     queue.take()

@@ -121,12 +121,14 @@ class Store:
             time.sleep(_PAUSE)
 
     def _refuse_dead(self, connection: Any, record: Any, _proxy: object) -> None:
-        """Ask the database before a connection is used again that was idle for a while.
+        """Ask the database whether a connection lives before it is used again.
 
-        Asked each time, polls would take twice as long; after a restart all of them are made anew
-        as soon as one fails.
+        Who waits for a database asks each time, since nobody would repeat a query that breaks off.
+        Others, whose clients do, ask after a pause: polls would take twice as long, and all
+        connections are made anew as soon as one fails.
         """
-        if time.monotonic() - record.info.get(_USED, time.monotonic()) > _IDLE_SECONDS:
+        idle = time.monotonic() - record.info.get(_USED, time.monotonic())
+        if idle > (0.0 if self._patience else _IDLE_SECONDS):
             try:
                 self._engine.dialect.do_ping(connection)
             except self._engine.dialect.loaded_dbapi.Error as error:
