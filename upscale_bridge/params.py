@@ -110,6 +110,11 @@ def param(default: Value, help: str, **limits: Any) -> Any:
     return dataclasses.field(default=default, metadata={"help": help, **limits})
 
 
+def share(default: float, help: str, **limits: Any) -> Any:
+    """Declare a number from 0 to 1, in steps of 0.05."""
+    return param(default, help, minimum=0.0, maximum=1.0, step=0.05, **limits)
+
+
 def _kind(default: Value, limits: dict[str, Any]) -> Kind:
     if "choices" in limits:
         return "choice"

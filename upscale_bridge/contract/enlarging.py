@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..errors import InvalidInputError
 from ..images import sizes
 from ..images.sizes import Size
-from ..params import Operation, param
+from ..params import Operation, param, share
 from .shared import colour_match
 
 SHIPPED_MODEL = "UpscaleBridge-x4"
@@ -133,22 +133,16 @@ class Enlarging(Operation):
         advanced=True,
         later=True,
     )
-    mix_share: float = param(
+    mix_share: float = share(
         0.5,
         "Share of the second model in the mixed weights.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.05,
         advanced=True,
         later=True,
     )
-    denoise: float = param(
+    denoise: float = share(
         1.0,
         "Of the model realesr-general-x4v3 alone: 1 removes as much noise as it can, 0 leaves most "
         "of it, by mixing it with realesr-general-wdn-x4v3.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.05,
         advanced=True,
         later=True,
     )

@@ -10,7 +10,7 @@ from ..contract.extras import FACE_MODELS, MODES, PLAIN, Extras, restored
 from ..contract.plan import Faces, LocalPlan
 from ..contract.shared import colour_match
 from ..images.sizes import Size
-from ..params import Param, param
+from ..params import Param, param, share
 from .operation import LocalOperation
 
 EXACT, GRID = "exact", "multiples of 8"
@@ -72,12 +72,9 @@ class LocalExtras(LocalOperation):
         only_for=("resize_mode", MODES[0]),
     )
     upscaler_2: str = param("None", "Name of a second upscaler that is blended in; None for none.")
-    extras_upscaler_2_visibility: float = param(
+    extras_upscaler_2_visibility: float = share(
         0.0,
         "Share of the second upscaler in the result.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.05,
     )
     rounding: str = param(
         EXACT,
@@ -93,29 +90,20 @@ class LocalExtras(LocalOperation):
     )
 
     colour_match: str = colour_match()
-    gfpgan_visibility: float = param(
+    gfpgan_visibility: float = share(
         0.0,
         "Share of the faces that face_model restores in the result; 0 leaves faces as they are.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.05,
         later=True,
     )
-    codeformer_visibility: float = param(
+    codeformer_visibility: float = share(
         0.0,
         "Share of the faces that CodeFormer restores, after face_model. Its licence, and that of "
         "the package that it needs, forbid commercial use.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.05,
         later=True,
     )
-    codeformer_weight: float = param(
+    codeformer_weight: float = share(
         0.0,
         "How true CodeFormer stays to the face: 0 changes most, 1 least.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.05,
         advanced=True,
         later=True,
     )

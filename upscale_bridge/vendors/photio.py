@@ -21,7 +21,7 @@ from ..contract.tasks import Done, Output, Source
 from ..contract.vendor import Vendor
 from ..contract.wire import Wire
 from ..errors import BadReplyError
-from ..params import param
+from ..params import param, share
 
 PHOTIO = Vendor(
     name="photio",
@@ -87,13 +87,10 @@ class PhotioUpscale(RemoteOperation):
         advanced=True,
     )
     quality: str = param("LOW", "More detail takes more time.", choices=("LOW", "MIDDLE", "HIGH"))
-    denoising_strength: float = param(
+    denoising_strength: float = share(
         0.2,
         "Sent as it is. Photio calls it similarity: towards 0 the result differs more, towards 1 "
         "it stays closer to the input. That is the reverse of what the name means elsewhere.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.05,
     )
     image_url: str = param(
         "",

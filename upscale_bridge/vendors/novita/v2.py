@@ -20,7 +20,7 @@ from ...contract.vendor import Vendor
 from ...contract.wire import TaskWire, Wire
 from ...errors import AuthError, BadReplyError, ProviderError, QuotaError
 from ...images.sizes import Size
-from ...params import param
+from ...params import param, share
 from ...texts import shortened
 from .api import NOVITA
 
@@ -136,26 +136,16 @@ class NovitaUpscaleV2(RemoteOperation):
         suggestions=tuple(LOCAL_MODELS),
         advanced=True,
     )
-    extras_upscaler_2_visibility: float = param(
+    extras_upscaler_2_visibility: float = share(
         0.0,
         "Share of the second upscaler in the result.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.05,
         advanced=True,
     )
-    gfpgan_visibility: float = param(
-        0.0, "Share of faces restored by GFPGAN.", minimum=0.0, maximum=1.0, step=0.05
-    )
-    codeformer_visibility: float = param(
-        0.0, "Share of faces restored by CodeFormer.", minimum=0.0, maximum=1.0, step=0.05
-    )
-    codeformer_weight: float = param(
+    gfpgan_visibility: float = share(0.0, "Share of faces restored by GFPGAN.")
+    codeformer_visibility: float = share(0.0, "Share of faces restored by CodeFormer.")
+    codeformer_weight: float = share(
         0.0,
         "How true CodeFormer stays to the face: 0 changes most, 1 least.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.05,
         advanced=True,
     )
     img_expire_ttl: int = param(
