@@ -5,6 +5,7 @@ import torch
 
 from upscale_bridge.errors import OutOfMemoryError
 from upscale_bridge.images.resample import resize
+from upscale_bridge.local import kernel_esrgan
 from upscale_bridge.local.devices import Memory
 from upscale_bridge.local.engine import Engine, RunSetup, bytes_per_pixel
 from upscale_bridge.local.operation import LocalUpscale
@@ -125,10 +126,15 @@ def test_images_on_the_gpu_are_taken(model, gpu, picture):
     torch.testing.assert_close(from_gpu, from_cpu, atol=1e-5, rtol=0)
 
 
-def test_kernels_of_our_own_are_used_and_as_exact_as_cudnn(network, gpu, picture):
+@pytest.mark.parametrize("pairs", [True, False])
+@pytest.mark.parametrize("size", [(57, 91), (40, 64), (1, 1)])
+def test_kernels_of_our_own_are_used_and_as_exact_as_cudnn(
+    network, gpu, picture, monkeypatch, size, pairs
+):
     pytest.importorskip("triton")
+    monkeypatch.setattr(kernel_esrgan, "_reads_slowly", lambda device: pairs)
     model = network(blocks=3, width=64)
-    pixels = picture(57, 91).movedim(-1, 1).cuda().half()
+    pixels = picture(*size).movedim(-1, 1).cuda().half()
     gpu(model, picture(20, 20), precision="fp16")
     inside = model.replica(torch.device("cuda"), torch.float16).module.model
     assert inside._works

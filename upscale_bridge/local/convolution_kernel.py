@@ -10,12 +10,13 @@ the user's cache.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor, nn
+
+_ROWS, _COLUMNS = 8, 16  # of one block; with its stages it fits the 99 KB of GeForce cards
 
 
 @triton.jit(do_not_specialize=["height", "width"])  # or it compiles anew for other sizes
@@ -68,19 +69,22 @@ def _kernel(
         a = tl.load(seen + ((tap // WIDE) * x_row + (tap % WIDE) * x_px + channel))
         total = tl.dot(a, tl.load(weights + step * (BK * BN)), total)
     total += tl.load(b + n % OUTPUTS).to(tl.float32)[None, :]
-    if LEAKY:
-        total = tl.where(total > 0, total, total * 0.2)
     inside = (row < height)[:, None]
     if PAIR > 1:
         inside = inside & (column[:, None] + (n // OUTPUTS)[None, :] < width)
     else:
         inside = inside & (column < width)[:, None] & (n < STORED)[None, :]
     if ADDED >= 1:
-        there = z + (near_row * z_row + near_column * z_px)[:, None] + n[None, :]
+        across = (n // OUTPUTS) * z_px + n % OUTPUTS
+        there = z + (near_row * z_row + near_column * z_px)[:, None] + across[None, :]
         total = total * share + tl.load(there, mask=inside, other=0.0).to(tl.float32)
     if ADDED >= 2:
-        there = u + (near_row * u_row + near_column * u_px)[:, None] + n[None, :]
+        across = (n // OUTPUTS) * u_px + n % OUTPUTS
+        there = u + (near_row * u_row + near_column * u_px)[:, None] + across[None, :]
         total = total * other + tl.load(there, mask=inside, other=0.0).to(tl.float32)
+    if LEAKY > 0:
+        kept = (total > 0) | (n % OUTPUTS >= LEAKY)[None, :]
+        total = tl.where(kept, total, total * 0.2)
     across = (n // OUTPUTS) * y_px + n % OUTPUTS
     place = y + (near_row * y_row + near_column * y_px)[:, None] + across[None, :]
     tl.store(place, total.to(y.dtype.element_ty), mask=inside)
@@ -89,15 +93,16 @@ def _kernel(
 class KernelConvolution(nn.Module):
     """A convolution of stride 1 on [rows, columns, channels] in fp16 or bf16.
 
-    Its source has all pixels that it sees, also those of the border. 32 outputs are too few for
-    the tensor cores: two pixels are computed together, by a kernel that is a pixel wider.
+    Its source has all pixels that it sees, also those of the border. With `pairs` two pixels are
+    computed together where that makes no more than 128 outputs, by a kernel that is a pixel
+    wider: a third more products, for which a third fewer pixels are read.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, pairs: bool) -> None:
         super().__init__()
         self.stored, self.inputs, self.tall, wide = weight.shape
         self.outputs = max(16, self.stored)  # the fewest that a matrix product takes
-        self.pair = 2 if self.outputs == 32 else 1
+        self.pair = 2 if pairs and self.outputs in (32, 64) else 1
         self.wide = wide + self.pair - 1
         self.depth = 64 if self.inputs % 64 == 0 else 32
         spread = weight.new_zeros(self.pair, self.outputs, self.inputs, self.tall, self.wide)
@@ -117,9 +122,8 @@ class KernelConvolution(nn.Module):
         self.bias = nn.Parameter(full, requires_grad=False)
 
     @staticmethod
-    def fits(weight: Tensor) -> bool:
-        """Tell whether the kernel takes the channels of [outputs, inputs, height, width]."""
-        outputs, inputs = weight.shape[:2]
+    def fits(outputs: int, inputs: int) -> bool:
+        """Tell whether the kernel takes so many channels."""
         return inputs % 32 == 0 and (outputs < 16 or outputs in (16, 32, 64, 128))
 
     def forward(
@@ -128,24 +132,22 @@ class KernelConvolution(nn.Module):
         target: Tensor,
         size: tuple[int, int],
         *,
-        leaky: bool = False,
+        leaky: int = 0,
         added: Sequence[Tensor] = (),
         shares: Sequence[float] = (),
     ) -> None:
         """Fill the first `size` (height, width) of `target` from `source`.
 
-        The outcome goes through a leaky ReLU, or is multiplied by the first of `shares`, has the
-        first of `added` added, and so on with the second.
+        The outcome is multiplied by the first of `shares`, has the first of `added` added, and so
+        on with the second; then its first `leaky` channels go through a leaky ReLU. What is added
+        may lie where the outcome goes.
         """
         height, width = size
         first = added[0] if added else target
         second = added[1] if len(added) > 1 else target
         share, other = (*shares, 1.0, 1.0)[:2]
-        large = self.inputs > 128 and self.pair == 1
-        rows, columns = (16, 32) if large else (8, 16) if self.pair == 1 else (1, 128)
-        grid = (triton.cdiv(width, columns * self.pair), triton.cdiv(height, rows))
-        options: dict[str, Any] = {"num_warps": 8 if large else 4}
-        options["num_stages"] = 4 if self.pair > 1 else 3
+        grid = (triton.cdiv(width, _COLUMNS * self.pair), triton.cdiv(height, _ROWS))
+        large = self.pair * self.outputs > 64 and self.inputs > 128
         with torch.cuda.device(source.device):
             _kernel[grid](
                 source,
@@ -169,9 +171,10 @@ class KernelConvolution(nn.Module):
                 WIDE=self.wide,
                 PAIR=self.pair,
                 BK=self.depth,
-                BH=rows,
-                BW=columns,
+                BH=_ROWS,
+                BW=_COLUMNS,
                 LEAKY=leaky,
                 ADDED=len(added),
-                **options,
+                num_warps=8 if large else 4,
+                num_stages=3 if self.depth == 64 else 4,
             )

@@ -92,7 +92,7 @@ class LeanESRGAN(nn.Module):
         height, width = features.shape[2:]
         scale = 2 ** len(self.ups)
         result: Tensor | None = None
-        for top, bottom in _strips(features):
+        for top, bottom in _strips(features, tail_pixels(height * width)):
             first, last = max(0, top - _REACH), min(height, bottom + _REACH)
             strip = self._tail(features[:, :, first:last])
             if result is None:
@@ -146,10 +146,10 @@ class _Dense(nn.Module):
         *growing, last = convolutions
         for conv in growing:
             known, grown = conv.in_channels, conv.out_channels
-            for top, bottom in _strips(change):
+            for top, bottom in _strips(change, _STRIP_ELSEWHERE):
                 rows = F.leaky_relu_(_convolve(conv, stack[:, :known, top : bottom + 2]), _SLOPE)
                 stack[:, known : known + grown, top + 1 : bottom + 1] = rows
-        for top, bottom in _strips(change):
+        for top, bottom in _strips(change, _STRIP_ELSEWHERE):
             change[:, :, top:bottom] = _convolve(last, stack[:, :, top : bottom + 2])
 
 
@@ -203,10 +203,21 @@ def _convolve(conv: nn.Conv2d, rows: Tensor) -> Tensor:
     return F.conv2d(rows, conv.weight, conv.bias, padding=(0, 1))
 
 
-def _strips(features: Tensor) -> list[tuple[int, int]]:
-    """Return the (first, last + 1) rows of even strips of [1, C, H, W]."""
+def tail_pixels(trunk: int) -> int:
+    """Return how many of the trunk's pixels the tail takes at once on a GPU.
+
+    It needs eight times the trunk's memory for each; together it shall need no more than that.
+    """
+    return min(_STRIP_ELSEWHERE // 4, max(8_192, trunk // 8))
+
+
+def _strips(features: Tensor, elsewhere: int) -> list[tuple[int, int]]:
+    """Return the (first, last + 1) rows of even strips of [1, C, H, W].
+
+    They have about `elsewhere` pixels unless the device has a number of its own.
+    """
     height, width = features.shape[2:]
-    pixels = _STRIP.get(features.device.type, _STRIP_ELSEWHERE)
+    pixels = _STRIP.get(features.device.type, elsewhere)
     count = math.ceil(height / max(4, pixels // width))
     return [(height * i // count, height * (i + 1) // count) for i in range(count)]
 

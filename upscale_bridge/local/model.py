@@ -131,7 +131,7 @@ class Model:
                     fold(descriptor.model)
                 lean = slim(descriptor.model.eval())
                 if lean and device.type == "cuda" and dtype != torch.float32:
-                    with_kernels(descriptor.model)
+                    with_kernels(descriptor.model, device)
                 # The cast goes past spandrel's own check: the caller has asked supports_*.
                 descriptor.model.to(dtype=dtype, memory_format=torch.channels_last)
                 replica = Replica(descriptor, device, lean=lean)
