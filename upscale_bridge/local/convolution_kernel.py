@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor, nn
@@ -140,7 +139,7 @@ class KernelConvolution(nn.Module):
 
         The outcome is multiplied by the first of `shares`, has the first of `added` added, and so
         on with the second; then its first `leaky` channels go through a leaky ReLU. What is added
-        may lie where the outcome goes.
+        may lie where the outcome goes. All of it is on the current device.
         """
         height, width = size
         first = added[0] if added else target
@@ -148,33 +147,32 @@ class KernelConvolution(nn.Module):
         share, other = (*shares, 1.0, 1.0)[:2]
         grid = (triton.cdiv(width, _COLUMNS * self.pair), triton.cdiv(height, _ROWS))
         large = self.pair * self.outputs > 64 and self.inputs > 128
-        with torch.cuda.device(source.device):
-            _kernel[grid](
-                source,
-                self.weight,
-                self.bias,
-                target,
-                first,
-                second,
-                height,
-                width,
-                *source.stride()[:2],
-                *target.stride()[:2],
-                *first.stride()[:2],
-                *second.stride()[:2],
-                share,
-                other,
-                INPUTS=self.inputs,
-                OUTPUTS=self.outputs,
-                STORED=self.stored,
-                TALL=self.tall,
-                WIDE=self.wide,
-                PAIR=self.pair,
-                BK=self.depth,
-                BH=_ROWS,
-                BW=_COLUMNS,
-                LEAKY=leaky,
-                ADDED=len(added),
-                num_warps=8 if large else 4,
-                num_stages=3 if self.depth == 64 else 4,
-            )
+        _kernel[grid](
+            source,
+            self.weight,
+            self.bias,
+            target,
+            first,
+            second,
+            height,
+            width,
+            *source.stride()[:2],
+            *target.stride()[:2],
+            *first.stride()[:2],
+            *second.stride()[:2],
+            share,
+            other,
+            INPUTS=self.inputs,
+            OUTPUTS=self.outputs,
+            STORED=self.stored,
+            TALL=self.tall,
+            WIDE=self.wide,
+            PAIR=self.pair,
+            BK=self.depth,
+            BH=_ROWS,
+            BW=_COLUMNS,
+            LEAKY=leaky,
+            ADDED=len(added),
+            num_warps=8 if large else 4,
+            num_stages=3 if self.depth == 64 else 4,
+        )

@@ -96,6 +96,12 @@ class KernelESRGAN(nn.Module):
         return True
 
     def _run(self, pixels: Tensor) -> Tensor:
+        # Triton asks which one is current.
+        with torch.cuda.device_of(pixels):  # type: ignore[no-untyped-call]
+            return self._tail(*self._trunk(pixels))
+
+    def _trunk(self, pixels: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Return what the tail starts from, with a border of zeros, and its size without that."""
         features = self.lean.head(pixels)[0].permute(1, 2, 0).contiguous()
         height, width, channels = features.shape
         size = height, width
@@ -121,8 +127,7 @@ class KernelESRGAN(nn.Module):
                 last(stack, _inside(following), size, added=added, shares=shares)
         trunk = _padded(features, *size, channels)
         self.end(stacks[0], _inside(trunk), size, added=(features,), shares=(1.0,))
-        del stacks
-        return self._tail(trunk, size)
+        return trunk, size
 
     def _tail(self, trunk: Tensor, size: tuple[int, int]) -> Tensor:
         height, width = size
