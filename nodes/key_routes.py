@@ -73,7 +73,7 @@ async def change(request: web.Request) -> web.Response:
 
 def test(body: Json) -> Json:
     """Return what the service says about the key that is set."""
-    return {"text": host.service().client.try_key(_provider(body))}
+    return {"text": host.service().client.hosts.try_key(_provider(body))}
 
 
 def _provider(body: Json) -> Vendor:

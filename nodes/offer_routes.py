@@ -34,7 +34,7 @@ def model(body: Json) -> Json:
     if kind is None or not issubclass(kind, RemoteOperation) or kind.catalogue is None:
         raise InvalidInputError("node", "There is no such node.")
     client = host.service().client
-    if not client.lacks_key(kind.vendor):
+    if not client.hosts.lacks_key(kind.vendor):
         client.offers.refresh_beside(kind, lambda: host.tell_page(EVENT, {}))
     models = {one.name: one for one in client.models(kind)}
     found = models.get(str(body.get("model")))

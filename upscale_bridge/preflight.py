@@ -107,10 +107,10 @@ def _option_notes(service: Service, operation: RemoteOperation) -> list[Note]:
 def _price_notes(service: Service, operation: RemoteOperation) -> list[Note]:
     """Return what a run costs, or the way to ask for it."""
     client, vendor = service.client, operation.vendor
-    told = operation.price if client.is_vendor(vendor) else None
-    asked = operation.pricing is not None and not client.lacks_key(vendor)
+    told = operation.price if client.hosts.is_vendor(vendor) else None
+    asked = operation.pricing is not None and not client.hosts.lacks_key(vendor)
     by_itself = asked and client.settings().show_prices
-    if told is None and (not asked or (client.is_free(vendor) and not by_itself)):
+    if told is None and (not asked or (client.hosts.is_private(vendor) and not by_itself)):
         return []
     text = Text("{price}", {"price": told}) if told else Text("The service tells its price.")
     way: Literal["", "price", "price now"] = "price now" if by_itself else "price"
@@ -187,8 +187,8 @@ def _model_notes(service: Service, name: str, may_download: bool) -> list[Note]:
 def _runs_here(service: Service, operation: RemoteOperation, size: Size) -> bool:
     """Tell whether it is certain that this machine does the work, whose images are not shrunk."""
     client = service.client
-    ended = bool(operation.retirement) and client.is_vendor(operation.vendor)
-    usable = not client.lacks_key(operation.vendor) and (not ended or operation.deprecated)
+    ended = bool(operation.retirement) and client.hosts.is_vendor(operation.vendor)
+    usable = not client.hosts.lacks_key(operation.vendor) and (not ended or operation.deprecated)
     return not usable and service.equivalent.works(operation, size, operation.when_unavailable)
 
 
@@ -199,7 +199,7 @@ def _access_notes(service: Service, operation: RemoteOperation, size: Size | Non
     on = machine.works(operation, size, operation.when_unavailable)
     level: Level = "info" if on else "missing"
     notes = []
-    if operation.retirement and client.is_vendor(vendor):
+    if operation.retirement and client.hosts.is_vendor(vendor):
         values = {"retirement": operation.retirement, "variable": vendor.url_variable}
         ways = machine.other_ways(operation, size)
         text = Text("{retirement}. Name another host in {variable}.", values)
@@ -212,7 +212,7 @@ def _access_notes(service: Service, operation: RemoteOperation, size: Size | Non
         notes.append(Note("info" if operation.deprecated else level, text))
         if not operation.deprecated:  # nobody is there to accept a key
             return notes
-    if client.lacks_key(vendor):
+    if client.hosts.lacks_key(vendor):
         text = Text("There is no key for {title}.", {"title": vendor.title})
         notes.append(Note(level, text, "key", vendor.name))
     return notes

@@ -106,7 +106,7 @@ class Batch:
         self, operation: RemoteOperation, image: Image.Image, choose: Choose, monitor: Monitor
     ) -> None:
         client, found = host.service().client, _coming()
-        if found is None or len(found[0]) == 1 or client.lacks_key(operation.vendor):
+        if found is None or len(found[0]) == 1 or client.hosts.lacks_key(operation.vendor):
             return
         listed, place, read = found
         if self._list is not listed:

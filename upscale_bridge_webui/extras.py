@@ -121,7 +121,7 @@ def refuse_frames(operation: Operation) -> None:
     """
     if not (_run.video and host.in_extras() and isinstance(operation, RemoteOperation)):
         return
-    free = host.service().client.is_free(operation.vendor)
+    free = host.service().client.hosts.is_private(operation.vendor)
     if not free and not options.value("pay_for_frames"):
         raise host.UpscaleBridgeError(
             f"This is a video of {shared.state.job_count} frames, and each would be a payment to "

@@ -38,5 +38,5 @@ def refresh(kind: type[Operation]) -> None:
     """Ask a service for its catalogue where a key is set; raises an `UpscaleError`."""
     if issubclass(kind, RemoteOperation) and kind.catalogue is not None:
         client = host.service().client
-        if not client.lacks_key(kind.vendor):
+        if not client.hosts.lacks_key(kind.vendor):
             client.offers.refresh(kind)

@@ -12,7 +12,7 @@ from upscale_bridge import __version__
 from upscale_bridge.cli import doctor, findings
 from upscale_bridge.errors import AuthError, MissingKeyError
 from upscale_bridge.local import library
-from upscale_bridge.remote.client import Client
+from upscale_bridge.remote.hosts import Hosts
 from upscale_bridge.vendors import VENDORS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -260,7 +260,7 @@ def test_services_are_asked_on_request_alone(diagnose, monkeypatch):
             raise MissingKeyError("There is no key.")
         return "It accepts it."
 
-    monkeypatch.setattr(Client, "try_key", answer)
+    monkeypatch.setattr(Hosts, "try_key", answer)
     _, facts, _ = diagnose()
     assert "answers" not in facts
     assert asked == []

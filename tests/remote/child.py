@@ -19,7 +19,7 @@ from tests.fakes import videos as films
 from tests.fakes.videos import clip
 from tests.remote.host import enlarged, make, picture
 from upscale_bridge.errors import UpscaleError
-from upscale_bridge.remote import client, inquiry
+from upscale_bridge.remote import hosts, inquiry
 from upscale_bridge.remote.run import ResumeTask
 from upscale_bridge.service import Service
 from upscale_bridge.storage.settings import home
@@ -97,7 +97,7 @@ def obey(order):
 
 def serve():
     """Fork a process for each order; tell its number, then how it ended."""
-    client._PRIVATE_FIRST_POLL = 0.05
+    hosts._PRIVATE_FIRST_POLL = 0.05
     inquiry._APART = 3.0  # a minute, in lists that lag by seconds
     torch.set_num_threads(1)
     import requests  # noqa: F401 - imported by the first request otherwise

@@ -54,7 +54,7 @@ def test_what_nobody_can_tell_beforehand_is_refused(seller, model):
 
 
 def test_a_vendor_without_prices_cannot_be_held_to_a_limit(seller, monkeypatch):
-    monkeypatch.setattr(type(seller.host.client), "is_free", lambda *_: False)
+    monkeypatch.setattr(type(seller.host.client.hosts), "is_private", lambda *_: False)
     configure(max_cost_day=5)
     with pytest.raises(CostLimitError, match="Photio tells no price for this run"):
         seller.run("photio")
@@ -62,7 +62,7 @@ def test_a_vendor_without_prices_cannot_be_held_to_a_limit(seller, monkeypatch):
 
 
 def test_a_price_that_cannot_be_asked_ends_a_limited_run_only(seller, monkeypatch):
-    monkeypatch.setattr(type(seller.host.client), "is_free", lambda *_: False)
+    monkeypatch.setattr(type(seller.host.client.hosts), "is_private", lambda *_: False)
     seller.fake.faults["price"] += [faults.answer(403, {"message": "no"})] * 2
     configure(max_cost_run=5)
     with pytest.raises(ProviderError):

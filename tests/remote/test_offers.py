@@ -141,7 +141,8 @@ def test_the_copy_holds_no_key(seller):
     seller.run(ANY)
     (path,) = (home() / "catalogues").iterdir()
     assert set(json.loads(path.read_text("utf-8"))) == {"told", "status", "body"}
-    assert seller.host.client.keys.find("wavespeed").secret.reveal() not in path.read_text("utf-8")
+    key = seller.host.client.hosts.keys.find("wavespeed").secret.reveal()
+    assert key not in path.read_text("utf-8")
 
 
 def test_it_is_asked_beside_other_work_once(seller):

@@ -35,8 +35,8 @@ def tried(monkeypatch):
         monkeypatch.delenv(provider.url_variable, raising=False)
         line = Line(provider.base_url, answer)
         client = Client()
-        monkeypatch.setattr(client, "_transport", lambda _: line)
-        return client.try_key(provider), [(call.method, call.url) for call in line.calls]
+        monkeypatch.setattr(client.hosts, "transport", lambda _: line)
+        return client.hosts.try_key(provider), [(call.method, call.url) for call in line.calls]
 
     return run
 
@@ -71,12 +71,12 @@ def test_a_vendor_without_free_calls_is_not_asked(tried):
 def test_another_host_is_not_asked(monkeypatch):
     monkeypatch.setenv("NOVITA_API_KEY", KEY)
     monkeypatch.setenv("NOVITA_BASE_URL", "http://127.0.0.1:9")
-    assert "http://127.0.0.1:9 is not asked" in Client().try_key(NAMES["novita"])
+    assert "http://127.0.0.1:9 is not asked" in Client().hosts.try_key(NAMES["novita"])
 
 
 def test_without_a_key(monkeypatch):
     monkeypatch.delenv("WAVESPEED_API_KEY", raising=False)
     monkeypatch.delenv("WAVESPEED_BASE_URL", raising=False)
-    monkeypatch.setattr("upscale_bridge.remote.client.check_base_url", lambda url, *_: url)
+    monkeypatch.setattr("upscale_bridge.remote.hosts.check_base_url", lambda url, *_: url)
     with pytest.raises(MissingKeyError):
-        Client().try_key(replace(NAMES["wavespeed"]))
+        Client().hosts.try_key(replace(NAMES["wavespeed"]))

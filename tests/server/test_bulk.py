@@ -25,7 +25,7 @@ from upscale_bridge import cli
 from upscale_bridge.cli import through, upscale
 from upscale_bridge.images import codecs
 from upscale_bridge.local.library import SHIPPED_FOLDER
-from upscale_bridge.remote import client, lifecycle
+from upscale_bridge.remote import hosts, lifecycle
 from upscale_bridge.service import Service
 from upscale_bridge.vendors import UpscaleBridgeLocal, WaveSpeedUpscaleAny
 from upscale_bridge.vendors.wavespeed import offers
@@ -57,7 +57,7 @@ def farm(tmp_path_factory, service):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
-    monkeypatch.setattr(client, "_PRIVATE_FIRST_POLL", 0.02)
+    monkeypatch.setattr(hosts, "_PRIVATE_FIRST_POLL", 0.02)
     monkeypatch.chdir(tmp_path)
 
 

@@ -182,7 +182,7 @@ def test_settings_can_be_read_before_the_section_exists(installed):
 )
 def test_wrong_value_is_one_clear_sentence(webui, monkeypatch, name, value, said):
     monkeypatch.setattr("upscale_bridge.network.addresses.resolve", lambda *_: ["93.184.216.34"])
-    part("host").service().client._look_up = lambda *_: ["93.184.216.34"]
+    part("host").service().client.hosts._look_up = lambda *_: ["93.184.216.34"]
     monkeypatch.setenv("PHOTIO_API_KEY", KEY)
     webui.opts.set(f"upscale_bridge_{name}", value)
     with pytest.raises(part("host").UpscaleBridgeError) as caught:

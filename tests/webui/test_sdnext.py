@@ -137,7 +137,7 @@ WAYS = pytest.mark.parametrize(
 def test_frames_are_not_paid_for_without_the_users_word(vendor, webui, monkeypatch, way):
     service = vendor()
     client = part("host").service().client
-    monkeypatch.setattr(client, "is_free", lambda vendor: False)
+    monkeypatch.setattr(client.hosts, "is_private", lambda vendor: False)
     with pytest.raises(part("host").UpscaleBridgeError, match=r"a video of 3 frames.*Pay for fr"):
         run_postprocessing_video(webui, 3, **way)
     assert service.fake.requests == []
@@ -159,7 +159,7 @@ def test_frames_on_this_machine_are_not_refused(webui):
 
 def test_batch_of_images_is_no_video(vendor, webui, monkeypatch):
     service = vendor()
-    monkeypatch.setattr(part("host").service().client, "is_free", lambda vendor: False)
+    monkeypatch.setattr(part("host").service().client.hosts, "is_private", lambda vendor: False)
     run = [photo(seed=seed) for seed in range(2)]
     assert len(webui.extras(*run, panel=chosen("photio"))) == service.submits() == 2
 

@@ -247,11 +247,11 @@ def _trial(found: Findings, args: argparse.Namespace) -> None:
 def _answers(found: Findings, args: argparse.Namespace) -> None:
     client = make_service(args).client
     for vendor in VENDORS:
-        if not client.is_vendor(vendor):
+        if not client.hosts.is_vendor(vendor):
             found.tell("answers", vendor.title, "not asked, it is another host")
             continue
         try:
-            found.tell("answers", vendor.title, client.try_key(vendor))
+            found.tell("answers", vendor.title, client.hosts.try_key(vendor))
         except MissingKeyError:
             found.tell("answers", vendor.title, "not asked, there is no key")
         except UpscaleError as error:

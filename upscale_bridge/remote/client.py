@@ -1,4 +1,4 @@
-"""Remote requests for one host: keys, addresses, the journal, and the tasks of a request."""
+"""Remote requests for one host program: the journal, and the tasks of a request."""
 
 from __future__ import annotations
 
@@ -14,28 +14,25 @@ from urllib.parse import urlsplit
 
 from ..contract.catalogue import CatalogueModel
 from ..contract.files import Sendable
-from ..contract.http import Call, Reply
 from ..contract.operation import RemoteOperation
 from ..contract.pricing import Price, money
-from ..contract.vendor import Vendor
 from ..errors import (
     InvalidInputError,
     MissingKeyError,
-    ProviderError,
     SettingsError,
     TaskFailedError,
     TransportError,
     UpscaleError,
 )
 from ..monitor import Monitor
-from ..network.addresses import Place, Resolve, check_base_url, place_of, resolve
-from ..network.transport import Transport
-from ..storage.keys import Keys, Secret
+from ..network.addresses import Resolve, resolve
+from ..storage.keys import Keys
 from ..storage.settings import Settings, home, load_settings
 from ..vendors import ALL, operation_named
 from .clock import Clock
 from .context import Context, Delivered, Request
 from .gate import admit
+from .hosts import Hosts
 from .journal import Journal
 from .lifecycle import Outcome, reuse
 from .offers import Offers
@@ -45,11 +42,7 @@ from .submit import doubt, retired
 from .task import Task
 
 _TYPICAL_SECONDS = 20.0
-_PRIVATE_FIRST_POLL = 0.25
-_MOST_ANSWER = 1 << 20
-_MOST_LISTED = 64 << 20  # a catalogue holds a schema for each of many hundred models
 _TIDY_SECONDS = 3600.0
-_NO_KEY = "no-key-is-set"  # a host in a private network may not ask for one
 
 Outlook = Literal["new", "resumed", "reused"]
 
@@ -65,15 +58,14 @@ class Client:
         look_up: Resolve = resolve,
     ) -> None:
         """`keys` finds the providers' keys; `clock` and `look_up` are for tests."""
-        self.keys = keys or Keys()
         self.settings = settings
+        self.hosts = Hosts(keys or Keys(), settings, look_up)
         self.pool = Pool()
         self._clock = clock or Clock()
-        self._look_up = look_up
         self._lock = threading.Lock()
         self._journals: dict[Path, Journal] = {}
         self._tidied: float | None = None
-        self.offers = Offers(self.ask, self._host, self._clock)
+        self.offers = Offers(self.hosts.ask, self.hosts.address, self._clock)
 
     @property
     def journal(self) -> Journal:
@@ -93,7 +85,7 @@ class Client:
     ) -> Request:
         """Return what `run` takes; `content` is whatever identifies what is shown in `file`."""
         vendor = operation.vendor
-        base_url = self._host(vendor)
+        base_url = self.hosts.address(vendor)
         facts = {
             "provider": vendor.name,
             "base_url": base_url,
@@ -165,7 +157,7 @@ class Client:
         """
         task = self._known(name.strip(), operation)
         kind = _operation(task)
-        if task.base_url != self._host(kind.vendor):
+        if task.base_url != self.hosts.address(kind.vendor):
             raise SettingsError(
                 f"Task {name} is at {task.base_url}, not at the present host; set "
                 f"{kind.vendor.url_variable} to that address."
@@ -206,33 +198,6 @@ class Client:
             )
         self.journal.attach(replace(task, ticket=ticket, state="running", owner="", reason=""))
 
-    def is_vendor(self, vendor: Vendor) -> bool:
-        """Tell whether calls go to the vendor itself, not to another host."""
-        return self._host(vendor) == vendor.base_url
-
-    def lacks_key(self, vendor: Vendor) -> bool:
-        """Tell whether a run would fail for want of a key."""
-        if self.keys.find(vendor.name) is not None:
-            return False
-        return self.is_vendor(vendor) or self._place(self._host(vendor)) == "public"
-
-    def try_key(self, vendor: Vendor) -> str:
-        """Ask a service about the key that is set, free of cost; return one sentence.
-
-        Raises `AuthError` when the service does not accept it, `MissingKeyError`, or
-        `TransportError`.
-        """
-        transport = self._transport(vendor)
-        if not self.is_vendor(vendor):
-            return f"It has the form of a key; {transport.base_url} is not asked."
-        if not vendor.free_call:
-            return f"It has the form of a key; {vendor.title} has no free call to test it."
-        call = Call("GET", vendor.free_call)
-        reply = transport.send(call, stop=lambda: None, limit=_MOST_ANSWER)
-        if reply.status != 200:
-            vendor.refuse(reply, "")
-        return f"{vendor.title} accepts it.{_left(vendor, reply)}"
-
     def models(self, kind: type[RemoteOperation]) -> tuple[CatalogueModel, ...]:
         """Return the models that a host lists for an operation; asks nobody and never fails."""
         assert kind.catalogue is not None
@@ -248,15 +213,6 @@ class Client:
             return "reused"
         return "new" if self.journal.would_submit(request.task.request, days) else "resumed"
 
-    def is_free(self, vendor: Vendor) -> bool:
-        """Tell whether the host is one in a private network, which bills nothing."""
-        return not self.is_vendor(vendor) and self._place(self._host(vendor)) == "private"
-
-    def ask(self, vendor: Vendor, call: Call) -> Reply:
-        """Send a free call to a vendor and return the answer; raises an `UpscaleError`."""
-        transport = self._transport(vendor)
-        return transport.send(call, stop=lambda: None, limit=_MOST_LISTED)
-
     def _run_new(
         self, requests: Sequence[Request], settings: Settings, monitor: Monitor
     ) -> Sequence[Outcome | UpscaleError]:
@@ -270,7 +226,7 @@ class Client:
         cost, refusal = 0.0, None
         if new:
             operation = requests[0].operation
-            free = operation.free or self.is_free(operation.vendor)
+            free = operation.free or self.hosts.is_private(operation.vendor)
             try:
                 price = admit(self.offers, operation, len(new), settings, free=free)
                 cost = price.amount if price else 0.0
@@ -289,20 +245,16 @@ class Client:
     ) -> Sequence[Outcome | UpscaleError]:
         operation = requests[0].operation
         try:
-            transport = self._transport(operation.vendor)
+            transport = self.hosts.transport(operation.vendor)
         except MissingKeyError as error:
             ended = operation.retirement and not operation.deprecated
-            if ended and self.is_vendor(operation.vendor):  # nobody gives keys for it any more
+            # Nobody gives keys for it any more.
+            if ended and self.hosts.is_vendor(operation.vendor):
                 return [retired(operation)] * len(requests)
             return [error] * len(requests)
         except TransportError as error:
             return [error] * len(requests)
-        first_poll = operation.vendor.first_poll
-        if (
-            transport.base_url != operation.vendor.base_url
-            and self._place(transport.base_url) == "private"
-        ):
-            first_poll = min(first_poll, _PRIVATE_FIRST_POLL)
+        first_poll = self.hosts.first_poll(operation.vendor)
         halt = threading.Event()
         contexts = [
             Context(
@@ -333,7 +285,7 @@ class Client:
                 f"This machine knows no task {name[:80]!r}; `upscale-bridge tasks` lists those it "
                 "knows. For a task of another machine, say which operation made it.",
             )
-        base_url = self._host(operation.vendor)
+        base_url = self.hosts.address(operation.vendor)
         task = Task(
             request=hashlib.sha256(f"ticket\0{base_url}\0{name}".encode()).hexdigest()[:32],
             provider=operation.vendor.name,
@@ -348,35 +300,6 @@ class Client:
         self.journal.attach(task)
         return task
 
-    def _host(self, vendor: Vendor) -> str:
-        """Return the base URL that was chosen; it is checked before anything is sent to it."""
-        return (self.settings().base_url(vendor.name) or vendor.base_url).rstrip("/")
-
-    def _place(self, base_url: str) -> Place:
-        return place_of(urlsplit(base_url).hostname or "", self._look_up)
-
-    def _transport(self, vendor: Vendor) -> Transport:
-        """Return the transport to the provider's host.
-
-        Raises `MissingKeyError`, or `TransportError` when the host cannot be looked up and that
-        decides whether it needs a key.
-        """
-        base_url = check_base_url(self._host(vendor), vendor.url_variable, self._look_up)
-        found = self.keys.find(vendor.name)
-        if found is not None:
-            secret = found.secret
-        elif base_url != vendor.base_url and (place := self._place(base_url)) != "public":
-            if place == "unknown":
-                raise TransportError(
-                    f"Cannot look up the host of {vendor.url_variable}, so nothing was sent; "
-                    "check the network, or the name.",
-                    sent=False,
-                )
-            secret = Secret(_NO_KEY)
-        else:
-            raise MissingKeyError(vendor.key_missing(str(self.keys.path)))
-        return Transport(base_url, vendor.auth_header, vendor.auth_scheme, secret, self._look_up)
-
 
 def _announce(
     monitor: Monitor, operation: RemoteOperation, price: Price | None, count: int, *, free: bool
@@ -386,16 +309,6 @@ def _announce(
         return
     total = f", {money(price.amount * count, price.currency)} in all" if price else ""
     monitor.notice(f"{operation.title}: {count} {operation.media}s are {count} payments{total}.")
-
-
-def _left(vendor: Vendor, reply: Reply) -> str:
-    """Return what the answer to a vendor's free call says of the balance, a sentence or nothing."""
-    for kind in ALL:
-        pricing = kind.pricing
-        if kind.vendor is vendor and pricing and pricing.ask_balance().url == vendor.free_call:
-            with contextlib.suppress(ProviderError):  # the key is good all the same
-                return f" {pricing.read_balance(reply).text} are left."
-    return ""
 
 
 def _operation(task: Task) -> type[RemoteOperation]:
