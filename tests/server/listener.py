@@ -19,7 +19,7 @@ class Listener:
         folder = server.customers.path.parent
         chosen = http.Options(folder, server.customers.path, host, **options)
         app = http.make_asgi(server.app, server.queue, chosen)
-        self._endpoint = app.routes[0].endpoint.__self__
+        self._endpoint = getattr(app, "app", app)  # behind the check of names
         config = uvicorn.Config(
             wrap(app) if wrap else app,
             http=Protocol,

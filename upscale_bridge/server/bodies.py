@@ -29,7 +29,7 @@ class TooLargeError(Exception):
 
 
 class TooManyError(Exception):
-    """All bodies together, or those of one customer, are larger than the server holds."""
+    """More than the server does at the same time, for all or for one customer; says of what."""
 
 
 class Body:
@@ -63,7 +63,7 @@ class Body:
     async def add(self, data: bytes) -> None:
         """Add a piece; raises `TooManyError`."""
         if not self._slots.take(self._customer, len(data)):
-            raise TooManyError
+            raise TooManyError("Too many large requests are under way.")
         self.size += len(data)
         self._buffer += data
         if len(self._buffer) > IN_MEMORY:

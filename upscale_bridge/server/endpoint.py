@@ -11,7 +11,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -34,6 +34,8 @@ from .slots import Slots
 
 log = logging.getLogger("upscale_bridge.server")
 
+METHODS = ("GET", "POST", "PUT")
+
 _LOOK_SECONDS, _SLOWEST_LOOK = 0.02, 0.25
 _UNPACKED = 2
 _CALLS, _CALLS_EACH = 448, 128
@@ -52,6 +54,11 @@ class Endpoint:
         self._unpacking = asyncio.Semaphore(_UNPACKED)
         self._calls = Slots(_CALLS, _CALLS_EACH)
         self._bodies = Slots(_BODIES * most_body, _BODIES * most_body // 2)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request as an ASGI application."""
+        response = await self.respond(Request(scope, receive))
+        await response(scope, receive, send)
 
     async def respond(self, request: Request) -> Response:
         """Return the answer to a request."""
@@ -75,30 +82,61 @@ class Endpoint:
             # Two programs on the way could read two different requests out of it (RFC 9112, 6.3).
             return _last(400, "A request has one length: Content-Length or Transfer-Encoding.")
         method = "GET" if request.method == "HEAD" else request.method  # uvicorn drops the body
+        if method not in METHODS:
+            return _plain(405, "This server knows GET, POST and PUT.", allow=", ".join(METHODS))
         url = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         call = Call(method, url, b"", headers)  # type: ignore[arg-type]
         peer = request.client.host if request.client else ""
         scheme = "https" if request.url.scheme == "https" else "http"
         sender = Sender(peer, request.scope["http_version"], scheme)
-        found = await run_in_threadpool(self._app.admit, call, sender, self._most_body)
-        if not isinstance(found, Admission):
-            return await _response(found, close=has_body)
-        customer = found.customer.name
-        if not self._calls.take(customer):
-            return await self._too_many(call, "Too many calls of this key are under way.")
+        base_url = f"{scheme}://{request.url.netloc}"
         try:
-            base_url = f"{scheme}://{request.url.netloc}"
-            return await self._admitted(request, call, found, base_url)
-        finally:
-            self._calls.give(customer)
+            if has_body:
+                return await self._with_body(request, call, sender, base_url)
+            return await self._without_body(call, sender, base_url)
+        except TooManyError as error:
+            reply = await run_in_threadpool(
+                self._app.refuse, call, 429, f"{error} Try again in a moment."
+            )
+            return await _response(reply, close=True)
+        except asyncio.TimeoutError:
+            return _last(408, "The request came too slowly.")
+        except ClientDisconnect:
+            return _last(400, "The request broke off.")
+        except OSError:
+            log.exception("A body could not be kept.")
+            return _last(507, "The server's disk is full.")
 
-    async def _admitted(
-        self, request: Request, call: Call, admission: Admission, base_url: str
-    ) -> Response:
+    async def _without_body(self, call: Call, sender: Sender, base_url: str) -> Response:
+        found, customer = await run_in_threadpool(self._at_once, call, sender, base_url)
+        if not isinstance(found, Wait):
+            return await _response(found)
+        with self._place(customer):
+            return await self._wait(found, customer)
+
+    def _at_once(self, call: Call, sender: Sender, base_url: str) -> tuple[Answer, str]:
+        """Admit a call that has all it needs and answer it, in one visit to a thread; return whose
+        it is as well."""
+        admission = self._app.admit(call, sender, self._most_body)
+        if not isinstance(admission, Admission):
+            return admission, ""
         customer = admission.customer
-        try:
+        with self._place(customer.name):
+            return self._app.handle(call, customer, base_url), customer.name
+
+    async def _with_body(
+        self, request: Request, call: Call, sender: Sender, base_url: str
+    ) -> Response:
+        admission = await run_in_threadpool(self._app.admit, call, sender, self._most_body)
+        if not isinstance(admission, Admission):
+            return await _response(admission, close=True)
+        customer = admission.customer
+        with self._place(customer.name):
             with Body(self._folder, self._bodies, customer.name) as body:
-                await bodies.receive(request, body, admission.most)
+                try:
+                    await bodies.receive(request, body, admission.most)
+                except TooLargeError:
+                    return _last(413, f"A request may have at most {_size(admission.most)}.")
                 async with self._unpacking if body.large else contextlib.nullcontext():
                     found = await run_in_threadpool(
                         lambda: self._app.handle(
@@ -108,23 +146,16 @@ class Endpoint:
             if isinstance(found, Wait):
                 return await self._wait(found, customer.name)
             return await _response(found)
-        except asyncio.TimeoutError:
-            return _last(408, "The request came too slowly.")
-        except ClientDisconnect:
-            return _last(400, "The request broke off.")
-        except TooLargeError:
-            return _last(413, f"A request may have at most {_size(admission.most)}.")
-        except TooManyError:
-            return await self._too_many(call, "Too many large requests are under way.")
-        except OSError:
-            log.exception("A body could not be kept.")
-            return _last(507, "The server's disk is full.")
 
-    async def _too_many(self, call: Call, message: str) -> Response:
-        reply = await run_in_threadpool(
-            self._app.refuse, call, 429, f"{message} Try again in a moment."
-        )
-        return await _response(reply, close=True)
+    @contextlib.contextmanager
+    def _place(self, customer: str) -> Iterator[None]:
+        """Be one of the calls that are answered at the same time; raises `TooManyError`."""
+        if not self._calls.take(customer):
+            raise TooManyError("Too many calls of this key are under way.")
+        try:
+            yield
+        finally:
+            self._calls.give(customer)
 
     async def _wait(self, wait: Wait, customer: str) -> Response:
         """Answer when the job is done, or when the time is over."""

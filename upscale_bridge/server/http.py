@@ -17,10 +17,8 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from ..errors import SettingsError
 from ..network.transport import fetch_public, post_public
@@ -41,8 +39,6 @@ from .webhooks import Secrets, Webhooks
 from .workers import Workers
 
 log = logging.getLogger("upscale_bridge.server")
-
-METHODS = ["GET", "POST", "PUT"]
 
 
 @dataclass(frozen=True)
@@ -139,13 +135,14 @@ def listen(options: Options, parts: Parts, beside: AbstractContextManager[object
         server.run()
 
 
-def _configure(asgi: Starlette, options: Options) -> uvicorn.Config:
+def _configure(asgi: ASGIApp, options: Options) -> uvicorn.Config:
     return uvicorn.Config(
         asgi,
         host=options.host,
         port=options.port,
         http=Protocol,
         ws="none",
+        lifespan="off",
         access_log=False,
         log_level="warning",
         server_header=False,
@@ -183,17 +180,14 @@ def _stay(_number: int, _frame: FrameType | None) -> None:
     log.info("Keys and their limits are read anew for every request.")
 
 
-def make_asgi(app: App, queue: Queue, options: Options) -> Starlette:
+def make_asgi(app: App, queue: Queue, options: Options) -> ASGIApp:
     """Return the ASGI application."""
-    hosts = ["*"]
-    if _is_loopback(options.host):
-        # Another site's name may lead here (DNS rebinding), and needs no key.
-        hosts = ["localhost", "127.0.0.1", "[::1]", options.host, *options.allowed_hosts]
     endpoint = Endpoint(app, queue, options.folder / "incoming", options.most_body)
-    return Starlette(
-        routes=[Route("/{path:path}", endpoint.respond, methods=METHODS)],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
-    )
+    if not _is_loopback(options.host):
+        return endpoint
+    # Another site's name may lead here (DNS rebinding), and needs no key.
+    hosts = ["localhost", "127.0.0.1", "[::1]", options.host, *options.allowed_hosts]
+    return TrustedHostMiddleware(endpoint, allowed_hosts=hosts, www_redirect=False)
 
 
 def _is_loopback(host: str) -> bool:
