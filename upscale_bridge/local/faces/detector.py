@@ -1,9 +1,11 @@
-"""Where faces are, and five points of each: YuNet, run by OpenCV.
+"""Where faces may be, and five points of each: YuNet, run by OpenCV.
 
 YuNet sees faces of about 10 to 300 px (README of opencv_zoo's face_detection_yunet), so that an
 image is looked at in two sizes. What is turned by more than 60 degrees it often misses, so that
-the smaller one is looked at from all four sides. Its points are off by a twentieth of the face,
-differently in each size: the average of looks at the upright face is off by a fifth of that.
+the smaller one is looked at from all four sides. At a tilted or tiny face it is as unsure as at
+many a thing that is none; of the face alone, upright and large, it is sure. Its points are off by a
+twentieth of the face, differently in each size: the average of those closer looks is off by a fifth
+of that.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ _LOOKS = ((1600, (0,)), (640, (0, 1, 2, 3)))
 """Longest sides in which an image is looked at, and by how many quarters it is turned then."""
 _CLOSER = (224, 304, 384)
 """Sides in which the square of an upright face is looked at."""
-_ASTRAY = 0.15  # of the square's side, from its middle; what lies farther off is another face
-_SURE, _SURE_TURNED = 0.7, 0.8  # of 1; what is no face gets less
+_ASTRAY = 0.3  # of the square's side, from its middle; what lies farther off is another face
+_PERHAPS, _SURE = 0.5, 0.8  # of 1; what is no face gets more than that in one look, not in two
 _OVERLAP = 0.3  # of the area of two boxes together that makes them one face
 
 
@@ -42,6 +44,11 @@ class Face:
     """[5, 2] of x, y: the eye that is on the left, the other one, nose, both ends of the mouth."""
     score: float
     """How sure it is, 0..1."""
+
+    @property
+    def sure(self) -> bool:
+        """Whether one more look like this tells that it is a face."""
+        return self.score >= _SURE
 
     @property
     def size(self) -> float:
@@ -65,7 +72,7 @@ class Detector:
         try:
             with quiet(self._cv2):
                 self._net: Any = self._cv2.FaceDetectorYN.create(
-                    "onnx", data, no_config, (320, 320), _SURE, _OVERLAP
+                    "onnx", data, no_config, (320, 320), _PERHAPS, _OVERLAP
                 )
         except self._cv2.error as error:
             reason = " ".join(str(error).split())[:200]
@@ -75,7 +82,7 @@ class Detector:
             ) from error
 
     def find(self, image: Tensor, check: Callable[[], None] = lambda: None) -> list[Face]:
-        """Return the faces of [height, width, 3] in 0..1, the largest first.
+        """Return what may be faces of [height, width, 3] in 0..1, the surest first.
 
         `check` is called before each look, and what it raises ends the search.
         """
@@ -94,18 +101,23 @@ class Detector:
                 found += [_scaled(one, ratio) for one in self._look(pixels, quarters)]
         return self._distinct(found)
 
-    def look_closer(self, square: Floats) -> Floats | None:
+    def look_closer(self, square: Floats, sure: bool) -> Floats | None:
         """Return the points [5, 2] of the upright face in a square [side, side, 3] in 0..1, as they
-        lie on average; None if no face is seen about its middle."""
+        lie on average. None if it is no face: fewer than two looks at it are sure, one of which
+        `sure` says was before."""
         side, found = square.shape[0], []
         middle = np.float32(side / 2)
         for small in _CLOSER:
             faces = self._look(_bgr(resize(torch.from_numpy(square), small, small)), 0)
-            points = [(one.points + 0.5) * np.float32(side / small) - 0.5 for one in faces]
+            scale = np.float32(side / small)
+            points = [(one.points + 0.5) * scale - 0.5 for one in faces if one.sure]
             points.sort(key=lambda one: float(abs(one.mean(axis=0) - middle).max()))
             if points and abs(points[0].mean(axis=0) - middle).max() < _ASTRAY * side:
                 found.append(points[0])
-        return np.mean(found, axis=0, dtype=np.float32) if found else None
+        if len(found) + sure < 2:
+            return None
+        average: Floats = np.mean(found, axis=0, dtype=np.float32)
+        return average
 
     def _look(self, pixels: npt.NDArray[np.uint8], quarters: int) -> list[Face]:
         """Return the faces of BGR [height, width, 3] that is looked at from another side."""
@@ -113,8 +125,6 @@ class Detector:
         self._net.setInputSize((turned.shape[1], turned.shape[0]))
         rows = self._net.detect(turned)[1]
         faces = [_face(row) for row in (() if rows is None else rows) if np.isfinite(row).all()]
-        if quarters:
-            faces = [one for one in faces if one.score >= _SURE_TURNED]
         height, width = pixels.shape[:2]
         return [_turned_back(one, quarters, width, height) for one in faces]
 
@@ -124,14 +134,13 @@ class Detector:
             return []
         boxes, scores = [one.box for one in faces], [one.score for one in faces]
         kept = self._cv2.dnn.NMSBoxes(boxes, scores, 0.0, _OVERLAP)
-        chosen = [faces[int(index)] for index in np.asarray(kept).reshape(-1)]
-        return sorted(chosen, key=lambda one: (-one.size, one.box))
+        return [faces[int(index)] for index in np.asarray(kept).reshape(-1)]
 
 
 def _bgr(image: Tensor) -> npt.NDArray[np.uint8]:
     """Return an image in 0..1 as YuNet has it: bytes, blue first."""
-    pixels: npt.NDArray[np.uint8] = (image.flip(-1) * 255).round().byte().numpy()
-    return pixels
+    pixels: npt.NDArray[np.float32] = image.numpy()[..., ::-1] * np.float32(255)
+    return np.rint(pixels).astype(np.uint8)
 
 
 def _face(row: Floats) -> Face:

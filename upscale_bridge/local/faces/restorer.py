@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,8 +18,9 @@ from ...monitor import Monitor, Part
 from ..catalogue import ModelSpec, find_spec
 from ..devices import Memory, is_out_of_memory
 from ..loader import has_extra_architectures
-from .align import Alignment, align, cut_out, put_back
+from .align import Alignment, cut_out, put_back
 from .detector import Detector, Face
+from .finder import find_faces
 from .opencv import missing_opencv
 
 if TYPE_CHECKING:
@@ -239,15 +239,13 @@ class _Run:
         if self._detector is None:
             return []
         monitor.status("looking for faces")
-        image, aligned = _three(colours), []
-        for face in self._detector.find(image, monitor.check):
-            monitor.check()
+        aligned = []
+        for face, lies in find_faces(self._detector, _three(colours), monitor.check):
             self._found += 1
-            found = _aligned(image, face, self._detector)
-            if isinstance(found, str):
-                self._left.append(f"{where}face at {face.place}: {found}")
+            if isinstance(lies, str):
+                self._left.append(f"{where}face at {face.place}: {lies}")
             else:
-                aligned.append((face, found))
+                aligned.append((face, lies))
         return aligned
 
     def _by_model(
@@ -292,20 +290,6 @@ class _Run:
         change = (after - before) * wanted.visibility
         colours.add_(change.mean(dim=-1, keepdim=True) if colours.shape[-1] == 1 else change)
         colours.clamp_(0.0, 1.0)
-
-
-def _aligned(image: Tensor, face: Face, detector: Detector) -> Alignment | str:
-    """Return how a face lies, by a second look at it where it is upright, or why it is left."""
-    first = align(face)
-    if isinstance(first, str):
-        return first
-    closer = detector.look_closer(cut_out(image, first))
-    if closer is None:
-        return first
-    matrix = first.to_image
-    points = (closer @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
-    second = align(replace(face, points=points))
-    return first if isinstance(second, str) else second
 
 
 def _three(colours: Tensor) -> Tensor:
