@@ -110,8 +110,9 @@ class SqlQueue(Queue):
         with self._database.transaction():
             self._alone("take")
             self._revive()
+            now = self._now()
             while True:
-                sql, values = next_turn(self._number, loaded, self._now())
+                sql, values = next_turn(self._number, loaded, now)
                 waiting = self._database.rows(sql, *values)
                 if not waiting:
                     return None
@@ -119,7 +120,7 @@ class SqlQueue(Queue):
                     "UPDATE jobs SET state = 'running', worker = ?, tries = tries + 1, "
                     "started = ?, fraction = 0 WHERE id = ? AND state = 'queued'",
                     self._own(),
-                    self._now(),
+                    now,
                     waiting[0].id,
                 )
                 if found.rowcount:  # else it was removed just now

@@ -9,6 +9,7 @@ defaults, so that a program of the release before goes on with those that it kno
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ _CLOCKS = {
 _DRIVERS = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 _CONNECT_SECONDS = 5
 _PAUSE = 1.0
+_TIME_SECONDS = 5.0
 _IDLE_SECONDS = 1.0
 _USED = "upscale-bridge used"
 CONNECTIONS = 32
@@ -82,6 +84,7 @@ class Store:
             event.listen(self._engine, "checkin", _note_use)
             self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._clock = clock
+        self._ahead, self._asked = 0.0, -math.inf
         self._local = threading.local()
         self.reached_since = time.monotonic()
         """Since when, by `time.monotonic`, every transaction has reached the database."""
@@ -148,10 +151,17 @@ class Store:
             self.execute("SELECT pg_advisory_xact_lock(hashtext(?))", f"upscale-bridge {what}")
 
     def now(self) -> float:
-        """Return the database's time, seconds since 1970, inside a transaction."""
+        """Return the database's time, seconds since 1970, inside a transaction.
+
+        It is asked now and then, and this machine's steady clock counts in between.
+        """
         if self._clock is not None:
             return self._clock.now()
-        return float(self.execute(_CLOCKS[self.kind]).scalar_one())
+        here = time.monotonic()
+        if here - self._asked > _TIME_SECONDS:
+            self._ahead = float(self.execute(_CLOCKS[self.kind]).scalar_one()) - here
+            self._asked = here
+        return here + self._ahead
 
     def migrate(
         self,
