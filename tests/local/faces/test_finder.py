@@ -10,6 +10,7 @@ import torch
 
 from upscale_bridge.images import codecs
 from upscale_bridge.images.resample import resize
+from upscale_bridge.local.faces.align import TEMPLATE
 from upscale_bridge.local.faces.finder import find_faces
 
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
@@ -93,3 +94,17 @@ def test_what_one_look_takes_for_a_face_is_none(detector, name):
     image = codecs.decode((PICTURES / name).read_bytes(), name).pixels[..., :3]
     assert detector.find(image)
     assert find_faces(detector, image) == []
+
+
+@pytest.mark.parametrize("sure", [(False,), (True, False), (True, True, True)])
+def test_a_face_that_was_sure_stays_one_when_a_later_look_is_not(
+    detector, photo, sure, monkeypatch
+):
+    """Each closer look sees the face elsewhere, so that another follows."""
+    (face, *_), rounds = detector.find(photo()), iter(sure)
+    monkeypatch.setattr(detector, "find", lambda image, check: [face])
+    monkeypatch.setattr(
+        detector, "look_closer", lambda square, before: TEMPLATE + 40 if next(rounds) else None
+    )
+    assert len(find_faces(detector, photo())) == sure[0]
+    assert list(rounds) == []

@@ -41,14 +41,14 @@ def _look_closer(detector: Detector, image: Tensor, face: Face) -> Found | None:
 
     The points of a tilted face tell too small a tilt, so that it is upright after some rounds.
     """
-    lies = align(face)
+    lies, known = align(face), False
     for _ in range(_ROUNDS):
         if isinstance(lies, str):
-            return (face, lies) if face.sure else None
+            return (face, lies) if known or face.sure else None
         points = detector.look_closer(cut_out(image, lies), face.sure)
         if points is None:
-            return None
-        matrix, before = lies.to_image, lies
+            return (face, lies) if known else None
+        matrix, before, known = lies.to_image, lies, True
         face = replace(face, points=(points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32))
         lies = align(face)
         if isinstance(lies, Alignment) and _between(before, lies) < _STILL:
