@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -75,7 +77,7 @@ def draw() -> dict[str, Any]:
     first = LocalUpscale.title
     found: dict[str, Any] = {}
     groups = []
-    with InputAccordion(False, label=Panel.name) as enable:
+    with _switch() as enable:
         operation = gr.Dropdown(
             choices=list(KINDS),
             value=first,
@@ -99,6 +101,20 @@ def draw() -> dict[str, Any]:
         show_progress=False,
     )
     return {"enable": enable, "operation": operation, **found}
+
+
+@contextmanager
+def _switch() -> Iterator[Any]:
+    """Draw what turns the panel on, around or above what is drawn meanwhile.
+
+    SD.Next puts every script into an accordion of its name and shows no box in ours, so that a look
+    inside would turn it on: there it is a box as its own scripts have.
+    """
+    if host.is_sdnext():
+        yield gr.Checkbox(value=False, label=f"Enable {Panel.name}")
+    else:
+        with InputAccordion(False, label=Panel.name) as enable:
+            yield enable
 
 
 def _about(kind: type[Operation]) -> str:

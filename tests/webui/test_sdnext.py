@@ -41,6 +41,16 @@ def test_panel_runs_and_settings_are_drawn(vendor, webui):
     assert drawn.value == webui.opts.upscaler_tile_size
 
 
+@ALL
+def test_panel_is_turned_on_where_it_is_seen_to_be(webui):
+    """SD.Next's own accordion is around it, and it hides the box of one of ours."""
+    webui.panel()
+    page = webui.scripts.scripts_postproc.page.walk()
+    ours = [one for one in page if "Upscale Bridge" in str(getattr(one, "label", ""))]
+    found = [type(one).__name__ for one in ours]
+    assert found == (["Checkbox"] if webui.kind == "sdnext" else ["InputAccordion", "Accordion"])
+
+
 @SDNEXT
 @pytest.mark.parametrize(
     "way",
