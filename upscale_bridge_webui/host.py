@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -49,8 +50,19 @@ class UpscaleBridgeError(Exception):
     """An error of ours, in the form that the WebUI shows and its API answers."""
 
     def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
+        super().__init__(_quoted(message) if is_sdnext() else message)
         self.status_code, self.detail = status, message
+
+
+def _quoted(message: str) -> str:
+    """Return a message as SD.Next's page shows all of it.
+
+    The page takes errors for infotexts and shows their parameters: what stands after a colon, up to
+    a comma. Quotes keep a value whole, and some names with a colon and a space begin the parameters
+    even inside them.
+    """
+    quoted = json.dumps(message, ensure_ascii=False).replace(": ", ":\N{NO-BREAK SPACE}")
+    return f"Upscale Bridge: {quoted}"
 
 
 @lru_cache(maxsize=1)

@@ -64,7 +64,7 @@ class BridgeUpscaler(upscaler.Upscaler):  # type: ignore[misc]
                 # It would throw away the image that is being generated.
                 name = selected_model.removeprefix(_SCHEME).rstrip("/")
                 log.exception("Upscale Bridge: Lanczos took the place of %s.", name)
-                shared.state.textinfo = str(error)
+                shared.state.textinfo = getattr(error, "detail", str(error))
         return _resized(img, wanted)
 
     def do_upscale(self, img: Image.Image, selected_model: str) -> Image.Image:

@@ -5,6 +5,8 @@ Where Forge, reForge and SD.Next differ, `WebUI.kind` decides. Nothing here impo
 
 import importlib.util
 import inspect
+import json
+import re
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -313,8 +315,17 @@ def process_images(webui, image_data, values):
         try:
             webui.scripts.scripts_postproc.run(pp, values)
         except Exception as error:
-            webui.told.append(str(error))
+            webui.told.append(shown(str(error)))
             return []
         done.append(pp)
     webui.state.end()
     return done
+
+
+def shown(infotext):
+    """Return what SD.Next's page shows of an infotext, for which it takes an error as well."""
+    begins = [infotext.lower().find(f"{name}: ") for name in ("size", "width", "height", "seed")]
+    begin = min((one for one in begins if one >= 0), default=0)
+    pairs = re.findall(r'([\w ]+):\s*("(?:\\.|[^"\\])+"|[^,]*)(?:,|$)', infotext[begin:])
+    values = [(name, json.loads(one) if one[:1] == '"' else one) for name, one in pairs]
+    return "| ".join(f"{name.strip()}: {value}" for name, value in values) or infotext

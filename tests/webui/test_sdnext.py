@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.remote.host import states
+from tests.webui.host import shown
 from tests.webui.started import KINDS, MODEL, differs, lanczos, part, photo, title
 from upscale_bridge.local.operation import LocalUpscale
 
@@ -65,9 +66,27 @@ def test_stop_saves_nothing_and_the_task_goes_on(vendor, webui, way):
     service.press(webui, "interrupted", "poll")
     assert webui.extras(photo(), **way) == []
     (told,) = webui.told
-    assert told.startswith("Stopped; nothing was saved. A task that the service has accepted")
+    begin = (
+        "Upscale Bridge: Stopped; nothing was saved. A task that the service has accepted goes on"
+    )
+    assert told.startswith(begin)
+    assert told.endswith("and is not billed again.")
     (done,) = webui.extras(photo(), **way)
     assert (done.image.size, service.submits()) == ((48, 32), 1)
+
+
+@SDNEXT
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Photio has no key: set PHOTIO_API_KEY, or choose a model: any.",
+        'The service said "no", and nothing else.',
+        "Size: 3 px, which is\nno size: 8 px, at least, is one. C:\\images: gone.",
+    ],
+)
+def test_page_shows_all_of_an_error(webui, text):
+    told = shown(str(part("host").UpscaleBridgeError(text, 422)))
+    assert told.replace("\N{NO-BREAK SPACE}", " ") == f"Upscale Bridge: {text}"
 
 
 @SDNEXT
