@@ -194,6 +194,11 @@ def test_workflow_is_an_app_that_asks_for_its_picture_first(path):
     assert first == known[0]
     assert rest[-len(panels) :] == panels
     assert all(one in known for one in rest[: -len(panels)])
+    params = {
+        str(node["id"]): NODES[node["type"]].params() for node in nodes if node["type"] in NODES
+    }
+    folded = [[key, item.name] for key, items in params.items() for item in items if item.advanced]
+    assert not [one for one in rest if one in folded], "it shows no more of these than their names"
     assert app["outputs"] == [str(node["id"]) for node in nodes if node["type"].startswith("Save")]
 
 
