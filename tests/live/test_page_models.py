@@ -78,7 +78,8 @@ def add_model(pack, name, url):
     """Put a model at the end of a copy's catalogue."""
     path, data = pack / "upscale_bridge" / "local" / "catalogue.json", WEIGHTS.read_bytes()
     known = json.loads(path.read_text("utf-8"))
-    entry = {**known["models"][-1], "name": name, "file_name": f"{name}.safetensors"}
+    first = known["models"][0]  # others restore faces
+    entry = {**first, "name": name, "file_name": f"{name}.safetensors"}
     entry |= {"aliases": [], "licence": "0BSD", "url": url, "size": len(data)}
     entry["sha256"] = hashlib.sha256(data).hexdigest()
     known["models"].append(entry)
