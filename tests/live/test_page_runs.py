@@ -42,6 +42,12 @@ def test_a_failed_run_says_why_and_offers_the_way_on(comfyui, page, vue):
     pages.expect(alert).to_have_count(0)
     assert page.evaluate(CHOICE) == "error"
     keep(page, f"locally_{vue}")
+    comfyui.service.faults["submit"].append(faults.refused("balance"))
+    pages.finish(comfyui, page)
+    pages.expect(alert).to_have_count(1)
+    alert.get_by_role("button", name="Run locally once").click()  # which takes what is cached
+    pages.expect(alert).to_have_count(0)
+    pages.expect(pages.panel(page).get_by_role("button", name="Compare")).to_have_count(1)
 
 
 def test_a_run_of_another_workflow_is_not_shown(comfyui, page):

@@ -130,6 +130,7 @@ export class Panel {
 
   /** Take the next report for that of a new run. Cached nodes make none and keep what they show. */
   begin() {
+    for (const line of this.notices.querySelectorAll("[role=alert]")) line.remove(); // that run is over
     this.fresh = true;
     this.begun = this.asking ? undefined : this.asked;
   }
