@@ -4,6 +4,7 @@ Each is a process with all that a worker does about a task, but for the task.
 """
 
 import multiprocessing
+import random
 import sys
 import threading
 import time
@@ -20,7 +21,8 @@ RESULT = b"\x89PNG not a whole picture"
 
 
 def work(broker, address, folder, index, seconds):
-    """Do tasks for ever; each takes so many seconds."""
+    """Do tasks for ever, which take so many seconds on average."""
+    random.seed(index)
     store = Store(address, patience=60.0, connections=2)
     table = StoreTable(store, "files", LedgerEntry, MIGRATIONS, INDEXES)
     files = Files(Folder(Path(folder)), Ledger(table, store.now, store.alone), 20 << 30)
@@ -33,7 +35,7 @@ def work(broker, address, folder, index, seconds):
                 return
             own.begin()
             assert files.read(job.source)
-            time.sleep(seconds)
+            time.sleep(seconds * random.uniform(0.5, 1.5))  # all at once would be no usual load
             name = files.new_name("image/png")
             files.write(name, RESULT, room=job.id)
             if not queue.finish(job, name):
