@@ -138,8 +138,8 @@ def load(args: argparse.Namespace) -> list[str]:
         f"Workers that sleep for each task, {LISTENERS} listeners, {RATE} requests a second; "
         f"{args.seconds:.0f} s each.",
         "",
-        "| workers | a task, mean | tasks a second | at most | busy | submit p50 | p99 | poll p50 | p99 "
-        "| refused |",
+        "| workers | a task, mean | tasks a second | at most | busy | submit p50 | p99 | poll p50 "
+        "| p99 | refused |",
         "|---|---|---|---|---|---|---|---|---|---|",
         *rows,
     ]
