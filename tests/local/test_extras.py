@@ -54,25 +54,33 @@ def test_sizes(operation, image, grid, exact, upscaler):
         assert (result.info["input_size"], result.info["size"]) == (image, size)
 
 
-def pillow(picture, name, factor, size):
-    """Return what the WebUI makes by an upscaler that is no model."""
-    way = {"Lanczos": Image.Resampling.LANCZOS, "Nearest": Image.Resampling.NEAREST}[name]
-    through = picture.resize((int(picture.width * factor), int(picture.height * factor)), way)
-    return through.resize(size, Image.Resampling.LANCZOS)
+def resized(pixels, size, way, *, exact):
+    """Return [H, W, 3] in 0..255 as Pillow resizes it, with or without its rounding to bytes."""
+    if not exact:
+        return np.asarray(Image.fromarray(pixels.round().astype(np.uint8)).resize(size, way))
+    parts = [Image.fromarray(part).resize(size, way) for part in np.moveaxis(pixels, 2, 0)]
+    return np.stack([np.asarray(part) for part in parts], axis=2)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_pixels_are_those_of_the_webuis_arithmetic(share):
+@pytest.mark.parametrize(("exact", "steps"), [(True, 0.01), (False, 2.5)])  # rounded five times
+def test_pixels_are_those_of_the_webuis_arithmetic(share, exact, steps):
     # What overshoots between two passes is clipped by Pillow, not by us.
     pixels = (torch.rand(1, 60, 101, 3) * 0.4 + 0.3).mul(255).round()
-    picture = Image.fromarray(pixels[0].byte().numpy())
     values = {"upscaler_2": "Nearest", "extras_upscaler_2_visibility": share, **GRID}
     operation = to(203, 124, upscaler_1="Lanczos", **values)
-    first, second = (pillow(picture, n, 124 / 60, (208, 120)) for n in ("Lanczos", "Nearest"))
-    expected = Image.new("RGB", (203, 124))
-    expected.paste(Image.blend(first, second, share), (203 // 2 - 104, 124 // 2 - 60))
+    lanczos, nearest = Image.Resampling.LANCZOS, Image.Resampling.NEAREST
+    through = int(101 * 124 / 60), 124
+    first, second = (
+        resized(
+            resized(pixels[0].numpy(), through, way, exact=exact), (208, 120), lanczos, exact=exact
+        )
+        for way in (lanczos, nearest)
+    )
+    expected = np.zeros((124, 203, 3))
+    expected[2:122] = ((1 - share) * first + share * second)[:, 3:206]  # pasted in the middle
     found = Service().run(operation, pixels / 255).images[0].mul(255).numpy()
-    assert abs(found - np.asarray(expected)).max() <= 2.5  # Pillow rounds five times
+    assert abs(found - expected).max() <= steps
     assert not found[[0, 1, 122, 123]].any()
 
 
