@@ -26,8 +26,8 @@ EXAMPLES = {
     # The others need a service; test_remote_nodes.py has one.
     if any(n["class_type"] == NODE for n in prompt.values())
     if not any("when_unavailable" in n["inputs"] for n in prompt.values())
-    # These need a checkpoint; test_templates.py makes one.
-    if not any("ckpt_name" in n["inputs"] for n in prompt.values())
+    # These need others' weights; test_templates.py makes a checkpoint.
+    if not any({"ckpt_name", "unet_name"} & n["inputs"].keys() for n in prompt.values())
 }
 
 
