@@ -1,7 +1,9 @@
 """What machines share: leases, versions of the store, files and their room, promises, secrets."""
 
 import threading
+import time
 from dataclasses import make_dataclass, replace
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -13,6 +15,7 @@ from upscale_bridge.errors import SettingsError
 from upscale_bridge.server import files as folders
 from upscale_bridge.server import uploads, worker
 from upscale_bridge.server.api_clients import ApiClient
+from upscale_bridge.server.cluster import database
 from upscale_bridge.server.cluster import queue as cluster_queue
 from upscale_bridge.server.cluster.database import Store, StoreTable
 from upscale_bridge.server.cluster.parts import files_of
@@ -438,3 +441,19 @@ def test_database_that_is_away_is_an_error_without_its_password():
         StoreTable(store, "jobs", Job, MIGRATIONS)
     store.close()
     assert "secret" not in str(caught.value)
+
+
+def test_the_databases_time_is_asked_now_and_then(tmp_path, monkeypatch):
+    store, asked, here = Store(f"sqlite:///{tmp_path}/queue.sqlite3"), [], [100.0]
+    execute = store.execute
+    monkeypatch.setattr(store, "execute", lambda sql: (asked.append(sql), execute(sql))[1])
+    monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: here[0]))
+    with store.transaction():
+        first = store.now()
+        assert abs(first - time.time()) < 60
+        here[0] += 4.0
+        assert store.now() == pytest.approx(first + 4.0, abs=1e-3)
+        assert len(asked) == 1
+        here[0] += 2.0
+        assert store.now() == pytest.approx(first, abs=3.0), "what the database says"
+        assert len(asked) == 2
