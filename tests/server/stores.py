@@ -63,7 +63,7 @@ class Two:
     """Makes queues of one database, each as a process of its own has it."""
 
     def __init__(self, kind, folder, databases, clock):
-        self._kind, self._folder, self.clock = kind, folder, clock
+        self.kind, self._folder, self.clock = kind, folder, clock
         self._url = "" if kind == "embedded" else databases.url(kind)
         self._stores = []
 
@@ -75,7 +75,7 @@ class Two:
         return self._stores[-1]
 
     def queue(self, most=50, lease=LEASE, announce=lambda turns: None):
-        if self._kind == "embedded":
+        if self.kind == "embedded":
             return SqliteQueue(self._folder, most, self.clock)
         from upscale_bridge.server.cluster.presence import OwnPresence
         from upscale_bridge.server.cluster.queue import ClusterQueue

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.server.sockless import TestClock, job
 from tests.server.stores import LEASE, Databases, Two
-from tests.server.test_files import write
+from tests.server.test_files import reserve, write
 from upscale_bridge.errors import SettingsError
 from upscale_bridge.server import files as folders
 from upscale_bridge.server import uploads, worker
@@ -335,14 +335,14 @@ def test_files_of_one_listener_are_those_of_all(files):
 def test_quota_shares_and_expiry_are_the_same(files, two, clock):
     files.take(files.new_name(""), 400 * b"x", "anna", 500)
     with pytest.raises(NoRoomError, match="share"):
-        files.reserve("room", 101, "anna", 500)
+        reserve(files, "room", 101, "anna", 500)
     with pytest.raises(NoRoomError, match="used up"):
-        files.reserve("room", 601, "ben")
+        reserve(files, "room", 601, "ben")
     queue = two.queue()
     source, result = files.new_name(""), files.new_name("image/png")
     write(files, source, b"source")
     one = queue.submit(job(source=source, lifetime=10.0))
-    files.reserve(one.id, 300, "anna")
+    reserve(files, one.id, 300, "anna")
     files.write(result, b"result", room=one.id)
     queue.finish(queue.take(), result)
     worker.sweep(queue, files)

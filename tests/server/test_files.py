@@ -28,9 +28,13 @@ def files(tmp_path, clock):
 
 def write(files, name, data, customer="anna"):
     """Store a file as the server does for a job."""
-    files.reserve("room of " + name, len(data), customer)
-    files.write(name, data, room="room of " + name)
+    files.accept(name, data, customer, room="room of " + name, size=len(data))
     files.release("room of " + name)
+
+
+def reserve(files, room, size, customer, share=None):
+    """Set room aside as the server does for a job whose image takes none."""
+    files.accept(files.new_name(""), b"", customer, share, room=room, size=size)
 
 
 def listed(tmp_path):
@@ -101,7 +105,7 @@ def test_quota_is_never_exceeded(files):
     names = [files.new_name("") for _ in range(3)]
     write(files, names[0], 600 * b"x")
     with pytest.raises(NoRoomError, match="used up"):
-        files.reserve("room", 401, "ben")
+        reserve(files, "room", 401, "ben")
     with pytest.raises(NoRoomError, match="used up"):
         files.take(names[1], 401 * b"x", "ben")
     assert files.read(names[1]) is None
@@ -112,24 +116,48 @@ def test_quota_is_never_exceeded(files):
 
 
 def test_room_is_taken_until_it_is_filled_or_given_back(files):
-    files.reserve("one", 900, "anna")
+    reserve(files, "one", 900, "anna")
     with pytest.raises(NoRoomError):
-        files.reserve("two", 101, "ben")
+        reserve(files, "two", 101, "ben")
     files.write(files.new_name(""), 300 * b"x", room="one")
     assert files.size() == 300
     with pytest.raises(NoRoomError):
-        files.reserve("two", 101, "ben")
+        reserve(files, "two", 101, "ben")
     files.release("one")
-    files.reserve("two", 700, "ben")
+    reserve(files, "two", 700, "ben")
+
+
+def test_first_file_takes_its_place_in_the_room_at_once(files):
+    files.accept(files.new_name(""), 300 * b"x", "anna", room="one", size=900)
+    assert files.size() == 300
+    with pytest.raises(NoRoomError):
+        reserve(files, "two", 101, "ben")
+    files.write(files.new_name(""), 400 * b"x", room="one")
+    assert files.size() == 700
+    files.release("one")
+    reserve(files, "two", 300, "ben")
+
+
+def test_room_whose_first_file_cannot_be_stored_is_given_back(files, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    name = files.new_name("")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(SettingsError, match="No space left"):
+            files.accept(name, b"x", "anna", room="one", size=1000)
+    assert (files.read(name), files.size(), listed(tmp_path)) == (None, 0, [])
+    reserve(files, "two", 1000, "ben")
 
 
 def test_customer_has_a_share_of_the_disk(files):
     files.take(files.new_name(""), 400 * b"x", "anna", 500)
-    for size, kind in ((101, "reserve"), (200, "take")):
-        data = size if kind == "reserve" else size * b"x"
-        with pytest.raises(NoRoomError, match="share"):
-            getattr(files, kind)(files.new_name(""), data, "anna", 500)
-    files.reserve("room", 100, "anna", 500)
+    with pytest.raises(NoRoomError, match="share"):
+        reserve(files, "room", 101, "anna", 500)
+    with pytest.raises(NoRoomError, match="share"):
+        files.take(files.new_name(""), 200 * b"x", "anna", 500)
+    reserve(files, "room", 100, "anna", 500)
     files.take(files.new_name(""), 500 * b"x", "ben", 500)
 
 
@@ -149,10 +177,10 @@ def test_uploads_are_counted_even_when_they_are_gone(files, clock):
 
 def test_disk_that_is_full_is_seen_before_anything_is_accepted(files, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(900, 600, 300))
-    files.reserve("one", 200, "anna")
+    reserve(files, "one", 200, "anna")
     with pytest.raises(NoRoomError):  # of the 300 that are free 200 are spoken for
-        files.reserve("two", 101, "ben")
-    files.reserve("two", 100, "ben")
+        reserve(files, "two", 101, "ben")
+    reserve(files, "two", 100, "ben")
 
 
 def test_what_lies_there_is_taken_up_at_the_start(files, tmp_path):
@@ -273,13 +301,13 @@ def test_rooms_of_jobs_that_are_over_or_never_came_are_given_back(files, tmp_pat
     queue = SqliteQueue(tmp_path, clock=clock)
     ended, waiting = (queue.submit(job(customer=name)) for name in ("anna", "ben"))
     for room in (ended.id, waiting.id, "of a submit that broke off"):
-        files.reserve(room, 300, "anna")
+        reserve(files, room, 300, "anna")
     queue.fail(queue.take(), "why")
     worker.sweep(queue, files)
     with pytest.raises(NoRoomError):  # a submit may still be on its way to its job
-        files.reserve("more", 700, "anna")
+        reserve(files, "more", 700, "anna")
     clock.time += 3600
     worker.sweep(queue, files)
-    files.reserve("more", 700, "anna")
+    reserve(files, "more", 700, "anna")
     with pytest.raises(NoRoomError):
-        files.reserve("yet more", 1, "anna")
+        reserve(files, "yet more", 1, "anna")

@@ -318,6 +318,27 @@ def test_keys_belong_to_customers_and_no_key_is_no_key(queue):
     assert queue.submit(job(digest="d")).id != queue.submit(job(digest="d")).id
 
 
+def test_all_but_progress_waits_for_the_disk(two, monkeypatch):
+    ask, full, less = {
+        "embedded": ("PRAGMA synchronous", 2, 1),
+        "sqlite": ("PRAGMA synchronous", 2, 2),
+        "postgresql": ("SHOW synchronous_commit", "on", "off"),
+    }[two.kind]
+    queue, seen = two.queue(), []
+    change = queue._change
+
+    def look(one, **values):
+        seen.append(queue._database.execute(ask).fetchone()[0])
+        return change(one, **values)
+
+    monkeypatch.setattr(queue, "_change", look)
+    queue.submit(job())
+    taken = queue.take()
+    assert queue.advance(taken, 0.5)
+    assert queue.finish(taken, "b.png")
+    assert seen == [less, full]
+
+
 # --- files
 
 

@@ -13,7 +13,7 @@ from typing import IO, Protocol
 from ..errors import SettingsError
 from ..remote.clock import Clock
 from ..storage.settings import make_folder
-from .ledger import ROOM, UPLOAD, Ledger
+from .ledger import Ledger, Limits
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{22}\.(png|jpg|webp|bin)")
 _SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
@@ -105,13 +105,27 @@ class Files:
         """Return a name for a file of this type."""
         return secrets.token_urlsafe(16) + _SUFFIXES.get(mime, ".bin")
 
-    def reserve(self, room: str, size: int, customer: str, share: int | None = None) -> None:
-        """Set `size` bytes aside for what `write` is to put into `room`.
+    def accept(
+        self,
+        name: str,
+        data: bytes,
+        customer: str,
+        share: int | None = None,
+        *,
+        room: str,
+        size: int,
+    ) -> None:
+        """Set `size` bytes aside as a `room`, and store its first file, whole or not at all.
 
         Raises `NoRoomError` when the quota, the customer's `share` of it in bytes, or the disk
-        does not have them.
+        does not have them, `SettingsError` when the file cannot be written.
         """
-        self._add(room, customer, ROOM, size, share)
+        self._ledger.add_room(room, customer, size, self._limits(share), (name, len(data)))
+        try:
+            self._store(name, data)
+        except SettingsError:
+            self.release(room)
+            raise
 
     def release(self, room: str) -> None:
         """Give back what is left of a room."""
@@ -122,13 +136,8 @@ class Files:
 
         Raises `SettingsError` when it cannot be written.
         """
-        # Noted before it is there: what nobody knows of would never be removed.
         self._ledger.fill(room, name, len(data))
-        try:
-            self._place.store(name, data)
-        except SettingsError:
-            self._ledger.remove(name)
-            raise
+        self._store(name, data)
 
     def take(
         self,
@@ -138,16 +147,12 @@ class Files:
         share: int | None = None,
         allowances: Sequence[tuple[float, int]] = (),
     ) -> None:
-        """Store an upload, whole or not at all; raises what `reserve` and `write` raise.
+        """Store an upload, whole or not at all; raises what `accept` raises.
 
         `allowances` are (seconds, most uploads of the customer in that time).
         """
-        self._add(name, customer, UPLOAD, len(data), share, allowances)
-        try:
-            self._place.store(name, data)
-        except SettingsError:
-            self._ledger.remove(name)
-            raise
+        self._ledger.add_upload(name, customer, len(data), self._limits(share), allowances)
+        self._store(name, data)
 
     def read(self, name: str) -> bytes | None:
         """Return a file, None when there is none of that name."""
@@ -185,26 +190,20 @@ class Files:
         """Return how many bytes lie here."""
         return self._ledger.size()
 
-    def _add(
-        self,
-        name: str,
-        customer: str,
-        kind: str,
-        size: int,
-        share: int | None,
-        allowances: Sequence[tuple[float, int]] = (),
-    ) -> None:
+    def _store(self, name: str, data: bytes) -> None:
+        """Store what the ledger knows of already: anything else would never be removed."""
+        try:
+            self._place.store(name, data)
+        except SettingsError:
+            self._ledger.remove(name)
+            raise
+
+    def _limits(self, share: int | None) -> Limits:
         free = self._place.free()
-        share = self._most if share is None else share
-        self._ledger.add(
-            name,
-            customer,
-            kind,
-            size,
+        return Limits(
             most=self._most,
-            share=share,
+            share=self._most if share is None else share,
             free=self._most if free is None else free,
-            allowances=allowances,
         )
 
 

@@ -43,6 +43,18 @@ class NoRoomError(UpscaleError):
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How much of the disk may be taken, bytes."""
+
+    most: int
+    """By all."""
+    share: int
+    """By one customer."""
+    free: int
+    """What is free on the disk, of which that of rooms is spoken for."""
+
+
+@dataclass(frozen=True)
 class LedgerEntry:
     """One file, or room for one."""
 
@@ -71,40 +83,36 @@ class Ledger:
         table: Database[LedgerEntry] = Database(path, "files", LedgerEntry, MIGRATIONS, INDEXES)
         return cls(table, (clock or Clock()).now, lambda what: None)
 
-    def add(
+    def add_upload(
         self,
         name: str,
         customer: str,
-        kind: str,
         size: int,
-        *,
-        most: int,
-        share: int,
-        free: int,
+        limits: Limits,
         allowances: Sequence[tuple[float, int]] = (),
     ) -> None:
-        """Take `size` bytes of the disk, or raise `NoRoomError`.
+        """Take `size` bytes of the disk for an upload, or raise `NoRoomError`.
 
-        `most` bytes may be taken by all, `share` by this customer; `free` are free on the disk,
-        of which those of rooms are spoken for. `allowances` are (seconds, most uploads).
+        `allowances` are (seconds, most uploads of the customer in that time).
         """
         with self._database.transaction():
             self._alone("take room")
-            if kind == UPLOAD:
-                self._refuse_uploads(customer, allowances)
-            taken, rooms, own = self._database.execute(
-                "SELECT COALESCE(SUM(size), 0), "
-                "COALESCE(SUM(CASE WHEN kind = 'room' THEN size END), 0), "
-                "COALESCE(SUM(CASE WHEN customer = ? THEN size END), 0) FROM files",
-                customer,
-            ).fetchone()
-            if taken + size > most or rooms + size > free:
-                raise NoRoomError("The server's disk is used up; try again later.")
-            if own + size > share:
-                raise NoRoomError(
-                    "This key's share of the server's disk is used up; try again later."
-                )
-            self._database.insert(LedgerEntry(name, customer, kind, size, self._now()))
+            self._refuse_uploads(customer, allowances)
+            self._refuse_bytes(customer, size, limits)
+            self._database.insert(LedgerEntry(name, customer, UPLOAD, size, self._now()))
+
+    def add_room(
+        self, room: str, customer: str, size: int, limits: Limits, first: tuple[str, int]
+    ) -> None:
+        """Take `size` bytes of the disk for files to come, or raise `NoRoomError`; the `first` of
+        them, a name and its bytes, is noted at once."""
+        name, filled = first
+        with self._database.transaction():
+            self._alone("take room")
+            self._refuse_bytes(customer, size, limits)
+            now = self._now()
+            self._database.insert(LedgerEntry(room, customer, ROOM, max(size - filled, 0), now))
+            self._database.insert(LedgerEntry(name, customer, FILE, filled, now))
 
     def fill(self, room: str, name: str, size: int) -> None:
         """Note a file that takes its place in a room which was added before."""
@@ -159,6 +167,18 @@ class Ledger:
     def older(self, seconds: float) -> list[str]:
         """Return the names of the files that are older than this."""
         return self._names("kind IN ('file', 'upload') AND created < ?", seconds)
+
+    def _refuse_bytes(self, customer: str, size: int, limits: Limits) -> None:
+        taken, rooms, own = self._database.execute(
+            "SELECT COALESCE(SUM(size), 0), "
+            "COALESCE(SUM(CASE WHEN kind = 'room' THEN size END), 0), "
+            "COALESCE(SUM(CASE WHEN customer = ? THEN size END), 0) FROM files",
+            customer,
+        ).fetchone()
+        if taken + size > limits.most or rooms + size > limits.free:
+            raise NoRoomError("The server's disk is used up; try again later.")
+        if own + size > limits.share:
+            raise NoRoomError("This key's share of the server's disk is used up; try again later.")
 
     def _refuse_uploads(self, customer: str, allowances: Sequence[tuple[float, int]]) -> None:
         for seconds, most in allowances:

@@ -47,8 +47,13 @@ class Found(Protocol):
 class Table(Protocol, Generic[Row]):
     """A table of dataclasses, as `storage.database.Database` is one."""
 
-    def transaction(self, *, reading: bool = False) -> AbstractContextManager[None]:
-        """Store what happens inside together or not at all; raises `SettingsError`."""
+    def transaction(
+        self, *, reading: bool = False, lasting: bool = True
+    ) -> AbstractContextManager[None]:
+        """Store what happens inside together or not at all; raises `SettingsError`.
+
+        What is not `lasting` waits for no disk.
+        """
 
     def execute(self, sql: str, *values: Any) -> Found:
         """Run one statement, inside a transaction."""
@@ -129,7 +134,7 @@ class SqlQueue(Queue):
             return taken
 
     def advance(self, job: Job, fraction: float) -> bool:
-        with self._database.transaction():
+        with self._database.transaction(lasting=False):
             return self._change(job, fraction=fraction)
 
     def finish(self, job: Job, result: str) -> bool:

@@ -104,11 +104,10 @@ class Submits:
         )
         room = len(data) + processing.largest_result(operation, head.width, head.height)
         share = customer.share(self._files.most, customer.disk_mb << 20)
-        self._files.reserve(job.id, room, customer.name, share)
         name = self._files.new_name(codecs.MIMES.get(head.format, ""))
+        self._files.accept(name, data, customer.name, share, room=job.id, size=room)
         stored = None
         try:
-            self._files.write(name, data, room=job.id)
             job = replace(job, source=name, width=head.width, height=head.height)
             job = replace(job, models=json.dumps(models))
             waiting = customer.share(self._queue.most, customer.waiting)

@@ -72,14 +72,17 @@ class Database(Generic[Row]):
         self._connection: sqlite3.Connection | None = None
 
     @contextmanager
-    def transaction(self, *, reading: bool = False) -> Iterator[None]:
+    def transaction(self, *, reading: bool = False, lasting: bool = True) -> Iterator[None]:
         """Store what happens inside together or not at all; raises `SettingsError`.
 
-        `reading` is for queries alone: they wait for no other process.
+        `reading` is for queries alone: they wait for no other process. What is not `lasting` waits
+        for no disk: a machine that loses its power may forget it, together with nothing that was
+        stored later and lasts.
         """
         with self._lock:
             try:
                 connection = self._connection = self._connection or self._open()
+                connection.execute(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
                 connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
                 try:
                     yield

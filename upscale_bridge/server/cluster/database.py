@@ -90,10 +90,11 @@ class Store:
         """Since when, by `time.monotonic`, every transaction has reached the database."""
 
     @contextmanager
-    def transaction(self, *, reading: bool = False) -> Iterator[None]:
+    def transaction(self, *, reading: bool = False, lasting: bool = True) -> Iterator[None]:
         """Store what happens inside together or not at all; raises `SettingsError`.
 
-        `reading` is for queries alone.
+        `reading` is for queries alone. What is not `lasting` waits for no disk: a machine that
+        loses its power may forget it, together with nothing that was stored later.
         """
         try:
             with self._connect(reading=reading) as connection:
@@ -102,6 +103,8 @@ class Store:
                     yield
                 else:
                     with connection.begin():
+                        if not lasting and self.kind == "postgresql":
+                            self.execute("SET LOCAL synchronous_commit TO off")
                         yield
         except SQLAlchemyError as error:
             self.reached_since = time.monotonic()

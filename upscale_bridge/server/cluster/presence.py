@@ -95,7 +95,7 @@ class Presence:
 
     def beat(self, row: WorkerRow) -> None:
         """Say that a worker lives, and how it is; raises `SettingsError`."""
-        with self._table.transaction():
+        with self._table.transaction(lasting=False):
             self._table.insert(replace(row, lease=self._store.now() + self._lease))
 
     def leave(self, name: str) -> None:
