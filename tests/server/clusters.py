@@ -4,6 +4,7 @@ import http.client
 import itertools
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,6 +30,15 @@ def free_port():
         return free.getsockname()[1]
 
 
+def wait_for_port(port, seconds=10.0):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"nobody listens at port {port}")
+
+
 class Redis:
     """A broker that keeps nothing over a restart."""
 
@@ -46,16 +56,100 @@ class Redis:
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
         )
-        until = time.monotonic() + 10
-        while time.monotonic() < until:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            time.sleep(0.02)
-        raise AssertionError("Redis does not start")
+        wait_for_port(self.port)
 
     def kill(self):
         self._process.kill()
         self._process.wait()
+
+
+class RabbitMQ:
+    """A broker that is no package of Python's: `PROGRAM` is None where it is not installed."""
+
+    PROGRAM = shutil.which(
+        "rabbitmq-server", path=f"/usr/lib/rabbitmq/bin{os.pathsep}{os.environ.get('PATH', '')}"
+    )  # Debian's own in PATH changes the user
+
+    def __init__(self, folder):
+        self._folder, self.port = folder, free_port()
+        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
+        self._processes = []
+
+    def start(self):
+        names = str(free_port())
+        environment = {
+            **os.environ,
+            "HOME": str(self._folder),
+            "ERL_EPMD_PORT": names,
+            "RABBITMQ_NODENAME": f"tests{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(self._folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self._folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._folder / "plugins"),
+        }
+        self._processes = [
+            subprocess.Popen(
+                command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+            )
+            for command in (["epmd", "-address", "127.0.0.1", "-port", names], [self.PROGRAM])
+        ]
+        wait_for_port(self.port, 120)
+
+    def kill(self):
+        for process in self._processes:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+class Cable:
+    """A line to a port of this machine. When it is cut, what is sent vanishes and nobody is told;
+    mended, it takes new connections, while those from before stay dead."""
+
+    def __init__(self, port):
+        self._there, self._cut, self._ends = port, threading.Event(), []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def through(self, url):
+        """Return an address of what is at the other end, for who is at this one."""
+        return url.replace(f":{self._there}", f":{self.port}")
+
+    def cut(self):
+        self._cut.set()
+
+    def mend(self):
+        self._cut = threading.Event()
+
+    def close(self):
+        self._server.close()
+        for end in self._ends:
+            end.close()
+
+    def _take(self):
+        with suppress(OSError):
+            while True:
+                here, _ = self._server.accept()
+                self._ends.append(here)
+                try:
+                    there = socket.create_connection(("127.0.0.1", self._there))
+                except ConnectionRefusedError:
+                    here.close()
+                    continue
+                self._ends.append(there)
+                for pair in ((here, there), (there, here)):
+                    given = (*pair, self._cut)
+                    threading.Thread(target=self._pass, args=given, daemon=True).start()
+
+    def _pass(self, source, target, cut):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if not cut.is_set():
+                    target.sendall(data)
+            if not cut.is_set():
+                target.shutdown(socket.SHUT_WR)
 
 
 class S3:

@@ -21,6 +21,8 @@ log = logging.getLogger("upscale_bridge.server")
 
 _TURN, _QUEUE = "upscale_bridge.turn", "upscale-bridge"
 _CONNECT_SECONDS = 3
+_ANSWER_SECONDS = 10.0  # in which a broker answers; a line that went dead would never say so
+_SOON_SECONDS = 0.01
 _HIDDEN_SECONDS = 7200  # for which Redis keeps a turn for who took it, before another gets it
 _MOST_UNSENT = 1000
 
@@ -48,6 +50,10 @@ class Turns:
             broker_transport_options={
                 "visibility_timeout": _HIDDEN_SECONDS,
                 "socket_connect_timeout": _CONNECT_SECONDS,
+                "socket_timeout": _ANSWER_SECONDS,
+                "confirm_publish": True,  # RabbitMQ answers only then
+                "read_timeout": _ANSWER_SECONDS,
+                "write_timeout": _ANSWER_SECONDS,
                 "socket_keepalive": True,
                 "health_check_interval": 10,
                 "max_retries": 1,
@@ -88,7 +94,15 @@ class Turns:
 
     def work(self, turn: Callable[[], None], stop: threading.Event) -> None:
         """Take turns, one at a time, until `stop` is set and the turn in hand is over."""
-        self._app.task(name=_TURN)(turn)
+
+        def take() -> None:
+            turn()
+            # kombu's loop sleeps before it acknowledges what was done within one of its own calls.
+            if controller.hub is not None:
+                controller.hub.call_later(_SOON_SECONDS, _wake)
+
+        self._app.set_current()  # where Celery looks for a task that it was sent
+        self._app.task(name=_TURN, shared=False)(take)
         controller: Any = WorkController(
             app=self._app,
             pool="solo",
@@ -121,5 +135,10 @@ class Turns:
                 self._told = True
             except (KombuError, OSError) as error:  # they are announced anew
                 if self._told:
-                    log.warning("The broker cannot be reached; tasks wait: %s", error)
+                    told = str(error) or "it does not answer"
+                    log.warning("The broker cannot be reached; tasks wait: %s", told)
                 self._told = False
+
+
+def _wake() -> None:
+    """Do nothing, at a time when a loop should not sleep."""
