@@ -24,7 +24,9 @@ EXAMPLES = {
     # The API format is a table of nodes; the format of the editor has lists.
     if prompt and all(isinstance(n, dict) and "class_type" in n for n in prompt.values())
     # The others need a service; test_remote_nodes.py has one.
-    if any(n["class_type"] == NODE for n in prompt.values())
+    if {NODE, "LocalUpscaleExtras"} & {n["class_type"] for n in prompt.values()}
+    # Faces need OpenCV and others' weights; test_faces.py has them.
+    if not any(n["inputs"].get("gfpgan_visibility") for n in prompt.values())
     if not any("when_unavailable" in n["inputs"] for n in prompt.values())
     # These need others' weights; test_templates.py makes a checkpoint.
     if not any({"ckpt_name", "unet_name"} & n["inputs"].keys() for n in prompt.values())
