@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.live.host import COMFYUI, EXAMPLES, node
+from tests.live.host import COMFYUI, EXAMPLES, node, running
 from tests.server.running import RunningServer
 from upscale_bridge.local.loader import import_spandrel
 
@@ -45,8 +45,8 @@ def comfyui(tmp_path_factory):
     """A ComfyUI whose services are a server with the same models."""
     models = tmp_path_factory.mktemp("models")
     make_model(models / f"{NOVITA_MODEL}.pth")
-    with RunningServer(tmp_path_factory.mktemp("serving") / "home", models) as running:
-        service = SimpleNamespace(base_url=running.url, running=running)
+    with RunningServer(tmp_path_factory.mktemp("serving") / "home", models) as server:
+        service = SimpleNamespace(base_url=server.url, running=server)
 
         def prepare(base):
             (base / "custom_nodes" / "keep_tensor.py").write_text(KEEPER, "utf-8")
