@@ -76,7 +76,9 @@ def test_the_template_sends_a_video_and_saves_its_result(server, service, source
     assert times == pytest.approx(films.read(source)[1], abs=0.002)
     assert films.packets(saved(server, entry)) == films.packets(source)
     assert enlarged(source.read_bytes()) in kept(server).values()
-    assert texts[-1].startswith("64 x 48 -> 64 x 48 by WaveSpeed Upscale Video (new, task ")
+    assert texts[-1] == "done"
+    (told,) = entry["outputs"]["2"]["upscale_bridge"]
+    assert (told["how"], told["from"], told["size"]) == (["new"], [64, 48], [64, 48])
     assert KEYS["environment"] not in json.dumps(info_of(entry))
 
 
