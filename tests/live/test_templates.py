@@ -25,13 +25,14 @@ PROMPTS = {
     path.stem: json.loads(path.read_text("utf-8"))
     for path in sorted((pages.WORKFLOWS / "api").glob("*.json"))
 }
-LOCAL = [  # others need a service or a video (they have tests of their own), or SeedVR2's weights
+LOCAL = [  # others need a service, a video or faces (they have tests), or SeedVR2's weights
     name
     for name, prompt in PROMPTS.items()
     if any(item["class_type"] == "SaveImage" for item in prompt.values())
     and all(
         item["class_type"] not in ("ResumeUpscaleTask", "SeedVR2Preprocess")
         and item["inputs"].get("when_unavailable") != "error"
+        and not item["inputs"].get("gfpgan_visibility")
         for item in prompt.values()
     )
 ]
