@@ -14,7 +14,7 @@ from torch import nn
 from upscale_bridge.errors import EngineError, OutOfMemoryError, StoppedError
 from upscale_bridge.images.resample import Span
 from upscale_bridge.local import roll_up as rolling
-from upscale_bridge.local import rolled_compact, rolled_esrgan
+from upscale_bridge.local import rolled_chain, rolled_esrgan
 from upscale_bridge.local.devices import Memory, main_memory
 from upscale_bridge.local.engine import Engine
 from upscale_bridge.local.loader import import_spandrel
@@ -22,7 +22,7 @@ from upscale_bridge.local.operation import LocalUpscale
 from upscale_bridge.local.receptive_field import plain_convolutions
 from upscale_bridge.local.rolled import regions
 from upscale_bridge.local.tiling import Tile
-from upscale_bridge.local.winograd import SEEN, TILE, Region, Stage, reach, roll
+from upscale_bridge.local.winograd import SEEN, TILE, Region, Stage, leaky, reach, roll
 from upscale_bridge.local.workers import Team
 from upscale_bridge.monitor import Monitor
 
@@ -71,7 +71,7 @@ def test_a_chain_is_its_convolutions(size, layers):
     expected = pixels = torch.randn(1, 8, *size)
     for weight, bias in zip(weights, biases, strict=True):
         expected = F.prelu(F.conv2d(expected, weight, bias, padding=1), slope)
-    stages = [Stage.of(w, b, slope) for w, b in zip(weights, biases, strict=True)]
+    stages = [Stage.of(w, b, leaky(slope)) for w, b in zip(weights, biases, strict=True)]
     torch.testing.assert_close(rolled_over(stages, pixels), expected, atol=1e-4, rtol=0)
 
 
@@ -83,7 +83,7 @@ def test_a_dense_chain_sees_all_before_it(size):
     for index, outputs in enumerate((4, 4, 4, 6)):
         weight = torch.randn(outputs, expected.shape[1], 3, 3) * 0.15
         sources = [6, *[4] * index]
-        stages.append(Stage.of(weight, None, None, sources))
+        stages.append(Stage.of(weight, None, sources=sources))
         made = F.conv2d(expected, weight, padding=1)
         expected = torch.cat([expected, made], 1)
     torch.testing.assert_close(rolled_over(stages, pixels), made, atol=1e-4, rtol=0)
@@ -108,7 +108,7 @@ def module(state):
 @pytest.mark.parametrize("margin", [0, 3])
 @pytest.mark.parametrize("blocks", [0, 1])
 def test_every_pixel_is_emitted_once_with_its_margin(module, monkeypatch, blocks, margin, workers):
-    monkeypatch.setattr(rolled_compact, "_COLUMNS", 5)
+    monkeypatch.setattr(rolled_chain, "_COLUMNS", 5)
     monkeypatch.setattr(rolled_esrgan, "_COLUMNS", 5)
     monkeypatch.setattr(rolled_esrgan, "_PIECE", (9, 14))
     plain = module(blocks=blocks, gain=2.0)
@@ -242,7 +242,7 @@ def test_progress_reaches_the_end(network, upscale, picture, recorder):
 def test_damaged_weights_are_named(network, upscale, picture, blocks):
     model = network(blocks=blocks)
     rolled = model.replica(CPU, torch.float32).rolled
-    stages = rolled._end if blocks else rolled._stages
+    stages = rolled._end if blocks else rolled.stages
     stages[0].bias.fill_(math.inf)
     with pytest.raises(EngineError, match="its weights are damaged"):
         upscale(model, picture(20, 20))

@@ -12,7 +12,7 @@ from ..images.resample import Span
 from .fused_esrgan import LeanESRGAN
 from .receptive_field import probe
 from .rolled import Rolled
-from .rolled_compact import RolledCompact
+from .rolled_compact import roll_compact
 from .rolled_esrgan import RolledESRGAN
 from .tiling import Tile
 from .workers import Team
@@ -27,13 +27,13 @@ def roll_up(module: nn.Module, channels: int) -> Rolled | None:
 
     It is compared with the network itself on edges, gradients and grain.
     """
-    network: Rolled
+    network: Rolled | None
     lean = getattr(module, "model", None)
     if isinstance(lean, LeanESRGAN) and not getattr(module, "shuffle_factor", None):
         network = RolledESRGAN(lean)
-    elif RolledCompact.fits(module):
-        network = RolledCompact(module)
     else:
+        network = roll_compact(module)
+    if network is None:
         return None
     gap = _difference(network, module, probe(channels, 16, 24)[..., :14, :23])
     if not gap <= _TOLERANCE:

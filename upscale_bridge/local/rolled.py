@@ -26,8 +26,9 @@ network's output for that, [height, width, channels], of any thread and in any o
 class Rolled(Protocol):
     """A network that takes a whole image."""
 
-    halo: int
-    """Pixels around a part of an image that it must see when the image does not fit into memory."""
+    @property
+    def halo(self) -> int:
+        """Pixels around a part that must be seen when the image does not fit into memory."""
 
     def memory(self, height: int, width: int, workers: int) -> int:
         """Return the bytes that an image of this size takes."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..images.resample import Span
 from .rolled import Emit, pieces, regions, widened
 from .tiling import Tile
-from .winograd import POINTS, SEEN, TILE, Region, Stage, reach, roll
+from .winograd import POINTS, TILE, Region, Stage, leaky, reach, roll, seen_from
 from .workers import Team
 
 _COLUMNS = 112  # tiles of a region; more leave the caches, fewer use each weight too seldom
@@ -42,7 +42,7 @@ class RolledESRGAN:
         self._channels: int = lean.trunk_end.in_channels
         self._end = [Stage.of(lean.trunk_end.weight, lean.trunk_end.bias)]
         self._ups = [[_doubling(up)] for up in lean.ups]
-        self._high = [Stage.of(lean.high.weight, lean.high.bias, _SLOPE)]
+        self._high = [Stage.of(lean.high.weight, lean.high.bias, leaky(_SLOPE))]
         last = lean.plain_last
         # What each pixel adds to the nine around it: [3 * 3 * outputs, inputs].
         self._taps = last.weight.permute(2, 3, 0, 1).reshape(-1, last.in_channels)
@@ -158,7 +158,7 @@ class RolledESRGAN:
                 place = torch.unflatten(place[:, :TILE, : TILE * columns], 2, (columns, TILE))
                 place.add_(added[y, x])
 
-        roll(self._high, whole, partial(_seen, features, 0, columns), store, _nothing)
+        roll(self._high, whole, partial(seen_from, features, 0, columns), store, _nothing)
         return output[:, 1 : 1 + tall, 1 : 1 + wide].permute(1, 2, 0)
 
 
@@ -174,7 +174,7 @@ def _doubled(up: list[Stage], features: Tensor, tall: int, wide: int) -> Tensor:
         place = torch.unflatten(torch.unflatten(place, 0, (TILE, 2)), 2, (columns, TILE, 2))
         place.copy_(values.view(TILE, TILE, columns, 2, 2, channels).permute(0, 3, 2, 1, 4, 5))
 
-    roll(up, whole, partial(_seen, features, 0, columns), store, _nothing)
+    roll(up, whole, partial(seen_from, features, 0, columns), store, _nothing)
     _clear(result, 2 * tall, 2 * wide)
     return result
 
@@ -185,7 +185,7 @@ def _doubling(up: Any) -> Stage:
     weight = phases.new_zeros(*phases.shape[:4], 3, 3)
     for y, x in np.ndindex(2, 2):
         weight[y, x, :, :, y : y + 2, x : x + 2] = phases[y, x]
-    return Stage.of(weight.flatten(0, 2), up.bias, _SLOPE)
+    return Stage.of(weight.flatten(0, 2), up.bias, leaky(_SLOPE))
 
 
 def _whole(height: int, width: int) -> Region:
@@ -223,14 +223,7 @@ def _block(
         change = change.reshape(TILE, -1, pixels.shape[-1])[:tall, :wide]
         add(source[rows, columns], change, target[rows, columns])
 
-    roll(stages, region, partial(_seen, source, left, right), store, team.check, dense=True)
-
-
-def _seen(source: Tensor, left: int, right: int, top: int) -> Tensor:
-    """Return the rows of pixels that tiles from this one on see, as `roll` wants them."""
-    rows = source[top : top + SEEN, TILE * left : TILE * right + 2]
-    shape = SEEN, rows.shape[1] * rows.shape[2]
-    return rows.as_strided(shape, (source.stride(0), 1), rows.storage_offset())
+    roll(stages, region, partial(seen_from, source, left, right), store, team.check, dense=True)
 
 
 def _residual(seen: Tensor, change: Tensor, out: Tensor) -> None:
@@ -255,8 +248,8 @@ def _stages(convolutions: list[Any], share: float) -> list[Stage]:
     grown = [conv.out_channels for conv in growing]
     sources = [growing[0].in_channels, *grown]
     stages = [
-        Stage.of(conv.weight, conv.bias, _SLOPE, sources[: index + 1])
+        Stage.of(conv.weight, conv.bias, leaky(_SLOPE), sources=sources[: index + 1])
         for index, conv in enumerate(growing)
     ]
     bias = None if last.bias is None else last.bias * share
-    return [*stages, Stage.of(last.weight * share, bias, None, sources)]
+    return [*stages, Stage.of(last.weight * share, bias, sources=sources)]

@@ -15,6 +15,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -67,6 +68,11 @@ _ONE = SEEN + 1  # the point that _OUTPUT multiplies by one for all pixels
 
 _scratch = threading.local()
 
+Ending = Callable[[Tensor, Tensor, Sequence[Tensor], Tensor], None]
+"""Takes what a convolution made, room for as much, the outcome of the stages that it asks for, and
+where its own goes. All are [TILE, TILE, columns, channels] of the same pixels, but that outcome:
+[TILE, TILE * columns + 2, channels] with a column on each side."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -76,16 +82,21 @@ class Stage:
     """[POINTS, inputs, outputs] for each source that it sees, in the order of their channels."""
     bias: Tensor
     """[outputs]."""
-    slope: Tensor | float | None = None
-    """Of what is below 0: one for all, or [outputs] of at most 1; None leaves it as it is."""
+    ending: Ending | None = None
+    """None leaves what the convolution made as it is."""
+    asked: tuple[int, ...] = ()
+    """How many stages before it in a chain that is not dense those stand whose outcome the
+    ending takes."""
 
     @classmethod
     def of(
         cls,
         weight: Tensor,
         bias: Tensor | None,
-        slope: Tensor | float | None = None,
+        ending: Ending | None = None,
+        *,
         sources: Sequence[int] = (),
+        asked: tuple[int, ...] = (),
     ) -> Stage:
         """Make a stage of a convolution's `weight` [outputs, inputs, 3, 3] and bias.
 
@@ -96,7 +107,7 @@ class Stage:
         points = points.reshape(POINTS, *points.shape[2:]).float()
         parts = torch.split(points, list(sources) or [points.shape[1]], dim=1)
         bias = weight.new_zeros(weight.shape[0]) if bias is None else bias
-        return cls(tuple(part.contiguous() for part in parts), bias, slope)
+        return cls(tuple(part.contiguous() for part in parts), bias, ending, asked)
 
     @property
     def inputs(self) -> int:
@@ -124,6 +135,41 @@ class Region:
         """Return the columns with `tiles` more on either side, as far as the image goes."""
         start, stop = self.columns
         return max(0, start - tiles), min(math.ceil(self.width / TILE), stop + tiles)
+
+
+def leaky(slope: Tensor | float) -> Ending:
+    """Return what multiplies what is below 0 by one `slope`, or by [outputs] of at most 1."""
+    if isinstance(slope, float):
+        return partial(_leaky, slope)
+    return partial(_leaky_each, slope)
+
+
+def _leaky(
+    slope: float, made: Tensor, _room: Tensor, _asked: Sequence[Tensor], place: Tensor
+) -> None:
+    torch.ops.aten.leaky_relu.out(made, slope, out=place)
+
+
+def _leaky_each(
+    slope: Tensor, made: Tensor, room: Tensor, _asked: Sequence[Tensor], place: Tensor
+) -> None:
+    torch.mul(made, slope, out=room)
+    torch.maximum(made, room, out=place)
+
+
+def seen_from(padded: Tensor, left: int, right: int, top: int) -> Tensor:
+    """Return what a row of tiles sees of [height, width, channels], from this row of pixels on.
+
+    `left` and `right` are its columns of tiles; what is around the image is in `padded`.
+    """
+    rows = padded[top : top + SEEN, TILE * left : TILE * right + 2]
+    shape = SEEN, rows.shape[1] * rows.shape[2]
+    return rows.as_strided(shape, (padded.stride(0), 1), rows.storage_offset())
+
+
+def tiled(rows: Tensor) -> Tensor:
+    """Return the pixels of a stage's rows as an ending gets those that a convolution made."""
+    return torch.unflatten(rows[:, 1:-1], 1, (-1, TILE)).transpose(1, 2)
 
 
 Source = Callable[[int], Tensor]
@@ -162,21 +208,22 @@ def roll(
     tops = [max(0, TILE * region.rows[0] - rows) for rows in behind]
     ends = [min(region.height, TILE * region.rows[1] + rows) for rows in behind]
     valid = min(TILE * columns, region.width - TILE * left)
+    kept = kept_rows(stages, lag)
     windows = [
-        _Window(index, stage.outputs, columns, valid, lag)
+        _Window(index, stage.outputs, columns, valid, lag, kept[index])
         for index, stage in enumerate(stages[:-1])
     ]
     steps = [_Step(stage, columns) for stage in stages]
     if dense:
-        kept = [
-            _buffer(f"kept {index}", count - index, POINTS, columns, stage.inputs)
+        rings = [
+            _buffer(f"ring {index}", count - index, POINTS, columns, stage.inputs)
             for index, stage in enumerate(stages)
         ]
     for turn in range((tops[0] - lag * behind[0]) // TILE, region.rows[1]):
         check()
         for index, step in enumerate(steps):
             first = TILE * turn + lag * behind[index]
-            if first + TILE <= tops[index] or first >= ends[index] + TILE:
+            if first + TILE <= tops[index]:
                 continue
             if first >= ends[index]:
                 if index < count - 1:
@@ -185,28 +232,40 @@ def roll(
             seen = source(first) if index == 0 else windows[index - 1].seen
             if dense:
                 row = first // TILE
-                step.expand(seen, kept[index][row % (count - index)])
-                points = [one[row % len(one)] for one in kept[: index + 1]]
+                step.expand(seen, rings[index][row % (count - index)])
+                points = [one[row % len(one)] for one in rings[: index + 1]]
             else:
                 points = [step.expand(seen, step.points)]
+            past = [windows[index - one].above(lag * one) for one in step.stage.asked]
             if index < count - 1:
-                step.convolve(points, windows[index].next())
+                step.convolve(points, past, windows[index].next())
                 windows[index].crop(-first, region.height - first)
             else:
-                sink(turn, step.convolve(points))
+                sink(turn, step.convolve(points, past))
+
+
+def kept_rows(stages: Sequence[Stage], lag: int = 1) -> list[int]:
+    """Return how many rows each stage of a chain keeps beside a row of tiles."""
+    found = [lag + 1 for _ in stages]
+    for index, stage in enumerate(stages):
+        for before in stage.asked:
+            found[index - before] = max(found[index - before], lag * before)
+    return found
 
 
 class _Window:
-    """The last rows of pixels that a stage has made, as many as the next one still needs."""
+    """The last rows of pixels that a stage has made, as many as are still needed."""
 
-    def __init__(self, index: int, channels: int, columns: int, valid: int, lag: int) -> None:
-        rows = _buffer(f"window {index}", lag + 1 + TILE, TILE * columns + 2, channels).zero_()
-        self.seen = rows[:SEEN].view(SEEN, -1)
+    def __init__(
+        self, index: int, channels: int, columns: int, valid: int, lag: int, kept: int
+    ) -> None:
+        rows = _buffer(f"window {index}", kept + TILE, TILE * columns + 2, channels).zero_()
+        self.seen = rows[kept - lag - 1 :][:SEEN].view(SEEN, -1)
         """What a row of tiles sees, `lag` above the new one: [SEEN, width * channels]."""
-        self._new = rows[lag + 1 :]
-        moves = [(start, min(start + TILE, lag + 1)) for start in range(0, lag + 1, TILE)]
+        self._rows, self._new = rows, rows[kept:]
+        moves = [(start, min(start + TILE, kept)) for start in range(0, kept, TILE)]
         self._moves = [(rows[a:b], rows[a + TILE : b + TILE]) for a, b in moves]
-        self._place = torch.unflatten(self._new[:, 1:-1], 1, (-1, TILE)).transpose(1, 2)
+        self._place = tiled(self._new)
         self._beyond = self._new[:, 1 + valid :] if valid < TILE * columns else None
 
     def next(self) -> Tensor:
@@ -214,6 +273,11 @@ class _Window:
         for target, source in self._moves:
             target.copy_(source)
         return self._place
+
+    def above(self, rows: int) -> Tensor:
+        """Return a row of tiles so many rows above the new one: [TILE, width, channels]."""
+        start = len(self._rows) - TILE - rows
+        return self._rows[start : start + TILE]
 
     def crop(self, top: int, bottom: int) -> None:
         """Put zeros where the new rows leave the image, which has those from `top` to `bottom`."""
@@ -263,8 +327,8 @@ class _Step:
         self._flat_half = self._half.view(TILE, -1)
         self._flat_pixels = _buffer("two", TILE, TILE, columns * outputs)
         self._pixels = self._flat_pixels.view(TILE, TILE, columns, outputs).transpose(0, 1)
-        self._below = _buffer("one", TILE, TILE, columns, outputs).transpose(0, 1)
-        self._stage = stage
+        self._room = _buffer("one", TILE, TILE, columns, outputs).transpose(0, 1)
+        self.stage = stage
 
     def expand(self, seen: Tensor, points: Tensor) -> Tensor:
         """Bring rows of pixels [SEEN, (TILE * columns + 2) * inputs] to `points`, and return them.
@@ -276,13 +340,15 @@ class _Step:
         torch.mm(_INPUT, self._flat_spread, out=points.view(SEEN, -1))
         return points
 
-    def convolve(self, points: Sequence[Tensor], place: Tensor | None = None) -> Tensor:
+    def convolve(
+        self, points: Sequence[Tensor], past: Sequence[Tensor], place: Tensor | None = None
+    ) -> Tensor:
         """Put what comes out [TILE, TILE, columns, outputs] into `place`, and return it.
 
         First come the rows and the columns within tiles. Without a place it is valid until the
-        next step.
+        next step. `past` is what the stage asks for.
         """
-        stage, products = self._stage, self._products
+        stage, products = self.stage, self._products
         torch.bmm(points[0], stage.weights[0], out=products)
         for source, weight in zip(points[1:], stage.weights[1:], strict=True):
             torch.baddbmm(products, source, weight, out=products)
@@ -291,12 +357,8 @@ class _Step:
         torch.bmm(_OUTPUTS, self._half, out=self._flat_pixels)
         pixels = self._pixels
         place = pixels if place is None else place
-        if stage.slope is None:
-            if place is not pixels:
-                place.copy_(pixels)
-        elif isinstance(stage.slope, float):
-            torch.ops.aten.leaky_relu.out(pixels, stage.slope, out=place)
-        else:
-            torch.mul(pixels, stage.slope, out=self._below)
-            torch.maximum(pixels, self._below, out=place)
+        if stage.ending is not None:
+            stage.ending(pixels, self._room, past, place)
+        elif place is not pixels:
+            place.copy_(pixels)
         return place
