@@ -102,14 +102,21 @@ def stub(descriptor):
 
 @pytest.fixture(scope="session")
 def state():
-    """Make the weights of an ESRGAN (blocks > 0) or Compact network whose output fills 0..1."""
+    """Make the weights of an ESRGAN (blocks > 0), a SPAN (norm or not) or a Compact network.
+
+    Their output fills 0..1.
+    """
     import_spandrel()
     from spandrel.architectures.Compact import Compact
     from spandrel.architectures.ESRGAN import ESRGAN
+    from spandrel.architectures.SPAN import SPAN
 
-    def make(*, channels=3, scale=4, blocks=0, width=16, gain=1.0):
+    def make(*, channels=3, scale=4, blocks=0, width=16, gain=1.0, norm=None):
         torch.manual_seed(channels + 10 * scale)
-        if blocks:
+        if norm is not None:
+            shape = {"num_in_ch": channels, "num_out_ch": channels, "feature_channels": width}
+            network = SPAN(**shape, upscale=scale, norm=norm).eval()
+        elif blocks:
             network = ESRGAN(
                 in_nc=channels, out_nc=channels, scale=scale, num_blocks=blocks, num_filters=width
             )
@@ -122,7 +129,7 @@ def state():
             for layer in convolutions:
                 layer.weight.mul_(gain)
             output = network(torch.rand(1, channels, 32, 32))
-            if blocks:
+            if blocks or norm is not None:
                 factor = 0.15 / output.std()
                 convolutions[-1].weight.mul_(factor)
                 convolutions[-1].bias.sub_(output.mean()).mul_(factor).add_(0.5)

@@ -14,6 +14,7 @@ from .receptive_field import probe
 from .rolled import Rolled
 from .rolled_compact import roll_compact
 from .rolled_esrgan import RolledESRGAN
+from .rolled_span import roll_span
 from .tiling import Tile
 from .workers import Team
 
@@ -32,7 +33,7 @@ def roll_up(module: nn.Module, channels: int) -> Rolled | None:
     if isinstance(lean, LeanESRGAN) and not getattr(module, "shuffle_factor", None):
         network = RolledESRGAN(lean)
     else:
-        network = roll_compact(module)
+        network = roll_compact(module) or roll_span(module)
     if network is None:
         return None
     gap = _difference(network, module, probe(channels, 16, 24)[..., :14, :23])
