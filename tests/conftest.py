@@ -1,5 +1,6 @@
 """What every test gets: a data folder of its own, fixed randomness and no network."""
 
+import gc
 import itertools
 import os
 import socket
@@ -23,6 +24,22 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("tests")
 
 LOOPBACK = {"127.0.0.1", "127.0.0.2", "::1", "localhost"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Spare the garbage collector what stays to the end: PyTorch's modules and all tests.
+
+    It would look through them many times while they are made, then again at each full collection.
+    Seldom enough also means that the small objects of a test are gone before it looks.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(20_000, 10, 10)
+        gc.enable()
 
 
 @pytest.fixture(scope="session")
