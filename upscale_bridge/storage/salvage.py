@@ -45,16 +45,19 @@ def _read(connection: sqlite3.Connection, table: str) -> dict[int, dict[str, Any
     numbers = sorted(found)
     last = max([0, *numbers]) + _BEYOND
     holes = [0, *numbers, last]
+    one = f"{select} WHERE rowid = ?"
     for before, after in itertools.pairwise(holes):
         for number in range(before + 1, after):
-            found |= dict(_rows(connection, f"{select} WHERE rowid = {number}"))
+            found |= dict(_rows(connection, one, number))
     return found
 
 
-def _rows(connection: sqlite3.Connection, sql: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _rows(
+    connection: sqlite3.Connection, sql: str, *values: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield rows up to the first one that cannot be read."""
     try:
-        for row in connection.execute(sql):
+        for row in connection.execute(sql, values):
             fields = dict(row)
             if not any(map(_is_spoilt, fields.values())):
                 yield fields.pop("_number"), fields
