@@ -1,8 +1,10 @@
 """PNG files as we write them: what others read from them, and how large they are."""
 
 import io
+import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -28,11 +30,54 @@ def test_pillow_reads_the_same_numbers(channels, size):
         assert np.array_equal(np.asarray(image).reshape(array.shape), array)
 
 
-def test_an_enlarged_photo_is_as_large_as_pillows():
+def picture(kind, depth):
+    """Make a picture of four channels and several bands, each kind best written in its own way."""
+    y, x = np.mgrid[:420, :700]
+    rng = np.random.default_rng(1)
+    numbers = {
+        "noise": lambda: rng.integers(0, 65536, (420, 700, 4)),
+        "grain": lambda: rng.normal(30000, 300, (420, 700, 4)).astype(int),
+        "curtain": lambda: (
+            (x * 999 + rng.binomial(1, 0.05, (420, 700)) * 2222)[..., None] + 4 * [0]
+        ),
+        "ramp": lambda: np.stack([x * 64, y * 64, (x + y) * 32, x * y], -1),
+        "texture": lambda: rng.normal(30000, 900, (420, 700, 1)).astype(int) + np.arange(4),
+    }[kind]()
+    return (numbers % 65536 >> (8 if depth is np.uint8 else 0)).astype(depth)
+
+
+@pytest.mark.parametrize("kind", ["noise", "grain", "curtain", "ramp", "texture"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_opencv_reads_the_same_numbers(depth, channels, kind):
+    array = picture(kind, depth)[..., :channels]
+    read = cv2.imdecode(np.frombuffer(png.write(array), np.uint8), cv2.IMREAD_UNCHANGED)
+    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
+    assert read.dtype == depth
+    assert np.array_equal(read.reshape(array.shape)[..., order], array)
+
+
+def test_threads_change_no_octet(monkeypatch):
+    written = set()
+    for cores in (1, 3, None):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        written.add(png.write(picture("texture", np.uint8)))
+    assert len(written) == 1
+
+
+@pytest.mark.parametrize("mode, most", [("L", 1), ("RGB", 1.01), ("RGBA", 1.02)])
+def test_an_enlarged_photo_is_as_large_as_pillows(mode, most):
     with Image.open(CAT) as image:
-        photo = image.convert("RGB").resize((1024, 1024), Image.Resampling.LANCZOS)
+        photo = image.convert(mode).resize((768, 768), Image.Resampling.LANCZOS)
     array = np.asarray(photo)
-    assert len(png.write(array)) < 1.01 * len(by_pillow(array))
+    assert len(png.write(array.reshape(768, 768, -1))) < most * len(by_pillow(array))
+
+
+def test_a_texture_without_colour_is_hardly_larger_than_pillows():
+    grey = np.random.default_rng(2).normal(120, 30, (128, 128)).clip(0, 255).astype(np.uint8)
+    large = np.asarray(Image.fromarray(grey).resize((512, 512), Image.Resampling.BICUBIC))
+    array = np.repeat(large[..., None], 3, axis=-1)
+    assert len(png.write(array)) < 1.2 * len(by_pillow(array))
 
 
 def test_a_drawing_is_no_larger_than_pillows():
