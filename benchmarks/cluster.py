@@ -1,11 +1,12 @@
 """A cluster that is killed at random, and one of 100 workers under load.
 
     python benchmarks/cluster.py [--rounds 50] [--tasks 500] [--seconds 40] [--write]
+        [--rabbitmq]
 
-- kills: two listeners, three machines with a CPU worker each, a broker (Redis), PostgreSQL and an
-  S3 server. Four keys submit all tasks at once; then, at random moments, a worker, a whole machine,
-  a listener or the broker gets SIGKILL and is started again. All results are compared with what
-  the local engine makes.
+- kills: two listeners, three machines with a CPU worker each, a broker (Redis, or RabbitMQ, which
+  must be installed), PostgreSQL and an S3 server. Four keys submit all tasks at once; then, at
+  random moments, a worker, a whole machine, a listener or the broker gets SIGKILL and is started
+  again. All results are compared with what the local engine makes.
 - load: workers that sleep 2 to 6 s for a task, as a GPU would work, and the most of them once more
   with 8 to 24 s, all else real; requests at a steady rate, three polls for each submit or more.
   Times count from when a request was due.
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=40.0, help="of each load")
     parser.add_argument("--workers", default="1,2,5,10,20,50,100", help="of each load")
     parser.add_argument("--parts", default="kills,load", help="which, with commas between")
+    parser.add_argument("--rabbitmq", action="store_true", help="as the broker that is killed")
     parser.add_argument("--write", action="store_true", help="keep the report under results/")
     args = parser.parse_args()
     sys.path.insert(0, str(ROOT))
@@ -67,15 +69,16 @@ def main() -> None:
 def kills(args: argparse.Namespace) -> list[str]:
     """Return the table of a cluster that is killed."""
     from tests.server import storms
-    from tests.server.clusters import S3, Cluster
+    from tests.server.clusters import S3, Cluster, RabbitMQ, Redis
 
+    broker = RabbitMQ if args.rabbitmq else Redis
     storms.TASK_SECONDS = 3600.0  # all tasks are submitted at once, and wait for each other
     report, pairs, dice = storms.Report(), storms.pictures(), random.Random(1)
     done_by: dict[str, int] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(S3()) as s3,
-        Cluster(Path(folder), 2, (1, 1, 1), files=s3.url) as cluster,
+        Cluster(Path(folder), 2, (1, 1, 1), files=s3.url, broker=broker) as cluster,
     ):
         clients = [
             storms.Customer(_Balanced(cluster.listeners), f"key-{index}", pairs, report, True)
@@ -104,9 +107,9 @@ def kills(args: argparse.Namespace) -> list[str]:
     shares = [KEYS * value / sum(done_by.values()) for value in done_by.values()] or [0.0]
     killed = ", ".join(f"{count} {name}" for name, count in sorted(counted.items()))
     return [
-        f"{args.rounds} kills ({killed}) while {KEYS} keys had {args.tasks} tasks. *Made twice*: "
-        "tasks in the store beyond those that were submitted. *Shares*: of the keys when half of "
-        "all was done, 1 is fair.",
+        f"{args.rounds} kills ({killed}; the broker is {broker.__name__}) while {KEYS} keys had "
+        f"{args.tasks} tasks. *Made twice*: tasks in the store beyond those that were submitted. "
+        "*Shares*: of the keys when half of all was done, 1 is fair.",
         "",
         "| delivered | lost | different | given up | errors | calls sent again | made twice "
         "| shares |",
@@ -185,8 +188,8 @@ def _kill(cluster: Any, dice: random.Random) -> str:
         listener.kill()
         listener.start()
     else:
-        cluster.redis.kill()
-        cluster.redis.start()
+        cluster.broker.kill()
+        cluster.broker.start()
     return target
 
 
@@ -259,7 +262,7 @@ def _worked(cluster: Any, began: float, ended: float) -> tuple[int, float]:
 @contextmanager
 def _sleepers(cluster: Any, workers: int, sleep: float) -> Any:
     """Run sleeping workers."""
-    command = [sys.executable, "-m", "tests.server.sleepers", cluster.redis.url, cluster.store]
+    command = [sys.executable, "-m", "tests.server.sleepers", cluster.broker.url, cluster.store]
     process = subprocess.Popen(
         [*command, cluster.files, str(workers), str(sleep)],
         cwd=ROOT,

@@ -184,13 +184,13 @@ class RunningListener(RunningServer):
 class Cluster:
     """Everything; enter to start it."""
 
-    def __init__(self, folder, listeners=2, workers=(1,), flags=(), files=""):
+    def __init__(self, folder, listeners=2, workers=(1,), flags=(), files="", broker=Redis):
         """`workers` are how many devices each machine has; `files` other than a folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.databases, self.redis = folder, Databases(folder), Redis(folder)
+        self.folder, self.databases, self.broker = folder, Databases(folder), broker(folder)
         self.store = self.databases.url("postgresql")
         self.files = files or str(folder / "files")
-        parts = ("--broker", self.redis.url, "--store", self.store, "--files", self.files)
+        parts = ("--broker", self.broker.url, "--store", self.store, "--files", self.files)
         self._parts = (*parts, "--lease-seconds", "5")
         self.listeners = [
             RunningListener(folder / f"listener{index}", flags=(*self._parts, *flags))
@@ -202,7 +202,7 @@ class Cluster:
         ]
 
     def __enter__(self):
-        self.redis.start()
+        self.broker.start()
         starting = [threading.Thread(target=one.start) for one in (*self.machines, *self.listeners)]
         for thread in starting:
             thread.start()
@@ -215,7 +215,7 @@ class Cluster:
             machine.stop()
         for listener in self.listeners:
             listener.stop()
-        self.redis.kill()
+        self.broker.kill()
         self.databases.close()
 
 

@@ -35,7 +35,7 @@ class Here:
     """A listener's parts in this process, as `cluster.listener.serve` puts them together."""
 
     def __init__(self, cluster, folder, stack):
-        store, turns = Store(cluster.store), Turns(cluster.redis.url)
+        store, turns = Store(cluster.store), Turns(cluster.broker.url)
         stack.callback(store.close)
         self.queue = ClusterQueue(store, 1000, turns.announce, lease=5.0)
         self.files = files_of(store, cluster.files, 1 << 30)
@@ -97,10 +97,10 @@ def test_nothing_is_lost_when_a_worker_and_the_broker_are_killed(cluster, listen
     queue = listeners[0].server.queue
     wait_until(lambda: queue.counts()["done"] >= 4)
     assert cluster.machines[0].kill_worker()
-    cluster.redis.kill()
+    cluster.broker.kill()
     for one in clients:
         one.submit()  # accepted without a broker
-    cluster.redis.start()
+    cluster.broker.start()
     finish(clients)
     for one in clients:
         one.close()
