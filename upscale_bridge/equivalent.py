@@ -28,7 +28,8 @@ from .result import Result
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .local.faces.restorer import FaceReport, FaceRestorer
+    from .local.faces.restorer import FaceRestorer
+    from .local.faces.run import FaceReport
     from .local.library import Library
 
 Models = Mapping[str, str]

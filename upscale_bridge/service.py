@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from .images.sizes import Size
     from .local.devices import Memory
     from .local.engine import Engine
-    from .local.faces.restorer import FaceReport, FaceRestorer, HostRestorer
+    from .local.faces.restorer import FaceRestorer
+    from .local.faces.run import FaceReport, HostRestorer
     from .local.library import Library
     from .local.model import Model
     from .remote.client import Client, Outlook

@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 from tests.attacks.opcodes import Program
 from upscale_bridge.errors import UnsupportedModelError
 from upscale_bridge.local import pickles, reader
-from upscale_bridge.local.loader import EXTENSIONS, import_spandrel, load_model
+from upscale_bridge.local.loader import import_spandrel, load_model
 from upscale_bridge.local.reader import read_weights
+from upscale_bridge.local.scan import EXTENSIONS
 
 MEGABYTE = 1 << 20
 ODD = (*EXTENSIONS, ".SAFETENSORS", ".Pth", ".bin", "")

@@ -12,19 +12,19 @@ import pytest
 from PIL import Image
 
 from upscale_bridge import batch, cli
-from upscale_bridge.local import library
+from upscale_bridge.local import loader
 
 MODEL = "UpscaleBridge-x4"
 VERSION = "2"
 
 # Every call of the command would load the model again.
-load_model = functools.lru_cache(library.load_model)
+load_model = functools.lru_cache(loader.load_model)
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """A working folder with two pictures."""
-    monkeypatch.setattr(library, "load_model", load_model)
+    monkeypatch.setattr(loader, "load_model", load_model)
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
     Image.new("RGB", (8, 6), "orange").save("in/a.png")

@@ -1,6 +1,7 @@
 """A restorer of faces that is all there and finds two faces in each image."""
 
-from upscale_bridge.local.faces.restorer import FaceReport, FaceRestorer
+from upscale_bridge.local.faces.restorer import FaceRestorer
+from upscale_bridge.local.faces.run import FaceReport
 
 
 def install(monkeypatch):

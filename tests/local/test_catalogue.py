@@ -7,7 +7,7 @@ import pytest
 
 from upscale_bridge.contract.enlarging import SHIPPED_MODEL
 from upscale_bridge.local.catalogue import catalogue, find_spec
-from upscale_bridge.local.loader import EXTENSIONS
+from upscale_bridge.local.scan import EXTENSIONS
 
 
 def file_types(spec):

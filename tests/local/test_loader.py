@@ -13,13 +13,13 @@ from safetensors.torch import save_file
 
 from upscale_bridge.errors import EngineError, UnsupportedModelError
 from upscale_bridge.local.loader import (
-    EXTENSIONS,
     _registry,
     file_sha256,
     import_spandrel,
     load_model,
     wrap_descriptor,
 )
+from upscale_bridge.local.scan import EXTENSIONS
 
 CPU = torch.device("cpu")
 

@@ -210,7 +210,7 @@ def loaded(pack):
 @pytest.fixture
 def node(pack, comfy, part, loaded, monkeypatch):
     """A new node in a new service."""
-    monkeypatch.setattr(part("upscale_bridge.local.library"), "load_model", loaded)
+    monkeypatch.setattr(part("upscale_bridge.local.loader"), "load_model", loaded)
     return pack.NODE_CLASS_MAPPINGS["LocalESRGANUpscale"]()
 
 

@@ -159,7 +159,7 @@ def test_without_a_key_it_runs_here_if_wished(
     comfy, run, images, part, loaded, caplog, monkeypatch, channels
 ):
     """The images were made in inference mode, and the thread of the work is in none."""
-    monkeypatch.setattr(part("upscale_bridge.local.library"), "load_model", loaded)
+    monkeypatch.setattr(part("upscale_bridge.local.loader"), "load_model", loaded)
     with torch.inference_mode():
         batch = images(1, channels)
     inputs = {"upscaler_1": "UpscaleBridge-x4", "when_unavailable": "run locally"}

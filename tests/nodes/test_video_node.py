@@ -24,7 +24,7 @@ VALUES = {
 
 @pytest.fixture
 def video_node(pack, comfy, part, loaded, monkeypatch):
-    monkeypatch.setattr(part("upscale_bridge.local.library"), "load_model", loaded)
+    monkeypatch.setattr(part("upscale_bridge.local.loader"), "load_model", loaded)
     return pack.NODE_CLASS_MAPPINGS["LocalESRGANUpscaleVideo"]()
 
 

@@ -305,7 +305,7 @@ def downloads(monkeypatch, tmp_path):
     monkeypatch.setattr("upscale_bridge.local.library.download", fetch)
     # What lies there is not of the format that the name of the known file tells.
     monkeypatch.setattr(
-        "upscale_bridge.local.library.load_model",
+        "upscale_bridge.local.loader.load_model",
         lambda path: load_model(Path(shutil.copy(path, tmp_path / f"{path.stem}.safetensors"))),
     )
     return asked

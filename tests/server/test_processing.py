@@ -1,5 +1,8 @@
 """What each vendor's operation makes of an image."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -284,3 +287,21 @@ def test_stop_is_heard(service):
 
     with pytest.raises(StoppedError):
         processing.carry_out(service, PhotioUpscale(), image(), Stop())
+
+
+LOOK = """
+import sys
+from upscale_bridge.server import processing
+from upscale_bridge.service import Service
+from upscale_bridge.vendors import NovitaUpscaleV2
+
+service = Service()
+assert processing.missing_models(service)
+processing.check(service, NovitaUpscaleV2(upscaler_1="UpscaleBridge-x4"), 20, 10)
+assert "torch" not in sys.modules
+"""
+
+
+def test_who_only_checks_has_no_need_of_torch():
+    """A listener, which would wait seconds for it and hold it in memory for nothing."""
+    subprocess.run([sys.executable, "-c", LOOK], check=True)

@@ -32,7 +32,7 @@ def installed(request, monkeypatch, tmp_path, loaded):
     setattr(made.devices, made.device, torch.device("cpu"))
     for name, module in made.modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr("upscale_bridge.local.library.load_model", loaded)
+    monkeypatch.setattr("upscale_bridge.local.loader.load_model", loaded)
     for name in environment("", ""):
         monkeypatch.delenv(name, raising=False)
     forget()

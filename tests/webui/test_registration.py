@@ -108,7 +108,7 @@ def test_scan_of_subclasses_yields_nothing(webui):
 
 
 def test_start_makes_no_folders_and_loads_no_model(installed, tmp_path, monkeypatch, own_home):
-    monkeypatch.setattr("upscale_bridge.local.library.load_model", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("upscale_bridge.local.loader.load_model", lambda *_: pytest.fail("loaded"))
     installed.start()
     assert not (tmp_path / "webui").exists()
     assert not own_home.exists()

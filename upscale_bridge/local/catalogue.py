@@ -6,6 +6,7 @@ confirms is null there, and a download then says that it could not be checked.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -90,3 +91,8 @@ def find_spec(name: str) -> ModelSpec | None:
         if wanted in spec.names:
             return spec
     return None
+
+
+def has_extra_architectures() -> bool:
+    """Tell whether the user installed spandrel's architectures that forbid commercial use."""
+    return importlib.util.find_spec("spandrel_extra_arches") is not None

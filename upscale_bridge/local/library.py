@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from ..contract.enlarging import SHIPPED_MODEL
 from ..errors import ModelNotFoundError, UnsupportedModelError
@@ -19,10 +19,11 @@ from ..monitor import Monitor
 from ..network.downloads import download
 from ..storage.settings import home, make_folder
 from .catalogue import ModelSpec, catalogue, find_spec
-from .faces.model import FaceModel
-from .loader import EXTENSIONS, load_face_model, load_model
-from .model import Model, mixed
-from .scan import Scan, scan_folder, stem_of, walk
+from .scan import EXTENSIONS, Scan, scan_folder, stem_of, walk
+
+if TYPE_CHECKING:
+    from .faces.model import FaceModel
+    from .model import Model
 
 SHIPPED_FOLDER = Path(__file__).with_name("weights")
 
@@ -104,8 +105,8 @@ class Library:
         self._folders = folders or (lambda: [own_model_folder()])
         self._idle_seconds = idle_seconds
         self._scans: dict[Path, Scan] = {}
-        self._models = _Kept(keep, load_model)
-        self._face_models = _Kept(keep, load_face_model)
+        self._models = _Kept(keep, _load)
+        self._face_models = _Kept(keep, _load_faces)
         self._mix: tuple[Model, Model, float, Model] | None = None
         self._timer: threading.Timer | None = None
         self._lock = threading.RLock()
@@ -195,6 +196,8 @@ class Library:
 
     def mixed(self, first: Model, second: Model, share: float) -> Model:
         """Return the model between two, made once; raise `UnsupportedModelError` if they differ."""
+        from .model import mixed
+
         with self._lock:
             if self._mix is None or self._mix[:3] != (first, second, share):
                 self._mix = first, second, share, mixed(first, second, share)
@@ -299,6 +302,18 @@ class Library:
         self._timer = threading.Timer(self._idle_seconds, self.release)
         self._timer.daemon = True
         self._timer.start()
+
+
+def _load(path: Path) -> Model:
+    from .loader import load_model  # with torch, which who only lists models has no need of
+
+    return load_model(path)
+
+
+def _load_faces(path: Path) -> FaceModel:
+    from .loader import load_face_model
+
+    return load_face_model(path)
 
 
 def _identity(path: Path) -> _Identity:

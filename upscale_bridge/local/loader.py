@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import logging
 import re
 import sys
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from ..errors import EngineError, UnsupportedModelError
 from .allocation import MemoryLimit
+from .catalogue import has_extra_architectures
 from .faces.model import FaceModel
 from .lazy_modules import run_when_used
 from .model import Model
@@ -23,9 +23,6 @@ from .reader import read_weights, weights_version
 from .torch_state import lasting, own_state, usual_dtype
 
 log = logging.getLogger(__name__)
-
-EXTENSIONS = (".safetensors", ".sft", ".pth", ".pt", ".ckpt")
-"""Weights files that can be loaded, best first when a name has several."""
 
 # Bytes that a network may take while it is built, and how many times those of its weights. The
 # architectures of spandrel 0.4.2 take up to 5 times those of fp32 weights.
@@ -181,11 +178,6 @@ def import_spandrel() -> Any:
             _define_torchvision_schemas()
             import spandrel
         return spandrel
-
-
-def has_extra_architectures() -> bool:
-    """Tell whether the user installed spandrel's architectures that forbid commercial use."""
-    return importlib.util.find_spec("spandrel_extra_arches") is not None
 
 
 def _registry(spandrel: Any) -> Any:

@@ -12,7 +12,7 @@ from ..images.resample import allocate, centre, clean, nearest, resize
 from ..images.sizes import Size
 from ..monitor import Monitor, Part
 from ..result import Result
-from .faces.restorer import FaceReport
+from .faces.run import FaceReport
 from .operation import LocalUpscale
 
 RunModel = Callable[[Enlarge, Tensor, Monitor, Size], Result]

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .loader import EXTENSIONS
+EXTENSIONS = (".safetensors", ".sft", ".pth", ".pt", ".ckpt")
+"""Weights files that can be loaded, best first when a name has several."""
 
 _MOST_FOLDERS = 20_000
 _UNSETTLED = 3_000_000_000  # ns; coarser than any file system tells times

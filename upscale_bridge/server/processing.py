@@ -103,6 +103,8 @@ def _choose(
 
 def _check_faces(service: Service, faces: Sequence[Faces]) -> None:
     """Raise `InvalidInputError` if this server cannot restore faces by these models."""
+    if not faces:
+        return
     if text := service.faces.obstacle(faces):
         raise InvalidInputError("body", f"This server cannot restore faces: {text}")
     if absent := service.faces.absent(faces):
