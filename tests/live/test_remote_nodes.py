@@ -150,7 +150,10 @@ def how(entry):
 def test_nodes_are_there(server):
     for path in EXAMPLES.glob("*.json"):
         for item in json.loads(path.read_text("utf-8")).values():
-            found = ask(server, f"/object_info/{item['class_type']}")[item["class_type"]]
+            told = ask(server, f"/object_info/{item['class_type']}")
+            if not told and item["class_type"].startswith("SeedVR2"):
+                continue  # core's own, which came after 0.8.0
+            found = told[item["class_type"]]
             known = [*found["input_order"].get("required", ()), *found["input"].get("optional", ())]
             assert set(item["inputs"]) - NEWER <= set(known)
     assert ask(server, "/object_info/NovitaUpscaleV2")["NovitaUpscaleV2"]["deprecated"] is True
