@@ -94,7 +94,7 @@ class Store:
         """Store what happens inside together or not at all; raises `SettingsError`.
 
         `reading` is for queries alone. What is not `lasting` waits for no disk: a machine that
-        loses its power may forget it, together with nothing that was stored later.
+        loses its power may forget it, together with nothing lasting that came later.
         """
         try:
             with self._connect(reading=reading) as connection:
