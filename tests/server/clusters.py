@@ -91,7 +91,11 @@ class RabbitMQ:
         }
         self._processes = [
             subprocess.Popen(
-                command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+                command,
+                cwd=str(self._folder),  # where its database leaves a file when it fails
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
             )
             for command in (["epmd", "-address", "127.0.0.1", "-port", names], [self.PROGRAM])
         ]
