@@ -10,6 +10,7 @@ import torch
 from tests.fakes import faults
 from tests.remote.host import states
 from tests.webui.started import BOTH, JOBS, KEY, MODEL, part, photo, title
+from upscale_bridge.local import workers
 from upscale_bridge.local.devices import Memory
 from upscale_bridge.service import Result
 
@@ -49,6 +50,7 @@ def bar(webui, monkeypatch):
         found.append(webui.state.progress())
 
     monkeypatch.setattr(monitor, "progress", step)
+    monkeypatch.setattr(workers, "_POLL_SECONDS", 0.01)  # a fast machine is done in a few longer
     return found
 
 

@@ -16,6 +16,7 @@ import torch
 from ..errors import StoppedError
 
 _MOST_WORKERS = 8  # each holds the activations of one tile; more cores share a worker
+_POLL_SECONDS = 0.1  # between two looks at progress and at whether to stop, while threads work
 _lock = threading.Lock()
 
 
@@ -87,7 +88,7 @@ class Team:
         try:
             while futures:
                 self._poll()
-                done, futures = wait(futures, timeout=0.1, return_when=FIRST_COMPLETED)
+                done, futures = wait(futures, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
                 for one in done:
                     one.result()
         except BaseException:
