@@ -1,6 +1,7 @@
 """States of torch that a caller has set for its own work must neither reach ours nor be changed."""
 
 import contextlib
+import itertools
 import threading
 
 import pytest
@@ -75,6 +76,20 @@ def coarse_products():
     return setting(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "medium")
 
 
+@contextlib.contextmanager
+def coarse(*settings):
+    """Set the precision of some kinds of products by the way that came with torch 2.9."""
+    with contextlib.ExitStack() as stack:
+        for one in settings:
+            stack.callback(setattr, one, "fp32_precision", one.fp32_precision)
+            one.fp32_precision = "bf16"
+        yield
+
+
+def coarse_on_the_cpu():
+    return coarse(torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv)
+
+
 STATES = {
     "autocast to bf16": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
     "autocast to fp16": lambda: torch.autocast("cpu", dtype=torch.float16),
@@ -90,6 +105,7 @@ STATES = {
     "a function mode": Halves,
     "deterministic": deterministic,
     "coarse products": coarse_products,
+    "coarse on the CPU": coarse_on_the_cpu,
     "everything": everything,
 }
 TILED = LocalUpscale(scale_factor=2, tile_size=32)
@@ -180,6 +196,16 @@ def test_result_belongs_to_the_caller(callers_state, service, operation):
     (found * torch.ones(4, requires_grad=True)).sum().backward()
 
 
+def product_precisions():
+    """Return how float32 is multiplied: for all devices, and by the CPU's library."""
+    kinds = (torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv)
+    try:
+        general = torch.get_float32_matmul_precision()
+    except RuntimeError:  # the two ways to set it say different things
+        general = None
+    return general, *(kind.fp32_precision for kind in kinds)
+
+
 def of_torch():
     """Return what a caller would see changed."""
     return (
@@ -190,7 +216,7 @@ def of_torch():
         torch.is_anomaly_enabled(),
         torch.get_default_dtype(),
         torch.are_deterministic_algorithms_enabled(),
-        torch.get_float32_matmul_precision(),
+        product_precisions(),
         torch.get_num_threads(),
         torch._C._len_torch_function_stack(),
         torch.zeros(1).device,
@@ -208,6 +234,22 @@ def test_state_of_the_caller_is_put_back(callers_state, service, recorder):
         with pytest.raises(InvalidInputError):
             service.run(TILED, None)
         assert of_torch() == before
+
+
+@pytest.mark.parametrize("state", [coarse_products, coarse_on_the_cpu])
+def test_products_are_whole_while_the_work_lasts(state):
+    """Of which only a processor with units for 16 bits shows a difference."""
+    seen = []
+
+    class Looks(Monitor):
+        def check(self):
+            seen.append(product_precisions())
+
+    with state():
+        fresh().run(TILED, SMALL, Looks())
+    assert seen
+    whole = {("highest", *kinds) for kinds in itertools.product(("ieee", "none"), repeat=2)}
+    assert set(seen) <= whole
 
 
 def test_random_numbers_of_the_caller_go_on():

@@ -35,7 +35,7 @@ from .passes import SMALLEST_TILE, LayerRun, RunSetup
 from .receptive_field import LARGEST_HALO
 from .rolled import Rolled
 from .tensors import take_images
-from .torch_state import lasting, own_state, usual_dtype
+from .torch_state import lasting, own_state, usual_numbers
 from .whole import WholeRun
 from .workers import worker_count
 
@@ -92,7 +92,7 @@ class Engine:
         self._costs: dict[tuple[str, str, torch.dtype], float] = {}
 
     @own_state()
-    @usual_dtype()
+    @usual_numbers()
     def upscale(
         self,
         model: Model,

@@ -20,7 +20,7 @@ from .faces.model import FaceModel
 from .lazy_modules import run_when_used
 from .model import Model
 from .reader import read_weights, weights_version
-from .torch_state import lasting, own_state, usual_dtype
+from .torch_state import lasting, own_state, usual_numbers
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _spandrel_lock = threading.Lock()
 
 @own_state()
 @lasting()
-@usual_dtype()
+@usual_numbers()
 def load_model(path: Path, name: str | None = None) -> Model:
     """Load a weights file, or raise `UnsupportedModelError`.
 
@@ -51,7 +51,7 @@ def load_model(path: Path, name: str | None = None) -> Model:
 
 @own_state()
 @lasting()
-@usual_dtype()
+@usual_numbers()
 def load_face_model(path: Path) -> FaceModel:
     """Load the weights file of a model that restores faces; see `load_model`."""
     return FaceModel(path.stem, _read_descriptor(path))

@@ -2,7 +2,8 @@
 
 Autocast would compute fp32 in 16 bits, a default device would move what has none, functions that
 look at every call would see ours. All of that belongs to the calling thread; the default number
-format belongs to the whole process and is put back when the last of our calls ends.
+format and the precision of products belong to the whole process and are put back when the last of
+our calls ends.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from torch import overrides
 
 _DEVICES = ("cpu", "cuda", "xpu", "mps", "hpu", "mtia", "xla", "ipu", "privateuseone")
 
+_FULL = ("ieee", "none")
+
 _lock = threading.Lock()
 _inside = 0
-_callers_dtype = torch.float32
+_put_back = ExitStack()
 
 
 @contextmanager
@@ -46,13 +49,15 @@ def lasting() -> Iterator[None]:
 
 
 @contextmanager
-def usual_dtype() -> Iterator[None]:
-    """Make tensors float32 by default; for networks, which rely on that."""
-    global _inside, _callers_dtype
+def usual_numbers() -> Iterator[None]:
+    """Make tensors float32 by default, for networks rely on that, and multiply float32 as such.
+
+    A processor that has units for 16 bits takes those for products of float32 if it may.
+    """
+    global _inside, _put_back
     with _lock:
         if not _inside:
-            _callers_dtype = torch.get_default_dtype()
-            _set_default_dtype(torch.float32)
+            _put_back = _set_usual_numbers()
         _inside += 1
     try:
         yield
@@ -60,12 +65,31 @@ def usual_dtype() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if not _inside:
-                _set_default_dtype(_callers_dtype)
+                _put_back.close()
 
 
-def _set_default_dtype(dtype: torch.dtype) -> None:
-    if torch.get_default_dtype() != dtype:
-        torch.set_default_dtype(dtype)
+def _set_usual_numbers() -> ExitStack:
+    """Change what is set otherwise for the whole process; return what puts that back."""
+    changed = ExitStack()
+    if (dtype := torch.get_default_dtype()) != torch.float32:
+        torch.set_default_dtype(torch.float32)
+        changed.callback(torch.set_default_dtype, dtype)
+    if (precision := _product_precision()) != "highest":
+        torch.set_float32_matmul_precision("highest")
+        changed.callback(torch.set_float32_matmul_precision, precision)
+    for kind in ("matmul", "conv"):
+        setting: Any = getattr(torch.backends.mkldnn, kind, None)  # since torch 2.9
+        if setting is not None and (before := setting.fp32_precision) not in _FULL:
+            setting.fp32_precision = "ieee"
+            changed.callback(setattr, setting, "fp32_precision", before)
+    return changed
+
+
+def _product_precision() -> str:
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # it was set for one kind of device, by the way that came with torch 2.9
+        return "highest"
 
 
 def _function_modes() -> int:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...errors import UnsupportedModelError
-from ..torch_state import lasting, own_state, usual_dtype
+from ..torch_state import lasting, own_state, usual_numbers
 
 if TYPE_CHECKING:
     from ..devices import Memory
@@ -62,7 +62,7 @@ class FaceModel:
         self._check()
 
     @own_state()
-    @usual_dtype()
+    @usual_numbers()
     def restore(
         self,
         face: Floats,
