@@ -2,12 +2,13 @@
 
 import io
 import os
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngImageFile
 
 from upscale_bridge.images import png
@@ -73,11 +74,33 @@ def test_an_enlarged_photo_is_as_large_as_pillows(mode, most):
     assert len(png.write(array.reshape(768, 768, -1))) < most * len(by_pillow(array))
 
 
-def test_a_texture_without_colour_is_hardly_larger_than_pillows():
-    grey = np.random.default_rng(2).normal(120, 30, (128, 128)).clip(0, 255).astype(np.uint8)
-    large = np.asarray(Image.fromarray(grey).resize((512, 512), Image.Resampling.BICUBIC))
-    array = np.repeat(large[..., None], 3, axis=-1)
-    assert len(png.write(array)) < 1.2 * len(by_pillow(array))
+def enlarged(picture, resampling, side=1200):
+    return np.asarray(picture.resize((side, side), resampling))
+
+
+def noise():
+    grey = np.random.default_rng(2).normal(120, 30, (300, 300)).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def page():
+    made = Image.new("RGB", (300, 300), "white")
+    for i in range(25):
+        ImageDraw.Draw(made).text(
+            (5, 12 * i), "The quick brown fox jumps over it. " * 2, (20, 20, 60)
+        )
+    return made
+
+
+def grey_photo():
+    with Image.open(CAT) as image:
+        return image.convert("L").convert("RGB")
+
+
+@pytest.mark.parametrize("make", [noise, page, grey_photo])
+def test_what_repeats_itself_in_places_is_smaller_than_pillows(make):
+    array = enlarged(make(), Image.Resampling.LANCZOS)
+    assert len(png.write(array)) < len(by_pillow(array))
 
 
 def test_a_drawing_is_no_larger_than_pillows():
@@ -90,4 +113,25 @@ def test_a_drawing_is_no_larger_than_pillows():
 def test_what_repeats_itself_stays_small():
     y, x = np.mgrid[:1024, :1024]
     ramp = np.stack([x // 4, y // 4, (x + y) // 8], axis=-1).astype(np.uint8)
-    assert len(png.write(ramp)) < 2 * len(by_pillow(ramp))
+    for array in (ramp, enlarged(page(), Image.Resampling.NEAREST)):
+        assert len(png.write(array)) < 1.2 * len(by_pillow(array))
+
+
+def test_of_a_wide_row_only_a_part_is_tried(monkeypatch):
+    tried, deflate = [], zlib.compressobj
+
+    class Packer:
+        def __init__(self, *settings):
+            self._packer = deflate(*settings)
+
+        def compress(self, octets):
+            tried.append(len(octets))
+            return self._packer.compress(octets)
+
+        def flush(self, *how):
+            return self._packer.flush(*how)
+
+    monkeypatch.setattr(zlib, "compressobj", Packer)
+    array = np.random.default_rng(0).integers(0, 256, (2, 400_000, 3), np.uint8)
+    png.write(array)
+    assert sum(tried) < 1.5 * array.size

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .containers import png_chunk
@@ -20,26 +21,37 @@ if TYPE_CHECKING:
 _THREADS = 8  # at most
 _BAND = 2**19  # octets that are compressed by themselves, on one thread
 _BLOCK = 2**16  # octets that are filtered at once: they stay in the caches
-_SAMPLE = 32  # one row of so many tells how a band is best written
+_SAMPLE = 3 * 2**12  # octets of a band that tell how it is best written
+_WINDOW = 2**15  # octets that zlib looks back
 _MEMORY = 9  # zlib's largest: a Huffman table for 32,768 octets
-_REPEATS = 16  # times that a band shrinks before repeats further apart are worth looking for
 _ADLER = 65521  # the modulus of zlib's checksum (RFC 1950, 9)
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _UP, _AVERAGE, _PAETH = 2, 3, 4
-_WAYS = {  # filter, level and strategy of zlib; what the size of a sample is multiplied by
-    (_PAETH, 1, zlib.Z_RLE): 1.0,
-    (_PAETH, 1, zlib.Z_HUFFMAN_ONLY): 1.0,  # noise
-    (_UP, 1, zlib.Z_RLE): 1.05,  # plain surfaces; more runs in a sample than in its band
-    (_AVERAGE, 1, zlib.Z_FILTERED): 1.0,  # textures with hardly any colour
-}
-_SLOW = (_PAETH, 6, zlib.Z_DEFAULT_STRATEGY)
+
+# Ways: filter, level and strategy of zlib.
+_QUICK: tuple[Way, ...] = (
+    (_PAETH, 1, zlib.Z_RLE),
+    (_PAETH, 1, zlib.Z_HUFFMAN_ONLY),  # noise
+    (_UP, 1, zlib.Z_RLE),  # plain surfaces
+    (_AVERAGE, 1, zlib.Z_FILTERED),
+)
+_THOROUGH: tuple[Way, ...] = (  # two to four times the work: grey ones, text, screenshots
+    (_AVERAGE, 3, zlib.Z_DEFAULT_STRATEGY),
+    (_UP, 4, zlib.Z_DEFAULT_STRATEGY),
+    (_UP, 5, zlib.Z_DEFAULT_STRATEGY),
+)
+_PILLOWS: Way = (_PAETH, 6, zlib.Z_DEFAULT_STRATEGY)  # as large as Pillow's default, within 2 %
+_GOOD = 0.99  # of the size of Pillow's, in a sample
+_DRAWN = 16  # times that a sample of a drawing shrinks; it may lie between what is drawn
+_DRAWINGS: Way = (_UP, 6, zlib.Z_DEFAULT_STRATEGY)
 
 
 def write(array: NDArray[Any]) -> bytes:
     """Return a PNG of uint8 or uint16 [height, width, 1 to 4 channels], 8 or 16 bits per channel.
 
-    Enlarged pictures hardly repeat themselves but in runs, and rows want the filter of their
-    neighbours. Trying all filters on each and looking for all repeats takes most of Pillow's time.
+    Trying all filters on each row and looking for all repeats takes most of Pillow's time. Rows
+    want the filter of their neighbours, and photos hardly repeat themselves but in runs, so that
+    each band is written in the quickest way that leaves a sample of it no larger than Pillow's.
     The same array gives the same octets on any number of threads.
     """
     import numpy as np
@@ -54,7 +66,8 @@ def write(array: NDArray[Any]) -> bytes:
         here = rows[top : top + step]
         before = rows[top - 1 : top] if top else np.zeros_like(rows[:1])
         above = np.concatenate([before, here[:-1]])
-        return _band(here, above, channels * array.dtype.itemsize)
+        reach = channels * array.dtype.itemsize
+        return (*_deflate(here, above, reach, _way(here, above, reach)), here.size + len(here))
 
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
         pixels = _join(pool.map(band, range(0, height, step)))
@@ -73,15 +86,36 @@ def _join(bands: Iterable[tuple[bytes, int, int]]) -> bytes:
     return b"".join([*parts, b"\x03\x00", struct.pack(">HH", high, low)])  # after an empty block
 
 
-def _band(here: Rows, above: Rows, reach: int) -> tuple[bytes, int, int]:
-    def sample(way: Way) -> float:
-        return len(_deflate(here[::_SAMPLE], above[::_SAMPLE], reach, way)[0]) * _WAYS.get(way, 2)
+def _way(here: Rows, above: Rows, reach: int) -> Way:
+    """Choose how to write a band: by rows of its middle, after what zlib has seen before them."""
+    here, above = here[:, :_WINDOW], above[:, :_WINDOW]
+    height, width = here.shape
+    middle = height // 2
+    before = slice(max(0, middle - -(-_WINDOW // width)), middle)
+    after = slice(middle, middle + max(1, _SAMPLE // width))
 
-    way = min(_WAYS, key=sample)
-    made = _deflate(here, above, reach, way)
-    if len(made[0]) * _REPEATS < here.size and sample(_SLOW) < sample(way):
-        made = _deflate(here, above, reach, _SLOW)
-    return (*made, here.size + len(here))
+    @lru_cache
+    def filtered(kind: int) -> list[bytes]:
+        return [
+            b"".join(map(bytes, _filtered(here[rows], above[rows], reach, kind)))
+            for rows in (before, after)
+        ]
+
+    @lru_cache
+    def size(way: Way) -> int:
+        kind, level, strategy = way
+        known, sample = filtered(kind)
+        packer = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, _MEMORY, strategy, known)
+        return len(packer.compress(sample)) + len(packer.flush())
+
+    best = min(_QUICK, key=size)
+    if _DRAWN * size(best) < len(filtered(_UP)[1]):
+        return _DRAWINGS
+    good = _GOOD * size(_PILLOWS)
+    if size(best) <= good:
+        return best
+    enough = (way for way in _THOROUGH if size(way) <= good)
+    return next(enough, None) or min(best, *_THOROUGH, key=size)
 
 
 def _deflate(here: Rows, above: Rows, reach: int, way: Way) -> tuple[bytes, int]:
@@ -102,19 +136,21 @@ def _filtered(here: Rows, above: Rows, reach: int, kind: int) -> Iterator[Rows]:
     import numpy as np
 
     height, width = here.shape
-    most = min(height, max(1, _BLOCK // width))
+    most = max(1, min(height, _BLOCK // width))
     made = np.full((most, 1 + width), kind, np.uint8)
     rooms = np.zeros((7, most, width), np.uint8)
     for top in range(0, height, most):
         block, up = here[top : top + most], above[top : top + most]
         left, corner, *rest = rooms[:, : len(block)]
-        left[:, reach:], corner[:, reach:] = block[:, :-reach], up[:, :-reach]
         guess = up
+        if kind != _UP:
+            left[:, reach:] = block[:, :-reach]
         if kind == _AVERAGE:  # half of the sum, without its ninth bit
             guess = np.bitwise_xor(left, up, out=rest[0])
             guess >>= 1
             guess += np.bitwise_and(left, up, out=rest[1])
         elif kind == _PAETH:
+            corner[:, reach:] = up[:, :-reach]
             guess = _paeth(left, up, corner, rest)
         np.subtract(block, guess, out=made[: len(block), 1:])
         yield made[: len(block)]
