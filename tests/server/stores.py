@@ -20,8 +20,11 @@ class Databases:
         self._folder, self._server = folder, None
         self._place = None
 
-    def url(self, kind, name=""):
-        """Return the address of a new database of a kind, or of the one with that name."""
+    def url(self, kind, name="", options=""):
+        """Return the address of a new database of a kind, or of the one with that name.
+
+        `options` are those of PostgreSQL's CREATE DATABASE.
+        """
         name = name or f"tests_{next(_NUMBERS)}"
         if kind == "sqlite":
             return f"sqlite:///{self._folder}/{name}.sqlite3"
@@ -34,7 +37,7 @@ class Databases:
             locks.mkdir(mode=0o700)
             os.environ.setdefault("XDG_RUNTIME_DIR", str(locks))
             self.start()
-        self._server.psql(f"CREATE DATABASE {name}")
+        self._server.psql(f"CREATE DATABASE {name} {options}")
         return self._server.get_uri(database=name)
 
     def start(self):

@@ -443,6 +443,16 @@ def test_database_that_is_away_is_an_error_without_its_password():
     assert "secret" not in str(caught.value)
 
 
+def test_database_that_knows_of_no_alphabet_keeps_all_letters(databases):
+    """As one is that was made where no language is set."""
+    ascii_only = "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
+    store = Store(databases.url("postgresql", options=ascii_only))
+    queue = ClusterQueue(store, 50, lambda turns: None, None, TestClock(), LEASE)
+    one = queue.submit(job("Jürgen 图"))
+    assert queue.get(one.id).customer == "Jürgen 图"
+    store.close()
+
+
 def test_the_databases_time_is_asked_now_and_then(tmp_path, monkeypatch):
     store, asked, here = Store(f"sqlite:///{tmp_path}/queue.sqlite3"), [], [100.0]
     execute = store.execute

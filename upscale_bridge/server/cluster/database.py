@@ -257,6 +257,7 @@ def _options(kind: str, connections: int) -> dict[str, Any]:
         "connect_args": {
             "connect_timeout": _CONNECT_SECONDS,
             "application_name": "upscale-bridge",
+            "client_encoding": "utf8",  # a database of SQL_ASCII would hand out octets
             # A connection whose other end is gone must not hang for a quarter of an hour.
             "keepalives_idle": 10,
             "keepalives_interval": 5,
