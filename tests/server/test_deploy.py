@@ -43,6 +43,17 @@ def test_compose_file_meets_its_schema():
         assert set(service.get("depends_on", ())) <= set(COMPOSE["services"])
 
 
+def test_only_what_listens_is_asked_over_http_whether_it_lives():
+    """A container whose check fails counts as dead, and the image's own check asks a listener."""
+    for service in COMPOSE["services"].values():
+        if shlex.split(service.get("command", ""))[:2] == ["upscale-bridge", "worker"]:
+            assert service["healthcheck"] == {"disable": True}
+    for one in CLUSTER:
+        for container in one["spec"].get("template", {}).get("spec", {}).get("containers", ()):
+            probes = {"livenessProbe", "readinessProbe"} & set(container)
+            assert bool(probes) == ("serve" in container["command"])
+
+
 @pytest.mark.parametrize("manifest", CLUSTER, ids=lambda one: one["metadata"]["name"])
 def test_manifests_meet_the_schemas_of_kubernetes(manifest):
     kubernetes_validate.validate(manifest, "1.33", strict=True)
