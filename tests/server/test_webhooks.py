@@ -10,13 +10,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from tests.remote.host import wait_until
 from upscale_bridge.contract import presets
 from upscale_bridge.contract.http import Call, post
-from upscale_bridge.errors import BadReplyError, TransportError
+from upscale_bridge.errors import BadReplyError, SettingsError, TransportError
 from upscale_bridge.images import codecs
 from upscale_bridge.network.transport import post_public
 from upscale_bridge.remote.clock import Clock
-from upscale_bridge.server import worker
+from upscale_bridge.server import webhooks, worker
 from upscale_bridge.server.api_clients import ApiClient, ApiClients
 from upscale_bridge.server.app import App
 from upscale_bridge.server.bounds import Bounds
@@ -178,6 +179,27 @@ def test_what_does_not_arrive_is_told_again_more_and_more_rarely(server):
     pauses = [after - before for before, after in zip(times, times[1:], strict=False)]
     assert pauses == sorted(pauses)
     assert pauses[0] >= 5
+
+
+def test_database_that_is_away_is_a_line_in_the_log_and_told_later(server, monkeypatch, caplog):
+    monkeypatch.setattr(webhooks, "_LOOK_SECONDS", 0.01)
+    untold, away = server.queue.untold, iter(range(3))
+
+    def look(each):
+        if next(away, None) is not None:
+            raise SettingsError("The database cannot be used.")
+        return untold(each)
+
+    monkeypatch.setattr(server.queue, "untold", look)
+    submit(server)
+    server.work()
+    with server.hooks:
+        wait_until(lambda: server.sent)
+    told = [record for record in caplog.records if record.name == webhooks.log.name]
+    assert [record.getMessage() for record in told] == [
+        "Webhooks wait: The database cannot be used."
+    ] * 3
+    assert not any(record.exc_info for record in told)
 
 
 def test_without_an_address_nobody_is_told(server):

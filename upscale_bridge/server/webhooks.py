@@ -114,6 +114,8 @@ class Webhooks:
         while not self._stop.wait(_LOOK_SECONDS):
             try:
                 self._begin()
+            except UpscaleError as error:  # a database that is away, say
+                log.warning("Webhooks wait: %s", error)
             except Exception:  # events wait in the queue; without this thread they would for ever
                 log.exception("Webhooks could not be sent.")
 
@@ -138,8 +140,8 @@ class Webhooks:
             pause = min(_FIRST_PAUSE * 2**job.tells, _LONGEST_PAUSE)
             over = arrived or job.tells + 1 >= _MOST_TRIES
             self._queue.note_tell(job, over=over, pause=pause)
-        except UpscaleError:  # a full disk, say; the event waits in the queue
-            log.exception("The webhook of job %s could not be noted.", job.id)
+        except UpscaleError as error:  # a full disk, say; the event waits in the queue
+            log.warning("The webhook of job %s could not be noted: %s", job.id, error)
         finally:
             with self._lock:
                 del self._telling[job.id]
