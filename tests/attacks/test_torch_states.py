@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 from tests.local.conftest import network, picture, recorder, state
 from upscale_bridge import LocalUpscale, Service
 from upscale_bridge.errors import InvalidInputError, StoppedError
+from upscale_bridge.local import torch_state
 from upscale_bridge.local.devices import Memory
 from upscale_bridge.local.engine import Engine
 from upscale_bridge.local.library import SHIPPED_FOLDER
@@ -236,8 +237,16 @@ def test_state_of_the_caller_is_put_back(callers_state, service, recorder):
         assert of_torch() == before
 
 
-@pytest.mark.parametrize("state", [coarse_products, coarse_on_the_cpu])
-def test_products_are_whole_while_the_work_lasts(state):
+@pytest.fixture
+def gains(request, monkeypatch):
+    """Let oneDNN be quicker and as exact, or not."""
+    monkeypatch.setattr(torch_state, "_onednn_gains", lambda: request.param)
+    return request.param
+
+
+@pytest.mark.parametrize("gains", [False, True], indirect=True)
+@pytest.mark.parametrize("state", [contextlib.nullcontext, coarse_products, coarse_on_the_cpu])
+def test_products_are_whole_while_the_work_lasts(state, gains):
     """Of which only a processor with units for 16 bits shows a difference."""
     seen = []
 
@@ -246,10 +255,51 @@ def test_products_are_whole_while_the_work_lasts(state):
             seen.append(product_precisions())
 
     with state():
+        before = product_precisions()
         fresh().run(TILED, SMALL, Looks())
-    assert seen
+        assert product_precisions() == before
     whole = {("highest", *kinds) for kinds in itertools.product(("ieee", "none"), repeat=2)}
-    assert set(seen) <= whole
+    lent = {(None, "bf16", kind) for kind in ("ieee", "none")}
+    assert seen
+    assert set(seen) <= (lent if gains else whole)
+
+
+def test_products_of_a_gpu_leave_the_cpus_alone(monkeypatch):
+    monkeypatch.setattr(torch_state, "_onednn_gains", lambda: True)
+    before = product_precisions()
+    with torch_state.quick_products(torch.device("meta")):
+        assert product_precisions() == before
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds", "gains"),
+    [(3e-6, 0.5, True), (3e-6, 0.9, False), (1e-2, 0.2, False), (float("nan"), 0.2, False)],
+    ids=["exact and quick", "no quicker", "in 16 bits", "no numbers"],
+)
+def test_onednn_multiplies_where_it_is_quicker_and_loses_nothing(
+    error, seconds, gains, monkeypatch
+):
+    def tried(precision, *_shape):
+        return (error, seconds) if precision == "bf16" else (3e-6, 1.0)
+
+    monkeypatch.setattr(torch_state, "_tried", tried)
+    assert torch_state._onednn_gains.__wrapped__() == gains
+
+
+def test_error_of_whole_products_is_that_of_float32():
+    before = product_precisions()
+    error, seconds = torch_state._tried("ieee", 4, 16, 64, 8)
+    assert 0 < error < 1e-5
+    assert seconds > 0
+    assert product_precisions() == before
+
+
+def test_torch_before_2_9_multiplies_as_it_always_did(monkeypatch):
+    monkeypatch.setattr(torch_state, "_of_onednn", lambda kind: None)
+    monkeypatch.setattr(torch_state, "_onednn_gains", torch_state._onednn_gains.__wrapped__)
+    before = product_precisions()
+    with torch_state.usual_numbers(), torch_state.quick_products(torch.device("cpu")):
+        assert product_precisions() == before
 
 
 def test_random_numbers_of_the_caller_go_on():

@@ -35,7 +35,7 @@ from .passes import SMALLEST_TILE, LayerRun, RunSetup
 from .receptive_field import LARGEST_HALO
 from .rolled import Rolled
 from .tensors import take_images
-from .torch_state import lasting, own_state, usual_numbers
+from .torch_state import lasting, own_state, quick_products, usual_numbers
 from .whole import WholeRun
 from .workers import worker_count
 
@@ -287,12 +287,13 @@ def _run_pass(
     by_model = alpha_mode == "model" and not opaque
     runs = layers(image.shape[-1], setting.model.channels, with_alpha=by_model)
     rolled = setting.model.replica(setting.device, setting.dtype).rolled
-    for layer in runs:
-        rest = layer, image, result, progress.shown, progress.share(len(runs))
-        if rolled is not None:
-            WholeRun(setting, rolled, *rest).run()
-        else:
-            LayerRun(setting, *rest).run()
+    with quick_products(setting.device):
+        for layer in runs:
+            rest = layer, image, result, progress.shown, progress.share(len(runs))
+            if rolled is not None:
+                WholeRun(setting, rolled, *rest).run()
+            else:
+                LayerRun(setting, *rest).run()
     if alpha is not None and opaque:
         result[..., alpha] = image[0, 0, alpha]
     elif alpha is not None and not by_model:
