@@ -152,7 +152,7 @@ class Tasks {
       done: t("Forget this task? Then its kept result is deleted."),
     };
     const again = t("Forget this task? Then the same request is paid again.");
-    const message = lost[/** @type {keyof lost} */ (state)] ?? again;
+    const message = lost[/** @type {keyof typeof lost} */ (state)] ?? again;
     if (await app.extensionManager.dialog.confirm({ title: t("Forget task"), message })) {
       await this.change("forget", { request });
     }

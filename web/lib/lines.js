@@ -37,7 +37,7 @@ export function about({ how, from, size, count = 1, frames, seconds, cost }) {
     frames && frames > 1 && t("{count} frames", { count: frames }),
     count > 1 && t("{count} images", { count }),
     time(seconds),
-    ...how.map((way) => words[/** @type {keyof words} */ (way)]),
+    ...how.map((way) => words[/** @type {keyof typeof words} */ (way)]),
     cost,
   ]
     .filter(Boolean)
