@@ -264,11 +264,18 @@ def test_products_are_whole_while_the_work_lasts(state, gains):
     assert set(seen) <= (lent if gains else whole)
 
 
-def test_products_of_a_gpu_leave_the_cpus_alone(monkeypatch):
+def test_products_of_tiles_stay_as_they_were(network, picture, monkeypatch):
+    """Their shapes are those of any network: nobody has tried them."""
     monkeypatch.setattr(torch_state, "_onednn_gains", lambda: True)
-    before = product_precisions()
-    with torch_state.quick_products(torch.device("meta")):
-        assert product_precisions() == before
+    model, seen = network(blocks=1, width=8), []
+    monkeypatch.setattr(model.replica(torch.device("cpu"), torch.float32), "rolled", None)
+
+    class Looks(Monitor):
+        def check(self):
+            seen.append(product_precisions()[0])
+
+    Engine(Memory("cpu")).upscale(model, picture(12, 10), LocalUpscale(scale_factor=3), Looks())
+    assert set(seen) == {"highest"}
 
 
 @pytest.mark.parametrize(
@@ -298,7 +305,7 @@ def test_torch_before_2_9_multiplies_as_it_always_did(monkeypatch):
     monkeypatch.setattr(torch_state, "_of_onednn", lambda kind: None)
     monkeypatch.setattr(torch_state, "_onednn_gains", torch_state._onednn_gains.__wrapped__)
     before = product_precisions()
-    with torch_state.usual_numbers(), torch_state.quick_products(torch.device("cpu")):
+    with torch_state.usual_numbers(), torch_state.quick_products():
         assert product_precisions() == before
 
 

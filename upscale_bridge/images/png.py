@@ -40,7 +40,7 @@ _THOROUGH: tuple[Way, ...] = (  # two to four times the work: grey ones, text, s
     (_UP, 4, zlib.Z_DEFAULT_STRATEGY),
     (_UP, 5, zlib.Z_DEFAULT_STRATEGY),
 )
-_PILLOWS: Way = (_PAETH, 6, zlib.Z_DEFAULT_STRATEGY)  # as large as Pillow's default, within 2 %
+_PILLOWS: Way = (_PAETH, 6, zlib.Z_DEFAULT_STRATEGY)  # as large as Pillow's default, within 6 %
 _GOOD = 0.99  # of the size of Pillow's, in a sample
 _DRAWN = 16  # times that a sample of a drawing shrinks; it may lie between what is drawn
 _DRAWINGS: Way = (_UP, 6, zlib.Z_DEFAULT_STRATEGY)

@@ -287,13 +287,13 @@ def _run_pass(
     by_model = alpha_mode == "model" and not opaque
     runs = layers(image.shape[-1], setting.model.channels, with_alpha=by_model)
     rolled = setting.model.replica(setting.device, setting.dtype).rolled
-    with quick_products(setting.device):
-        for layer in runs:
-            rest = layer, image, result, progress.shown, progress.share(len(runs))
-            if rolled is not None:
+    for layer in runs:
+        rest = layer, image, result, progress.shown, progress.share(len(runs))
+        if rolled is not None:
+            with quick_products():
                 WholeRun(setting, rolled, *rest).run()
-            else:
-                LayerRun(setting, *rest).run()
+        else:
+            LayerRun(setting, *rest).run()
     if alpha is not None and opaque:
         result[..., alpha] = image[0, 0, alpha]
     elif alpha is not None and not by_model:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -85,14 +85,16 @@ def usual_numbers() -> Iterator[None]:
 
 
 @contextmanager
-def quick_products(device: torch.device) -> Iterator[None]:
+def quick_products() -> Iterator[None]:
     """Let oneDNN multiply float32 on the CPU where that is quicker and loses nothing.
+
+    For products of the kind that was tried: Winograd's.
 
     torch hands products to MKL, which leaves AVX-512 of AMD's processors unused, unless bf16 would
     do. oneDNN computes in bf16 then only with units made for it, as Intel's AMX; elsewhere in whole
     float32. Meanwhile `torch.get_float32_matmul_precision` finds two answers and raises.
     """
-    with _quick.held() if device.type == "cpu" else nullcontext():
+    with _quick.held():
         yield
 
 
